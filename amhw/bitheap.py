@@ -1,0 +1,276 @@
+"""A bit heap: weighted bits plus one constant, and the ways to add them up.
+
+A product, a sum of products, or a product and a partial sum are all the same thing to hardware: a heap of
+bits, each worth a power of two, waiting for one addition. `BitHeap` collects them; `compress` reduces the
+heap to two rows with full and half adders (the *tree*) and adds the two rows with one carry-propagate adder.
+
+Signs are handled here and nowhere else. A bit of negative weight is inverted, because
+
+    −x·2^k = (1 − x)·2^k − 2^k,
+
+and the −2^k joins the heap's constant, so that only bits of positive weight are ever added.
+
+Sources: bit heap: Brunie, de Dinechin, Istoan, Sergent, Illyes, Popa, "Arithmetic core generation using bit
+heaps", FPL 2013. Trees: Wallace, "A suggestion for a fast multiplier", 1964; Dadda, "Some schemes for
+parallel multipliers", 1965. Adders: Kogge and Stone, 1973; Brent and Kung, 1982.
+"""
+
+from collections import deque
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+
+from amhw.refusal import Refusal
+
+TREES = ("dadda", "wallace", "array")
+ADDERS = ("auto", "ripple", "brent-kung", "kogge-stone")
+
+
+class BitHeap:
+    """Bits of weight 2^k and one integer constant; its value is Σ bit·2^k + constant.
+
+    Attributes:
+        columns: for each exponent k, the bits of weight 2^k in the order in which they were added.
+        constant: the integer added to them.
+    """
+
+    def __init__(self) -> None:
+        self.columns: dict[int, list[Value]] = {}
+        self.constant = 0
+
+    def add_bit(self, bit: Value, exponent: int, *, negative: bool = False) -> None:
+        """Add `bit`·2^exponent, or −`bit`·2^exponent."""
+        if negative:
+            bit = ~bit
+            self.constant -= 1 << exponent
+        self.columns.setdefault(exponent, []).append(bit)
+
+    def add_value(self, value: Value, exponent: int = 0) -> None:
+        """Add a whole signal times 2^exponent, with the weights of its shape (two's complement if signed)."""
+        shape = value.shape()
+        for k in range(len(value)):
+            self.add_bit(value[k], exponent + k, negative=shape.signed and k == len(value) - 1)
+
+    def add_constant(self, constant: int) -> None:
+        """Add an integer."""
+        self.constant += constant
+
+    def add_heap(self, other: "BitHeap") -> None:
+        """Add every bit and the constant of another heap."""
+        for exponent, bits in other.columns.items():
+            self.columns.setdefault(exponent, []).extend(bits)
+        self.constant += other.constant
+
+    @property
+    def heights(self) -> dict[int, int]:
+        """Bits in each column that has any, the constant left out."""
+        return {exponent: len(self.columns[exponent]) for exponent in sorted(self.columns)}
+
+
+def compress(m: Module, heap: BitHeap, width: int, *, tree: str = "dadda", adder: str = "auto") -> Value:
+    """The value of `heap` modulo 2^width, as `width` bits.
+
+    The function is the same for every choice of tree and adder; only the circuit differs.
+
+    Args:
+        m: the module that receives the adders.
+        heap: what to add; it is left as it is.
+        width: bits of the result.
+        tree: ``dadda`` (as few adders as early as needed), ``wallace`` (as many as possible in each stage)
+            or ``array`` (one row after another, the regular and slow one).
+        adder: the carry-propagate adder: ``ripple``, ``brent-kung``, ``kogge-stone``, or ``auto``, a Verilog
+            ``+`` that leaves the choice to the synthesis tool.
+
+    Raises:
+        Refusal: unknown tree or adder.
+    """
+    check_structure(tree, adder)
+    wires = _Wires(m)
+    columns = [list(heap.columns.get(k, ())) for k in range(width)]
+    constant = heap.constant % (1 << width)
+    for k in range(width):
+        if constant >> k & 1:
+            # First in its column: an adder with a constant input costs less, and the constant is never late.
+            columns[k].insert(0, Const(1))
+    if tree == "dadda":
+        for limit in _dadda_limits(_height(columns)):
+            columns = _dadda_stage(wires, columns, limit)
+    else:
+        stage = _wallace_stage if tree == "wallace" else _array_stage
+        while _height(columns) > 2:
+            columns = stage(wires, columns)
+    return _add_rows(wires, columns, adder)
+
+
+def check_structure(tree: str, adder: str) -> None:
+    """Refuse a tree or an adder that does not exist.
+
+    Raises:
+        Refusal: with the names that do exist.
+    """
+    if tree not in TREES:
+        raise Refusal(f"unknown tree {tree!r}; choose one of {', '.join(TREES)}")
+    if adder not in ADDERS:
+        raise Refusal(f"unknown adder {adder!r}; choose one of {', '.join(ADDERS)}")
+
+
+class _Wires:
+    """Names the intermediate bits, so that the emitted Verilog can be read."""
+
+    def __init__(self, m: Module) -> None:
+        self._m = m
+        self._stage = 0
+        self._count: dict[str, int] = {}
+
+    def next_stage(self) -> None:
+        self._stage += 1
+
+    def wire(self, expression: Value, kind: str, column: int) -> Signal:
+        stem = f"{kind}{self._stage}_{column}"
+        index = self._count.get(stem, 0)
+        self._count[stem] = index + 1
+        signal = Signal(name=f"{stem}_{index}")
+        self._m.d.comb += signal.eq(expression)
+        return signal
+
+
+def _height(columns: list[list[Value]]) -> int:
+    return max((len(column) for column in columns), default=0)
+
+
+class _Stage:
+    """One layer of full and half adders over all columns; what they put out is for the next layer."""
+
+    def __init__(self, wires: _Wires, columns: list[list[Value]]) -> None:
+        wires.next_stage()
+        self._wires = wires
+        self.waiting = [deque(column) for column in columns]
+        self.sums: list[list[Value]] = [[] for _ in columns]
+        self.carries: list[list[Value]] = [[] for _ in columns]
+
+    def add(self, k: int, size: int) -> None:
+        """Put the first `size` (two or three) waiting bits of column k through an adder."""
+        bits = [self.waiting[k].popleft() for _ in range(size)]
+        self.sums[k].append(self._wires.wire(_parity(bits), "s", k))
+        if k + 1 < len(self.carries):  # a carry out of the top column has no place in the result
+            self.carries[k + 1].append(self._wires.wire(_majority(bits), "c", k + 1))
+
+    def height(self, k: int) -> int:
+        """Bits that column k has after this stage, with the carries known so far."""
+        return len(self.waiting[k]) + len(self.sums[k]) + len(self.carries[k])
+
+
+def _dadda_limits(height: int) -> list[int]:
+    """The heights that the successive stages must reach: …, 9, 6, 4, 3, 2."""
+    limits = [2]
+    while limits[-1] * 3 // 2 < height:
+        limits.append(limits[-1] * 3 // 2)
+    return limits[::-1] if height > 2 else []
+
+
+def _dadda_stage(wires: _Wires, columns: list[list[Value]], limit: int) -> list[list[Value]]:
+    """No more adders than it takes to bring every column down to `limit`, this stage's carries included."""
+    stage = _Stage(wires, columns)
+    for k in range(len(columns)):
+        while (excess := stage.height(k) - limit) > 0:
+            stage.add(k, 3 if excess > 1 and len(stage.waiting[k]) > 2 else 2)
+    # Oldest first: the bits that have waited are ready before those just made.
+    return [[*stage.waiting[k], *stage.sums[k], *stage.carries[k]] for k in range(len(columns))]
+
+
+def _wallace_stage(wires: _Wires, columns: list[list[Value]]) -> list[list[Value]]:
+    """As many adders as the bits at hand allow."""
+    stage = _Stage(wires, columns)
+    for k in range(len(columns)):
+        while len(stage.waiting[k]) > 2:
+            stage.add(k, 3)
+        if len(stage.waiting[k]) == 2 and stage.height(k) > 2:
+            stage.add(k, 2)
+    return [[*stage.waiting[k], *stage.sums[k], *stage.carries[k]] for k in range(len(columns))]
+
+
+def _array_stage(wires: _Wires, columns: list[list[Value]]) -> list[list[Value]]:
+    """One carry-save row: each column takes in one more bit."""
+    stage = _Stage(wires, columns)
+    for k in range(len(columns)):
+        if len(stage.waiting[k]) > 2:
+            stage.add(k, 3)
+    # Sum and carry go to the front, so that the next stage adds the next row to them.
+    return [[*stage.sums[k], *stage.carries[k], *stage.waiting[k]] for k in range(len(columns))]
+
+
+def _parity(bits: list[Value]) -> Value:
+    parity = bits[0]
+    for bit in bits[1:]:
+        parity = parity ^ bit
+    return parity
+
+
+def _majority(bits: list[Value]) -> Value:
+    """The carry of a full adder (three bits) or of a half adder (two)."""
+    if len(bits) == 2:
+        return bits[0] & bits[1]
+    x, y, z = bits
+    return (x & y) | (z & (x ^ y))
+
+
+def _add_rows(wires: _Wires, columns: list[list[Value]], adder: str) -> Value:
+    """Add the two rows that are left; columns below the first pair of bits need no adder."""
+    wires.next_stage()
+    low = next((k for k, column in enumerate(columns) if len(column) == 2), len(columns))
+    settled = [column[0] if column else Const(0, 1) for column in columns[:low]]
+    if low == len(columns):
+        return Cat(*settled)
+    x = [column[0] if column else Const(0, 1) for column in columns[low:]]
+    y = [column[1] if len(column) == 2 else Const(0, 1) for column in columns[low:]]
+    if adder == "auto":
+        return Cat(*settled, (Cat(*x) + Cat(*y))[: len(x)])
+    generate = [wires.wire(a & b, "g", low + k) for k, (a, b) in enumerate(zip(x, y, strict=True))]
+    propagate = [wires.wire(a ^ b, "p", low + k) for k, (a, b) in enumerate(zip(x, y, strict=True))]
+    carry = _CARRIES[adder](wires, low, generate, propagate)
+    total = [propagate[0], *(p ^ c for p, c in zip(propagate[1:], carry, strict=False))]
+    return Cat(*settled, *total)
+
+
+def _ripple(wires: _Wires, low: int, generate: list[Value], propagate: list[Value]) -> list[Value]:
+    carry = [generate[0]]
+    for k in range(1, len(generate) - 1):
+        carry.append(wires.wire(generate[k] | (propagate[k] & carry[-1]), "c", low + k + 1))
+    return carry
+
+
+def _kogge_stone(wires: _Wires, low: int, generate: list[Value], propagate: list[Value]) -> list[Value]:
+    """Every prefix of the carry recurrence in log2(n) levels of n cells."""
+    g, p = list(generate), list(propagate)
+    distance = 1
+    while distance < len(g) - 1:
+        _prefix_level(wires, low, g, p, [(k, k - distance) for k in range(distance, len(g) - 1)])
+        distance *= 2
+    return g
+
+
+def _brent_kung(wires: _Wires, low: int, generate: list[Value], propagate: list[Value]) -> list[Value]:
+    """Every prefix with about 2n cells: a tree up to the powers of two, and one back down between them."""
+    g, p = list(generate), list(propagate)
+    used = len(g) - 1
+    distance = 1
+    while distance < used:
+        _prefix_level(wires, low, g, p, [(k, k - distance) for k in range(2 * distance - 1, used, 2 * distance)])
+        distance *= 2
+    while distance > 1:
+        distance //= 2
+        _prefix_level(wires, low, g, p, [(k, k - distance) for k in range(3 * distance - 1, used, 2 * distance)])
+    return g
+
+
+def _prefix_level(
+    wires: _Wires, low: int, g: list[Value], p: list[Value], cells: list[tuple[int, int]]
+) -> None:
+    """(g, p)[k] ← (g, p)[k] ∘ (g, p)[j] for every cell (k, j), all reading the level before."""
+    wires.next_stage()
+    before_g, before_p = list(g), list(p)
+    for k, j in cells:
+        g[k] = wires.wire(before_g[k] | (before_p[k] & before_g[j]), "g", low + k)
+        p[k] = wires.wire(before_p[k] & before_p[j], "p", low + k)
+
+
+_CARRIES = {"ripple": _ripple, "kogge-stone": _kogge_stone, "brent-kung": _brent_kung}
