@@ -132,6 +132,16 @@ class _Wires:
         self._m.d.comb += signal.eq(expression)
         return signal
 
+    def add_bits(self, bits: list[Value], k: int) -> tuple[Signal, Signal]:
+        """Sum and carry of two bits (half adder) or three (full adder) of column k."""
+        x, y, *rest = bits
+        half = self.wire(x ^ y, "h" if rest else "s", k)
+        both = self.wire(x & y, "g" if rest else "c", k + 1)
+        if not rest:
+            return half, both
+        passed = self.wire(half & rest[0], "t", k + 1)
+        return self.wire(half ^ rest[0], "s", k), self.wire(both | passed, "c", k + 1)
+
 
 def _height(columns: list[list[Value]]) -> int:
     return max((len(column) for column in columns), default=0)
@@ -150,9 +160,10 @@ class _Stage:
     def add(self, k: int, size: int) -> None:
         """Put the first `size` (two or three) waiting bits of column k through an adder."""
         bits = [self.waiting[k].popleft() for _ in range(size)]
-        self.sums[k].append(self._wires.wire(_parity(bits), "s", k))
+        total, carry = self._wires.add_bits(bits, k)
+        self.sums[k].append(total)
         if k + 1 < len(self.carries):  # a carry out of the top column has no place in the result
-            self.carries[k + 1].append(self._wires.wire(_majority(bits), "c", k + 1))
+            self.carries[k + 1].append(carry)
 
     def height(self, k: int) -> int:
         """Bits that column k has after this stage, with the carries known so far."""
@@ -196,21 +207,6 @@ def _array_stage(wires: _Wires, columns: list[list[Value]]) -> list[list[Value]]
             stage.add(k, 3)
     # Sum and carry go to the front, so that the next stage adds the next row to them.
     return [[*stage.sums[k], *stage.carries[k], *stage.waiting[k]] for k in range(len(columns))]
-
-
-def _parity(bits: list[Value]) -> Value:
-    parity = bits[0]
-    for bit in bits[1:]:
-        parity = parity ^ bit
-    return parity
-
-
-def _majority(bits: list[Value]) -> Value:
-    """The carry of a full adder (three bits) or of a half adder (two)."""
-    if len(bits) == 2:
-        return bits[0] & bits[1]
-    x, y, z = bits
-    return (x & y) | (z & (x ^ y))
 
 
 def _add_rows(wires: _Wires, columns: list[list[Value]], adder: str) -> Value:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from amaranth.hdl import Module, Value
+from amaranth.hdl import Module, Signal, Value
 from numpy.typing import NDArray
 
 from amhw.bitheap import BitHeap
@@ -221,7 +221,9 @@ class Masked(Multiplier):
         for i, row in enumerate(self.rows):
             for j in range(self.width_b):
                 if row >> j & 1:
-                    heap.add_bit(a[i] & b[j], i + j, negative=self._negative(i, j))
+                    bit = Signal(name=f"pp_{i}_{j}")
+                    m.d.comb += bit.eq(a[i] & b[j])
+                    heap.add_bit(bit, i + j, negative=self._negative(i, j))
         return heap
 
 

@@ -1,0 +1,52 @@
+"""The `amhw` command: every subcommand is also ``python -m amhw.<name>``."""
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from amhw.command import Group
+
+COMMANDS = {
+    "gen": ("amhw.gen", "Generate a multiplier: Verilog and a manifest that says what it is."),
+    "sim": ("amhw.sim", "Prove by simulation that emitted Verilog computes what its model says."),
+    "synth": ("amhw.synth.command", "Synthesise Verilog: area, critical-path delay, cells."),
+    "accuracy": ("amhw.accuracy", "LeNet-5's accuracy with a multiplier in its layers."),
+    "train": ("amhw.train", "Train LeNet-5 from scratch and quantise it."),
+    "study": ("amhw.study.command", "Generate, simulate, synthesise and score a list of multipliers."),
+}
+"""Subcommand → its module and its one line in ``amhw --help``; in the order in which they are used."""
+
+
+class _Lazy(Group):
+    """Loads a subcommand's module when it is called, so that ``amhw --help`` does not wait for torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        return [click.shell_completion.CompletionItem(name) for name in self._matching(incomplete)]
+
+    def _matching(self, incomplete: str) -> Iterator[str]:
+        return (name for name in COMMANDS if name.startswith(incomplete))
+
+
+@click.command(cls=_Lazy, epilog="Each command's --help ends with an example.")
+@click.version_option(package_name="amhw")
+def main() -> None:
+    """Approximate multiplier hardware, traded against neural-network accuracy."""
+
+
+if __name__ == "__main__":
+    main(prog_name="amhw")
