@@ -1,0 +1,23 @@
+"""Area, delay and cells of any Verilog, from Yosys and ABC.
+
+`synthesise(verilog, top, technology)` for one design, `Synthesiser` for many, `Technology` says in what.
+"""
+
+from amhw.synth.pool import Synthesiser, synthesise
+from amhw.synth.recipe import RECIPES, SEARCH, Recipe
+from amhw.synth.result import Failure, Mapping, SynthesisError, SynthesisResult
+from amhw.synth.technology import Technology, technologies
+
+__all__ = [
+    "RECIPES",
+    "SEARCH",
+    "Failure",
+    "Mapping",
+    "Recipe",
+    "Synthesiser",
+    "SynthesisError",
+    "SynthesisResult",
+    "Technology",
+    "synthesise",
+    "technologies",
+]

@@ -1,0 +1,217 @@
+"""Liberty files into `Library` values, through the liberty-parser package.
+
+What is kept is what ABC itself would use. Of several timing groups for one (input, output) pair (they differ in `when`) the
+worst value is kept point by point; groups of opposite sense (an XOR) become one non-unate arc. Left out, because technology mapping
+cannot use them: cells marked `dont_use`, latches, scan flip-flops, three-state and clock-gating cells, cells
+without inputs, and everything about power.
+"""
+
+import gzip
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+from amhw.files import read_whole
+from amhw.refusal import Refusal
+from amhw.synth.library import INVERTER, TWO_INPUT_GATES, Arc, Cell, FlipFlop, Input, Library, Output, Table
+
+_PICOSECONDS = {"ps": 1.0, "ns": 1e3, "us": 1e6}
+_FEMTOFARADS = {"ff": 1.0, "pf": 1e3}
+_COMBINATIONAL = ("combinational", "combinational_rise", "combinational_fall")
+_EDGES = ("rising_edge", "falling_edge")
+
+
+def read_library(path: Path | str) -> Library:
+    """The library in the Liberty file `path` (plain, or gzip whatever its name).
+
+    Raises:
+        Refusal: unreadable, truncated or no Liberty, or without an inverter and a two-input gate.
+    """
+    return parse_library(_text(path), str(path))
+
+
+def parse_library(text: str, source: str) -> Library:
+    """The library in the Liberty text `text`; `source` names it in refusals."""
+    if not re.search(r"\blibrary\s*\(", text[:200_000]):
+        raise Refusal(f"{source} is no Liberty file: it has no library (...) group")
+    from liberty.parser import parse_liberty  # takes a quarter of a second to import
+
+    try:
+        root = parse_liberty(text)
+        library = _library(root)
+    except (Refusal, KeyboardInterrupt):
+        raise
+    except Exception as error:  # the parser raises its lexer's, its own and bare assertion errors
+        raise Refusal(f"{source} is damaged or truncated Liberty: {_one_line(error)}") from error
+    if not any(cell.truth is not None for cell in library.cells.values()):
+        raise Refusal(f"{source} describes no combinational cell with a function and delays")
+    if library.smallest(*INVERTER) is None:
+        raise Refusal(f"{source} has no inverter; mapping needs an inverter and a two-input gate")
+    if all(library.smallest(2, truth) is None for truth in TWO_INPUT_GATES.values()):
+        wanted = ", ".join(TWO_INPUT_GATES)
+        raise Refusal(f"{source} has no two-input gate ({wanted}); mapping needs an inverter and one of them")
+    return library
+
+
+def _text(path: Path | str) -> str:
+    data = read_whole(path)
+    if data[:2] == b"\x1f\x8b":
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, OSError, zlib.error) as error:
+            raise Refusal(f"{path} is damaged or truncated gzip: {_one_line(error)}") from error
+    return data.decode("utf-8", errors="replace")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
+
+
+def _library(root: Any) -> Library:
+    time = _time_unit(_string(root.get("time_unit", "1ns")))
+    load = _load_unit(root.get("capacitive_load_unit", [1, "pf"]))
+    templates = {_string(group.args[0]): group for group in root.get_groups("lu_table_template")}
+    reader = _Reader(time, load, templates)
+    cells = {}
+    for group in root.get_groups("cell"):
+        cell = reader.cell(group)
+        if cell is not None:
+            cells[cell.name] = cell
+    return Library(_string(root.args[0]), cells, float(root.get("default_max_transition", 0)) * time)
+
+
+class _Reader:
+    """Cells of one file: its units and its table templates."""
+
+    def __init__(self, time: float, load: float, templates: dict[str, Any]) -> None:
+        self.time, self.load, self.templates = time, load, templates
+
+    def cell(self, group: Any) -> Cell | None:
+        """The cell, or None when technology mapping has no use for it."""
+        other = ("latch", "latch_bank", "ff_bank", "statetable", "test_cell")
+        if _string(group.get("dont_use", "false")) == "true" or any(group.get_groups(kind) for kind in other):
+            return None
+        pins = group.get_groups("pin")
+        if any("three_state" in pin or _string(pin.get("direction", "")) == "inout" for pin in pins):
+            return None
+        inputs = [pin for pin in pins if _string(pin.get("direction", "")) == "input"]
+        outputs = [pin for pin in pins if _string(pin.get("direction", "")) == "output"]
+        flip_flops = group.get_groups("ff")
+        if not inputs or not outputs or any("function" not in pin for pin in outputs) or len(flip_flops) > 1:
+            return None
+        name = _string(group.args[0])
+        names = [_string(pin.args[0]) for pin in inputs]
+        cell = Cell(
+            name,
+            float(group.get("area", 0)),
+            tuple(self._input(pin) for pin in inputs),
+            tuple(self._output(pin, names) for pin in outputs),
+            _flip_flop(flip_flops[0]) if flip_flops else None,
+        )
+        if cell.flip_flop is None and not all(output.arcs for output in cell.outputs):
+            return None
+        return cell
+
+    def _input(self, pin: Any) -> Input:
+        both = float(pin.get("capacitance", 0))
+        return Input(
+            _string(pin.args[0]),
+            float(pin.get("rise_capacitance", 0) or both) * self.load,
+            float(pin.get("fall_capacitance", 0) or both) * self.load,
+            _string(pin.get("clock", "false")) == "true",
+        )
+
+    def _output(self, pin: Any, inputs: list[str]) -> Output:
+        groups: dict[str, list[Any]] = {}
+        for timing in pin.get_groups("timing"):
+            if _string(timing.get("timing_type", "combinational")) in (*_COMBINATIONAL, *_EDGES):
+                for related in _string(timing.get("related_pin", "")).split():
+                    groups.setdefault(related, []).append(timing)
+        return Output(
+            _string(pin.args[0]),
+            _string(pin["function"]),
+            float(pin.get("max_capacitance", 0)) * self.load,
+            tuple(self._arc(name, groups[name]) for name in inputs if name in groups),
+        )
+
+    def _arc(self, related: str, timings: list[Any]) -> Arc:
+        senses = {_string(timing.get("timing_sense", "non_unate")) for timing in timings}
+        kind = _string(timings[0].get("timing_type", "combinational"))
+        tables = []
+        for name in Arc.TABLES:
+            instead = name.replace("rise", "FALL").replace("fall", "rise").replace("FALL", "fall")
+            found = [t for timing in timings for t in timing.get_groups(name) or timing.get_groups(instead)]
+            if not found:
+                raise Refusal(f"a timing group for {related} has neither {name} nor {instead}")
+            tables.append(_worst([self._table(group) for group in found]))
+        return Arc(
+            related,
+            senses.pop() if len(senses) == 1 else "non_unate",
+            "combinational" if kind in _COMBINATIONAL else kind,
+            *tables,
+        )
+
+    def _table(self, group: Any) -> Table:
+        template = _string(group.args[0]) if group.args else ""
+        values = _floats(group, "values")
+        if template == "scalar":
+            return Table((0.0,), (0.0,), ((values[0] * self.time,),))
+        shape = self.templates.get(template)
+        first, second = (
+            _floats(group if f"index_{k}" in group or shape is None else shape, f"index_{k}") for k in (1, 2)
+        )
+        if len(values) != len(first) * len(second):
+            raise ValueError(f"{len(values)} values in a {len(first)} × {len(second)} table")
+        rows = [values[i * len(second) : (i + 1) * len(second)] for i in range(len(first))]
+        if shape is not None and _string(shape.get("variable_1", "")) == "total_output_net_capacitance":
+            first, second, rows = second, first, [list(column) for column in zip(*rows, strict=True)]
+        return Table(
+            tuple(slew * self.time for slew in first),
+            tuple(load * self.load for load in second),
+            tuple(tuple(value * self.time for value in row) for row in rows),
+        )
+
+
+def _worst(tables: list[Table]) -> Table:
+    """The largest value at each point; tables over other axes than the first are sampled on the first's."""
+    first = tables[0]
+    same = [
+        t if (t.slews, t.loads) == (first.slews, first.loads) else t.at_points(first.slews, first.loads)
+        for t in tables
+    ]
+    values = tuple(
+        tuple(max(t.values[i][k] for t in same) for k in range(len(first.loads)))
+        for i in range(len(first.slews))
+    )
+    return Table(first.slews, first.loads, values)
+
+
+def _flip_flop(group: Any) -> FlipFlop:
+    state, inverse = (_string(name) for name in group.args)
+    return FlipFlop(
+        (state, inverse),
+        *(_string(group.get(key, "")) for key in ("clocked_on", "next_state", "clear", "preset")),
+    )
+
+
+def _string(value: Any) -> str:
+    return str(value).strip().strip('"').strip()
+
+
+def _floats(group: Any, key: str) -> list[float]:
+    return [float(value) for value in group.get_array(key).reshape(-1)]
+
+
+def _time_unit(unit: str) -> float:
+    match = re.fullmatch(r"([\d.]+)\s*(\w+)", unit)
+    if match is None or match[2].lower() not in _PICOSECONDS:
+        raise Refusal(f"time_unit {unit!r} is not understood; 1ps … 100us would be")
+    return float(match[1]) * _PICOSECONDS[match[2].lower()]
+
+
+def _load_unit(unit: Any) -> float:
+    try:
+        return float(unit[0]) * _FEMTOFARADS[_string(unit[1]).lower()]
+    except (IndexError, KeyError, TypeError, ValueError):
+        raise Refusal(f"capacitive_load_unit {unit!r} is not understood; (1, pf) or (1, ff) would be") from None

@@ -1,0 +1,65 @@
+"""What the tools print, as values."""
+
+import re
+from dataclasses import dataclass
+
+_SUMMARY = re.compile(
+    r"^ABC: WireLoad = .*?Gates =\s*(\d+).*?Area =\s*([\d.]+).*?Delay =\s*([\d.]+) ps", re.MULTILINE
+)
+_STEP = re.compile(
+    r"^ABC: Path\s+\d+ --\s+\d+ : \d+\s+(\d+) (\S+)\s.*?Df =\s*([\d.]+)\s.*?S =\s*([\d.]+) ps.*?Cout =\s*([\d.]+) ff",
+    re.MULTILINE,
+)
+_ENDS = re.compile(r"^ABC: Start-point = \w+ \((.+?)\)\.\s+End-point = \w+ \((.+?)\)\.", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of a path: the cell, arrival time after it (ps), its output slew (ps), load (fF) and fan-out."""
+
+    cell: str
+    arrival_ps: float
+    slew_ps: float
+    load_ff: float
+    fanout: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """ABC's `stime -p`: delay of the longest path (ps), cells' number and area, and the path."""
+
+    delay_ps: float
+    cells: int
+    area: float
+    path: tuple[Step, ...]
+    start: str
+    end: str
+
+
+def timing_of(log: str) -> Timing | None:
+    """The last timing report in a log of Yosys' `abc` pass; None when ABC had nothing to map."""
+    summaries = list(_SUMMARY.finditer(log))
+    if not summaries:
+        return None
+    last = summaries[-1]
+    rest = log[last.end() :]
+    ends = _ENDS.search(rest)
+    steps = tuple(
+        Step(cell, float(arrival), float(slew), float(load), int(fanout))
+        for fanout, cell, arrival, slew, load in _STEP.findall(rest)
+    )
+    start, end = (_signal(ends[1]), _signal(ends[2])) if ends else ("", "")
+    return Timing(float(last[3]), int(last[1]), float(last[2]), steps, start, end)
+
+
+def error_in(log: str) -> str | None:
+    """The message with which Yosys gave up, on one line, or None."""
+    match = re.search(r"^(?:(\S+:\d+): )?ERROR: (.+?)(?:\n\n|\n-- |\Z)", log, re.MULTILINE | re.DOTALL)
+    if match is None:
+        return None
+    place = f"{match[1]}: " if match[1] else ""
+    return " ".join((place + match[2]).split())
+
+
+def _signal(name: str) -> str:
+    return name.replace("\\", "").replace(" [", "[")

@@ -1,0 +1,129 @@
+"""What a synthesis found, with where it came from."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from amhw.synth.reports import Step
+
+
+class SynthesisError(RuntimeError):
+    """Yosys or ABC crashed, hung or contradicted itself: this design has no figures; others are not concerned."""
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """One recipe's netlist: area (µm², flip-flops included), delay (ps), cells by type, the longest path.
+
+    The delay is ABC's, with the load on every net but no wires, from an input or a register's output to an output
+    or a register's input; a register's own clock-to-output and set-up times are not in it.
+    """
+
+    recipe: str
+    area_um2: float
+    delay_ps: float
+    cells_by_type: dict[str, int] = field(hash=False)
+    path: tuple[Step, ...] = field(repr=False)
+    start: str = ""
+    end: str = ""
+    seconds: float = field(default=0.0, compare=False)
+    netlist: str | None = field(default=None, repr=False)
+
+    @property
+    def cells(self) -> int:
+        """How many cells."""
+        return sum(self.cells_by_type.values())
+
+
+@dataclass(frozen=True)
+class SynthesisResult:
+    """A design's figures in one technology.
+
+    `mappings` has one entry for each recipe, in their order. `area_um2`, `delay_ps` and `cells` are those of `best_product`: one
+    netlist, not the best of two.
+    """
+
+    top: str
+    verilog_sha256: str
+    tech: str
+    tech_sha256: str
+    nand2_area: float
+    tool: str
+    mappings: tuple[Mapping, ...]
+
+    @property
+    def best_area(self) -> Mapping:
+        """The smallest netlist (of equals the fastest)."""
+        return min(self.mappings, key=lambda m: (m.area_um2, m.delay_ps))
+
+    @property
+    def best_delay(self) -> Mapping:
+        """The fastest netlist (of equals the smallest)."""
+        return min(self.mappings, key=lambda m: (m.delay_ps, m.area_um2))
+
+    @property
+    def best_product(self) -> Mapping:
+        """The netlist with the least area × delay (of equals the smallest)."""
+        return min(self.mappings, key=lambda m: (m.area_um2 * m.delay_ps, m.area_um2, m.delay_ps))
+
+    @property
+    def area_um2(self) -> float:
+        """Area of `best_product`, µm²."""
+        return self.best_product.area_um2
+
+    @property
+    def delay_ps(self) -> float:
+        """Delay of `best_product`, ps."""
+        return self.best_product.delay_ps
+
+    @property
+    def cells(self) -> int:
+        """Number of cells of `best_product`."""
+        return self.best_product.cells
+
+    @property
+    def nand2(self) -> float:
+        """Area of `best_product` in two-input NAND gates."""
+        return self.area_um2 / self.nand2_area
+
+    def record(self) -> dict[str, Any]:
+        """All of it in plain types, for JSON."""
+        best = self.best_product
+        return {
+            "top": self.top,
+            "area_um2": best.area_um2,
+            "nand2": round(self.nand2, 2),
+            "delay_ps": best.delay_ps,
+            "cells": best.cells,
+            "cells_by_type": best.cells_by_type,
+            "tech": self.tech,
+            "recipe": best.recipe,
+            "tool": self.tool,
+            "path": {
+                "start": best.start,
+                "end": best.end,
+                "steps": [[step.cell, step.arrival_ps] for step in best.path],
+            },
+            "best_area": _figures(self.best_area),
+            "best_delay": _figures(self.best_delay),
+            "recipes": [_figures(mapping) for mapping in self.mappings],
+            "tech_sha256": self.tech_sha256,
+            "verilog_sha256": self.verilog_sha256,
+        }
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The record a failed design leaves in a study. `refused`: the design's own fault, not the tool's."""
+
+    message: str
+    refused: bool
+
+
+def _figures(mapping: Mapping) -> dict[str, Any]:
+    return {
+        "recipe": mapping.recipe,
+        "area_um2": mapping.area_um2,
+        "delay_ps": mapping.delay_ps,
+        "cells": mapping.cells,
+        "seconds": round(mapping.seconds, 3),
+    }

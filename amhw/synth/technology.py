@@ -1,0 +1,211 @@
+"""Technologies: a cell library, what drives the inputs and what loads the outputs.
+
+Shipped ones are compact tables of facts (`technologies/*.json`, written by scripts/derive_technologies.py): the cells that
+technology mapping of arithmetic uses, with delay and transition tables on fewer grid points than the
+foundry's. Any Liberty file gives one too.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from amhw.refusal import Refusal
+from amhw.synth.liberty import read_library
+from amhw.synth.library import (
+    INVERTER,
+    NAND2,
+    TWO_INPUT_GATES,
+    Arc,
+    Cell,
+    FlipFlop,
+    Input,
+    Library,
+    Output,
+    Table,
+    liberty_text,
+)
+
+_FOLDER = resources.files("amhw.synth") / "technologies"
+
+
+@dataclass(frozen=True)
+class Technology:
+    """Where area and delay are measured.
+
+    Every input comes from `driving_cell` (so its delay and slew depend on how many gates read the input), every output
+    drives `load` fF. `Technology.of` chooses the inverter of about four times unit strength, as the
+    output of a buffered register has, and four times a unit inverter's input capacitance (FO4). There are no wires.
+
+    >>> sky = Technology.named("sky130hd")
+    >>> sky.driving_cell, sky.cell("sky130_fd_sc_hd__nand2_1").area
+    ('sky130_fd_sc_hd__inv_4', 3.7536)
+    """
+
+    name: str
+    library: Library = field(repr=False, hash=False)
+    driving_cell: str
+    load: float
+    source: str = ""
+
+    @staticmethod
+    def of(name: str, library: Library, source: str = "") -> "Technology":
+        """The technology of `library` with the driver and load described above."""
+        inverters = library.with_truth(*INVERTER)
+        unit = min(cell.inputs[0].capacitance for cell in inverters)
+        driver = min(inverters, key=lambda cell: (abs(cell.inputs[0].capacitance / unit - 4), cell.area))
+        return Technology(name, library, driver.name, round(4 * unit, 3), source)
+
+    @staticmethod
+    def named(name: str) -> "Technology":
+        """A shipped technology.
+
+        Raises:
+            Refusal: no such technology.
+        """
+        if name not in technologies():
+            known = ", ".join(technologies())
+            raise Refusal(f"unknown technology {name!r}; known: {known}, or give a Liberty file")
+        return _shipped(name)
+
+    @staticmethod
+    def from_liberty(path: Path | str, cells: Iterable[str] | None = None) -> "Technology":
+        """The technology in a Liberty file (plain or gzip), all its usable cells or only `cells`.
+
+        Raises:
+            Refusal: unreadable, truncated or foreign file, or no inverter, or no two-input gate.
+        """
+        library = read_library(path)
+        if cells is not None:
+            library = library.restricted_to(cells)
+        name = Path(path).name.removesuffix(".gz").removesuffix(".lib")
+        return Technology.of(name, library, source=Path(path).name)
+
+    def cell(self, name: str) -> Cell:
+        """The cell of that name."""
+        return self.library.cells[name]
+
+    @cached_property
+    def nand2_area(self) -> float:
+        """Area of the smallest two-input NAND (else of the smallest two-input gate), µm²."""
+        found = self.library.smallest(*NAND2)
+        gates = [self.library.smallest(2, truth) for truth in TWO_INPUT_GATES.values()]
+        return (found or min((cell for cell in gates if cell), key=lambda cell: cell.area)).area
+
+    @cached_property
+    def liberty(self) -> str:
+        """The Liberty file that Yosys and ABC are given."""
+        return liberty_text(self.library)
+
+    @cached_property
+    def constraints(self) -> str:
+        """The constraint file that ABC is given."""
+        return f"set_driving_cell {self.driving_cell}\nset_load {self.load:g}\n"
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of all that decides a figure: Liberty text, driver and load."""
+        return hashlib.sha256((self.liberty + self.constraints).encode()).hexdigest()
+
+
+def technologies() -> tuple[str, ...]:
+    """The names of the shipped technologies.
+
+    >>> technologies()
+    ('sg13g2', 'sky130hd')
+    """
+    names = (entry.name for entry in _FOLDER.iterdir())
+    return tuple(sorted(name.removesuffix(".json") for name in names if name.endswith(".json")))
+
+
+@cache
+def _shipped(name: str) -> Technology:
+    facts = json.loads((_FOLDER / f"{name}.json").read_text())
+    return Technology.of(name, decoded(facts), facts["source"])
+
+
+# The table of facts. Times are in ps, loads in fF, areas in µm². All tables share `slews_ps`; those of one output share its loads. A
+# table is its rows in one list, in tenths of a picosecond.
+
+
+def encoded(library: Library, about: dict[str, Any]) -> dict[str, Any]:
+    """The table of facts for `library`, whose tables must share axes as the format wants; `about` comes first."""
+    slews = {t.slews for c in library.cells.values() for o in c.outputs for a in o.arcs for t in a.tables}
+    if len(slews) != 1:
+        raise ValueError("the tables have several slew axes")
+    return {
+        **about,
+        "library": library.name,
+        "max_transition_ps": library.max_transition,
+        "slews_ps": list(slews.pop()),
+        "cells": {name: _encoded_cell(cell) for name, cell in library.cells.items()},
+    }
+
+
+def decoded(facts: dict[str, Any]) -> Library:
+    """The library in a table of facts."""
+    slews = tuple(facts["slews_ps"])
+    cells = {name: _decoded_cell(name, cell, slews) for name, cell in facts["cells"].items()}
+    return Library(facts["library"], cells, facts["max_transition_ps"])
+
+
+def _encoded_cell(cell: Cell) -> dict[str, Any]:
+    facts: dict[str, Any] = {"area": cell.area}
+    if (flip_flop := cell.flip_flop) is not None:
+        expressions = (flip_flop.clocked_on, flip_flop.next_state, flip_flop.clear, flip_flop.preset)
+        facts["flip_flop"] = [*flip_flop.state, *expressions]
+        facts["clocks"] = [pin.name for pin in cell.inputs if pin.is_clock]
+    facts["inputs"] = {
+        pin.name: [round(pin.rise_capacitance, 4), round(pin.fall_capacitance, 4)] for pin in cell.inputs
+    }
+    facts["outputs"] = {output.name: _encoded_output(output) for output in cell.outputs}
+    return facts
+
+
+def _encoded_output(output: Output) -> dict[str, Any]:
+    loads = {table.loads for arc in output.arcs for table in arc.tables}
+    if len(loads) != 1:
+        raise ValueError(f"the tables of {output.name} have several load axes")
+    return {
+        "function": output.function,
+        "max_load": round(output.max_capacitance, 4),
+        "loads": list(loads.pop()),
+        "arcs": {
+            arc.related_pin: [
+                arc.sense,
+                arc.kind,
+                *([round(value * 10) for row in table.values for value in row] for table in arc.tables),
+            ]
+            for arc in output.arcs
+        },
+    }
+
+
+def _decoded_cell(name: str, facts: dict[str, Any], slews: tuple[float, ...]) -> Cell:
+    clocks = facts.get("clocks", [])
+    flip_flop = facts.get("flip_flop")
+    return Cell(
+        name,
+        facts["area"],
+        tuple(Input(pin, rise, fall, pin in clocks) for pin, (rise, fall) in facts["inputs"].items()),
+        tuple(_decoded_output(pin, output, slews) for pin, output in facts["outputs"].items()),
+        FlipFlop((flip_flop[0], flip_flop[1]), *flip_flop[2:]) if flip_flop else None,
+    )
+
+
+def _decoded_output(name: str, facts: dict[str, Any], slews: tuple[float, ...]) -> Output:
+    loads = tuple(facts["loads"])
+
+    def table(values: list[int]) -> Table:
+        rows = (values[i : i + len(loads)] for i in range(0, len(values), len(loads)))
+        return Table(slews, loads, tuple(tuple(value / 10 for value in row) for row in rows))
+
+    arcs = (
+        Arc(related, sense, kind, *(table(values) for values in tables))
+        for related, (sense, kind, *tables) in facts["arcs"].items()
+    )
+    return Output(name, facts["function"], facts["max_load"], tuple(arcs))

@@ -1,0 +1,259 @@
+"""The process that runs Yosys. Started by `amhw.synth.pool` as a script; it imports nothing of amhw.
+
+It loads pyosys once and then, for each job (one JSON line on standard input), forks: the child does the design and
+dies with it. So no design sees what an earlier one left in Yosys' global state (names handed out before change ABC's
+result), memory does not grow, and a crash, an exit or a hang costs that one design. What the child prints, Yosys, ABC
+and C library alike, goes to files in the job's folder. The reply is one JSON line:
+
+    {"mapped": [{"recipe": …, "cells_by_type": {…}, "seconds": …}, …], "top": …, "version": …}
+    {"refusal": "…"}         the design cannot be used
+    {"died": STATUS}         the child ended without an answer; its logs say why
+    {"timeout": SECONDS}
+
+When standard input ends, the worker kills what is running and leaves.
+"""
+
+import contextlib
+import json
+import os
+import re
+import select
+import signal
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+
+class Unusable(Exception):
+    """The design cannot be synthesised; the message says why in one line."""
+
+
+def serve() -> None:
+    """Answer jobs until standard input ends."""
+    replies = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    jobs = _Lines(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it closes our standard input
+    from pyosys import libyosys
+
+    while (line := jobs.next()) is not None:
+        job = json.loads(line)
+        replies.write(json.dumps(_in_child(libyosys, job, jobs)) + "\n")
+
+
+class _Lines:
+    """Lines of a file descriptor, without a buffer that `select` cannot see into."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor, self._pending = descriptor, b""
+
+    def next(self) -> bytes | None:
+        """The next line, or None at the end."""
+        while b"\n" not in self._pending:
+            piece = os.read(self.descriptor, 1 << 16)
+            if not piece:
+                return None
+            self._pending += piece
+        line, self._pending = self._pending.split(b"\n", 1)
+        return line
+
+
+def _in_child(yosys: Any, job: dict[str, Any], jobs: _Lines) -> dict[str, Any]:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)  # with the ABC it starts, so that both can be killed together
+        os.close(reading)
+        _child(yosys, job, writing)
+    with contextlib.suppress(OSError):
+        os.setpgid(child, child)
+    os.close(writing)
+    answer = b""
+    deadline = time.monotonic() + job["timeout"]
+    try:
+        while True:
+            left = deadline - time.monotonic()
+            ready, _, _ = select.select([reading, jobs.descriptor], [], [], max(0.0, left))
+            if jobs.descriptor in ready:  # only its end can arrive while a job is running
+                os.killpg(child, signal.SIGKILL)
+                sys.exit(0)
+            if not ready:
+                return {"timeout": job["timeout"]}
+            piece = os.read(reading, 1 << 16)
+            if not piece:
+                break
+            answer += piece
+    finally:
+        with contextlib.suppress(OSError):
+            os.killpg(child, signal.SIGKILL)
+        os.close(reading)
+        _, status = os.waitpid(child, 0)
+    try:
+        reply = json.loads(answer)
+    except ValueError:
+        reply = {"died": os.waitstatus_to_exitcode(status)}
+    return dict(reply)
+
+
+def _child(yosys: Any, job: dict[str, Any], writing: int) -> None:
+    status = 1
+    try:
+        os.chdir(job["folder"])
+        os.environ["TMPDIR"] = job["scratch"]  # ABC's files and Yosys' cache of libraries
+        try:
+            reply = synthesise(yosys, job)
+        except Unusable as error:
+            reply = {"refusal": str(error)}
+        data = json.dumps(reply).encode()
+        while data:
+            data = data[os.write(writing, data) :]
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
+    """Read design.v in the current folder, check it, and map it once for each recipe."""
+    _log_to("read.log")
+    design = yosys.Design()
+
+    def run(command: str) -> None:
+        yosys.run_pass(command, design)
+
+    run("read_verilog -sv design.v")
+    top = job["top"] or only_top(_instances(design))
+    if top not in _instances(design):
+        known = ", ".join(sorted(_instances(design))) or "none"
+        raise Unusable(f"no module {top} in this Verilog; its modules: {known}")
+    run(f"hierarchy -check -top {top}")
+    run("proc")
+    run("flatten")
+    run("opt_clean")
+    latches = [name for name, kind in _cells(design) if re.match(r"\$_?(ad|d)?latch|\$_?sr(_|$)", kind, re.I)]
+    if latches:
+        raise Unusable(f"latch inferred in {top}: {', '.join(latches[:4])}; assign the signal on every path")
+    boxes = sorted({kind for _, kind in _cells(design) if not kind.startswith("$")})
+    if boxes:
+        raise Unusable(f"{top} contains black boxes: {', '.join(boxes[:4])}; give their Verilog too")
+    run("tee -q -o check.txt check")
+    _refuse(top, driver_problem(Path("check.txt").read_text()))
+    run(f"synth -noabc -top {top}")
+    run("tee -q -o check.txt check")  # on gates, where no word hides which bit depends on which
+    _refuse(top, loop_problem(Path("check.txt").read_text()))
+    run(f"dfflibmap -liberty {job['liberty']}")
+    run("opt_clean -purge")
+    unmapped = sorted({kind for _, kind in _cells(design) if re.match(r"\$_\w*FF", kind)})
+    if unmapped:
+        raise Unusable(f"{top} needs flip-flops that the library lacks: {', '.join(unmapped[:4])}")
+    run("design -save before")
+    mapped = []
+    for index, recipe in enumerate(job["recipes"]):
+        started = time.monotonic()
+        _log_to(f"map{index}.log")
+        Path("recipe.abc").write_text(recipe["script"])
+        run("design -load before")
+        run(f"abc -liberty {job['liberty']} -constr {job['constraints']} -script recipe.abc")
+        run("opt_clean -purge")
+        mapped.append(
+            {
+                "recipe": recipe["name"],
+                "cells_by_type": dict(sorted(Counter(kind for _, kind in _cells(design)).items())),
+                "seconds": time.monotonic() - started,
+            }
+        )
+        if job["netlists"]:
+            run(f"write_verilog -noattr mapped{index}.v")
+    return {"mapped": mapped, "top": top, "version": str(yosys.yosys_maybe_version()).split(",")[0].rstrip(")") + ")"}
+
+
+def only_top(instances: dict[str, set[str]]) -> str:
+    """The one module that no other instantiates.
+
+    >>> only_top({"adder": {"cell"}, "cell": set()})
+    'adder'
+    """
+    inside = set().union(*instances.values()) if instances else set()
+    tops = sorted(set(instances) - inside)
+    if len(tops) == 1:
+        return tops[0]
+    if not instances:
+        raise Unusable("no module in this Verilog")
+    if not tops:
+        raise Unusable(f"no top in this Verilog: {', '.join(sorted(instances))} instantiate one another")
+    raise Unusable(f"several possible tops: {', '.join(tops)}; choose one with --top")
+
+
+def driver_problem(check: str) -> str | None:
+    """The first undriven or multiply-driven net in the report of Yosys' `check`, or None.
+
+    >>> driver_problem("Warning: Wire top.\\w [3] is used but has no driver.")
+    'undriven net: w [3] is used and has no driver'
+    """
+    drivers = re.search(r"^Warning: multiple conflicting drivers for [^.]+\.\\?(.+):$", check, re.M)
+    if drivers:
+        return f"multiply-driven net: {drivers[1]} has several drivers"
+    undriven = re.search(r"^Warning: Wire [^.]+\.\\?(.+) is used but has no driver", check, re.M)
+    if undriven:
+        return f"undriven net: {undriven[1]} is used and has no driver"
+    return None
+
+
+def loop_problem(check: str) -> str | None:
+    """The first combinational loop in the report of Yosys' `check`, by its named wires, or None.
+
+    >>> loop_problem("Warning: found logic loop in module top:\\n    wire \\\\l2 source: f.v:2.9-2.11\\n")
+    'combinational loop through l2'
+    """
+    loop = re.search(r"^Warning: found logic loop in module (.+?):$((?:\n .*)*)", check, re.M)
+    if loop is None:
+        return None
+    wires = re.findall(r"^ +wire \\?(\S+)", loop[2], re.M)
+    return f"combinational loop through {', '.join(dict.fromkeys(wires)) or loop[1]}"
+
+
+def _refuse(top: str, problem: str | None) -> None:
+    if problem:
+        raise Unusable(f"{problem} (in {top})")
+
+
+def _cells(design: Any) -> list[tuple[str, str]]:
+    """Name and type of each cell of the flattened design."""
+    return [
+        (_plain(cell.name), _plain(cell.type))
+        for module in design.modules_.values()
+        if not _is_box(module)
+        for cell in module.cells_.values()
+    ]
+
+
+def _instances(design: Any) -> dict[str, set[str]]:
+    """For each module, the modules it instantiates."""
+    modules = {_plain(m.name): m for m in design.modules_.values() if not _is_box(m)}
+    names = {re.sub(r"^\$abstract\\", "", name): module for name, module in modules.items()}
+    return {
+        name: {_plain(cell.type) for cell in module.cells_.values()} & set(names)
+        for name, module in names.items()
+    }
+
+
+def _is_box(module: Any) -> bool:
+    return bool({"\\blackbox", "\\whitebox"} & {str(key) for key in module.attributes})
+
+
+def _plain(name: Any) -> str:
+    return str(name).removeprefix("\\")
+
+
+def _log_to(name: str) -> None:
+    """From here on everything this process and its children print goes to the file `name`."""
+    sys.stdout.flush()
+    log = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+
+
+if __name__ == "__main__":
+    serve()
