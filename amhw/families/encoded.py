@@ -1,0 +1,51 @@
+"""Multipliers that first encode each operand on its own.
+
+Finding the leading one of an operand, rounding it to a power of two, or taking its magnitude needs no look
+at the other operand. Such a multiplier is
+
+    p = combine(encode_a(a), encode_b(b))
+
+so that an array which meets one activation in a whole row and one weight in a whole column can encode each
+once at its edge, pass the codes on, and keep only `combine` in its elements. A multiplier on its own does
+both.
+"""
+
+from abc import abstractmethod
+
+from amaranth.hdl import Module, Value
+from amaranth.lib import data
+
+from amhw.bitheap import BitHeap
+from amhw.multiplier import Multiplier
+
+
+class EncodedMultiplier(Multiplier):
+    """A multiplier whose datapath is an encoder for each operand and a combiner.
+
+    ``heap(m, a, b)`` is ``combine(m, encode_a(m, a), encode_b(m, b))`` and nothing else.
+    """
+
+    @property
+    @abstractmethod
+    def layout_a(self) -> data.StructLayout:
+        """What an encoded operand a is made of; ``Signal(layout_a)`` is a register for one."""
+
+    @property
+    @abstractmethod
+    def layout_b(self) -> data.StructLayout:
+        """What an encoded operand b is made of."""
+
+    @abstractmethod
+    def encode_a(self, m: Module, a: Value) -> data.View:
+        """Operand a (of shape `shape_a`) as a view of `layout_a`; its logic is added to `m`."""
+
+    @abstractmethod
+    def encode_b(self, m: Module, b: Value) -> data.View:
+        """Operand b (of shape `shape_b`) as a view of `layout_b`; its logic is added to `m`."""
+
+    @abstractmethod
+    def combine(self, m: Module, a: data.View, b: data.View) -> BitHeap:
+        """The product of two encoded operands as weighted bits."""
+
+    def heap(self, m: Module, a: Value, b: Value) -> BitHeap:
+        return self.combine(m, self.encode_a(m, a), self.encode_b(m, b))
