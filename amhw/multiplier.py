@@ -151,6 +151,14 @@ class Multiplier(ABC):
     def _golden(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
         """The products of in-range integer arrays, by arithmetic on values and not by the circuit's bits."""
 
+    @property
+    def zero_exception(self) -> str | None:
+        """Why a product with a zero operand may differ from zero; None where 0·x = 0 and x·0 = 0 hold.
+
+        Padding and idle array cells rely on the law, so a family that breaks it says so here.
+        """
+        return None
+
     # What is built
 
     @property
