@@ -1,0 +1,49 @@
+"""One file for a network: a ``.npz`` archive with a JSON header, without pickle, the same bytes every time.
+
+`numpy.load` opens it: the member ``header`` is UTF-8 JSON as uint8, every other member is an array. Members
+are stored (not compressed, so that no library version shows in the bytes) with a fixed date.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from amhw.refusal import Refusal
+
+
+def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The archive's bytes."""
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    members = {"header": np.frombuffer(text, np.uint8), **arrays}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in members.items():
+            content = io.BytesIO()
+            little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"))
+            np.lib.format.write_array(content, little, version=(1, 0), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), content.getvalue())
+    return buffer.getvalue()
+
+
+def unpack(data: bytes, source: str, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Header and arrays of an archive whose header says that it is a `kind`; `source` names it in messages.
+
+    Raises:
+        Refusal: the bytes are no such archive.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        header = json.loads(arrays.pop("header").tobytes().decode())
+        found = header["kind"]
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise Refusal(
+            f"{source} is no {kind} file; wanted one written by amhw train or amhw select"
+        ) from error
+    if found != kind:
+        raise Refusal(f"{source} holds a {found}; wanted a {kind}")
+    return header, arrays

@@ -1,0 +1,38 @@
+"""The networks that come with the package: LeNet-5 trained on the full MNIST training set, float and u8s8.
+
+``scripts/retrain.py`` made both files. Other operand widths are quantised from the float one when asked for,
+on the packaged training slice, and kept in memory only.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from amhw.lenet.data import mnist_slice
+from amhw.lenet.model import FloatNetwork
+from amhw.lenet.network import Operands, QuantisedNetwork
+from amhw.lenet.quantise import quantise
+
+PACKAGED = Path(__file__).parent / "packaged"
+
+
+@cache
+def float_network() -> FloatNetwork:
+    """The shipped floating-point LeNet-5."""
+    return FloatNetwork.load(PACKAGED / "lenet5-float.npz")
+
+
+def network(operands: Operands | Mapping[str, Operands] = Operands()) -> QuantisedNetwork:  # noqa: B008 (frozen)
+    """The shipped LeNet-5 in integers, for `operands` in all layers or in those that a mapping names."""
+    names = [layer.name for layer in float_network().layers]
+    if isinstance(operands, Operands):
+        operands = dict.fromkeys(names, operands)
+    return _network(tuple(operands.get(name, Operands()) for name in names))
+
+
+@cache
+def _network(operands: tuple[Operands, ...]) -> QuantisedNetwork:
+    if set(operands) == {Operands()}:
+        return QuantisedNetwork.load(PACKAGED / "lenet5.npz")
+    names = [layer.name for layer in float_network().layers]
+    return quantise(float_network(), mnist_slice().images, dict(zip(names, operands, strict=True)))
