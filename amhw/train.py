@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from amhw.command import Command, print_json
 from amhw.lenet.data import balanced, test_set, training_set
@@ -15,9 +17,7 @@ from amhw.lenet.training import EPOCHS, train
     cls=Command,
     epilog="Example: amhw train --data-dir fashion-mnist --epochs 20 --out fashion.npz",
 )
-@click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="Folder with the four IDX files; default: MNIST."
-)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with IDX files; default: MNIST.")
 @click.option("--epochs", type=click.IntRange(min=1), default=EPOCHS, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
@@ -33,9 +33,6 @@ def command(data_dir: Path | None, epochs: int, seed: int, out: Path, as_json: b
     The training set comes from --data-dir, else from the user's cache, else it is downloaded. The same seed,
     data, thread count and torch give the same network. Calibration sees training images only.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
     float_file = out.with_name(f"{out.stem}-float{out.suffix}")
     training, test = training_set(data_dir), test_set(data_dir)
     out.parent.mkdir(parents=True, exist_ok=True)

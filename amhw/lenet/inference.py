@@ -4,7 +4,7 @@ The sums Σ_k T[x_k, w_k] of `amhw.lenet.network`'s equation are evaluated in on
 which rounds:
 
 * separable: T[a, b] = Σ_r u_r[a]·v_r[b] (`ProductTable.factors`) makes the layer an ordinary convolution
-  with R times the input channels: channel (c, r) holds u_r of the codes, weight (c, r) v_r of its codes;
+  with R times the input channels: channel (c, r) holds u_r of the code, weight (c, r) v_r of its code;
 * gather: row (k, a) of a matrix holds T[a, w_k] for all outputs at once, so that an output position is the sum
   of K of its rows, which is what `torch.nn.functional.embedding_bag` computes.
 
@@ -34,6 +34,11 @@ CHUNK = 200
 
 MAX_TERMS = 12
 """Above this many separable terms gathering is faster on LeNet-5's convolutions (scripts/bench.py)."""
+
+UNSIGNED_WEIGHTS = (
+    "{name} takes an unsigned operand b, but weights are signed: wanted a multiplier whose operand b is two's "
+    "complement (an unsigned core needs a sign-magnitude wrapper)"
+)
 
 _FLOAT32_INTEGERS = 2**24
 _FLOAT64_INTEGERS = 2**53
@@ -168,10 +173,7 @@ def check_operands(layer: QuantisedLayer, table: ProductTable) -> None:
     """
     operands = layer.operands
     if not table.signed_b:
-        raise Refusal(
-            f"{table.name} takes an unsigned operand b, but weights are signed: wanted {operands.name}; "
-            "wrap an unsigned core as a sign-magnitude multiplier"
-        )
+        raise Refusal(UNSIGNED_WEIGHTS.format(name=table.name))
     found = (table.width_a, table.width_b, table.signed_a)
     if found != (operands.activation_width, operands.weight_width, operands.activation_signed):
         name = f"{'s' if table.signed_a else 'u'}{table.width_a}s{table.width_b}"

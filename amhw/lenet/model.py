@@ -55,6 +55,15 @@ class FloatNetwork:
     layers: tuple[FloatLayer, ...]
     name: str = "network"
 
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        return tuple(layer.name for layer in self.layers)
+
+    @property
+    def convolutions(self) -> tuple[str, ...]:
+        """Names of the convolution layers."""
+        return tuple(layer.name for layer in self.layers if layer.weights.ndim == 4)
+
     def logits(self, images: np.ndarray, batch: int = 500) -> np.ndarray:
         """Logits float32[N, classes] of uint8 images [N, H, W]."""
         parts = []

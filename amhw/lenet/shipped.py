@@ -4,14 +4,17 @@
 on the packaged training slice, and kept in memory only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
 from amhw.lenet.data import mnist_slice
+from amhw.lenet.inference import UNSIGNED_WEIGHTS
 from amhw.lenet.model import FloatNetwork
 from amhw.lenet.network import Operands, QuantisedNetwork
 from amhw.lenet.quantise import quantise
+from amhw.refusal import Refusal
+from amhw.table import ProductTable
 
 PACKAGED = Path(__file__).parent / "packaged"
 
@@ -24,15 +27,26 @@ def float_network() -> FloatNetwork:
 
 def network(operands: Operands | Mapping[str, Operands] = Operands()) -> QuantisedNetwork:  # noqa: B008 (frozen)
     """The shipped LeNet-5 in integers, for `operands` in all layers or in those that a mapping names."""
-    names = [layer.name for layer in float_network().layers]
+    names = float_network().layer_names
     if isinstance(operands, Operands):
         operands = dict.fromkeys(names, operands)
     return _network(tuple(operands.get(name, Operands()) for name in names))
+
+
+def network_for(table: ProductTable, layers: Iterable[str]) -> QuantisedNetwork:
+    """The shipped LeNet-5 with the table's operand widths in `layers`, u8s8 in the others.
+
+    Raises:
+        Refusal: weights cannot be the table's operand b, or a width is out of range.
+    """
+    if not table.signed_b:
+        raise Refusal(UNSIGNED_WEIGHTS.format(name=table.name))
+    return network(dict.fromkeys(layers, Operands(table.width_a, table.width_b, table.signed_a)))
 
 
 @cache
 def _network(operands: tuple[Operands, ...]) -> QuantisedNetwork:
     if set(operands) == {Operands()}:
         return QuantisedNetwork.load(PACKAGED / "lenet5.npz")
-    names = [layer.name for layer in float_network().layers]
+    names = float_network().layer_names
     return quantise(float_network(), mnist_slice().images, dict(zip(names, operands, strict=True)))
