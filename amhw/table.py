@@ -109,7 +109,7 @@ class ProductTable:
         return hashlib.sha256(header.encode() + self.products.astype("<i4").tobytes()).hexdigest()
 
     def factors(self, max_terms: int = 16) -> "Factors | None":
-        """The table as a sum of few separable terms, exactly, or None where it takes more than `max_terms`.
+        """The table as a sum of few separable terms, exactly, or None where none of `max_terms` is found.
 
         T[a, b] = Σ_r u[r, a]·v[r, b] in integers. The v are a basis of the lattice that the table's rows
         span, found by integer elimination; their number is the table's rank, so no exact form has fewer
@@ -121,7 +121,7 @@ class ProductTable:
             return None
         u, rest = _coordinates(self.products.astype(np.int64), basis)
         assert not rest.any(), "every row is an integer combination of the basis by construction"
-        return Factors(u, np.array([row for _, row in basis], dtype=np.int64).reshape(len(basis), -1))
+        return Factors(u, np.array([row for _, row in basis], dtype=np.int64).reshape(len(basis), self.products.shape[1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,12 +147,16 @@ def code_values(width: int, signed: bool) -> NDArray[np.int64]:
     return np.where(codes >> (width - 1), codes - (1 << width), codes) if signed else codes
 
 
+_LARGEST_COEFFICIENT = 1 << 30
+"""Elimination can make entries grow without end; products of two entries must stay within 64 bits, and beyond
+this size the separable form would be of no use anyway."""
+
 _Basis = list[tuple[int, NDArray[np.int64]]]
 """Rows in echelon form, each with the index of its pivot: later rows are zero at earlier pivots."""
 
 
 def _row_basis(rows: NDArray[np.int64], max_terms: int) -> _Basis | None:
-    """A basis of a lattice that holds every row, or None if it has more than `max_terms` vectors.
+    """A basis of a lattice that holds every row, or None if more than `max_terms` vectors or huge ones are needed.
 
     Each vector is what earlier ones leave of a row, divided by the greatest common divisor of its entries
     (which only makes the lattice larger). One with an entry ±1 is ready to be the next pivot row; where
@@ -160,11 +164,11 @@ def _row_basis(rows: NDArray[np.int64], max_terms: int) -> _Basis | None:
     """
     basis: _Basis = []
     while True:
-        _, rest = _coordinates(rows, basis)
+        u, rest = _coordinates(rows, basis)
         rest = rest[rest.any(axis=1)]
         if not rest.size:
             return basis
-        if len(basis) == max_terms:
+        if len(basis) == max_terms or max(np.abs(u).max(initial=0), np.abs(rest).max()) > _LARGEST_COEFFICIENT:
             return None
         rest = np.unique(rest // np.gcd.reduce(rest, axis=1)[:, None], axis=0)
         units = rest[(np.abs(rest) == 1).any(axis=1)]
