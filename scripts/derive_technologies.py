@@ -43,12 +43,12 @@ SELECTIONS = {
         },
         r"sky130_fd_sc_hd__("
         r"(inv|buf)_(1|2|4|8)|(nand2|nor2)_(1|2|4)|(nand3|nor3|nand4|nor4|nand2b|nor2b)_(1|2)"
-        r"|(nand3b|nor3b|nand4b|nor4b|nand4bb|nor4bb)_1"
-        r"|(and2|or2)_(0|1|2|4)|(and3|or3)_(1|2)|(and4|or4|and2b|or2b|and3b|or3b|and4b|or4b|and4bb|or4bb)_1"
-        r"|(xor2|xnor2)_(1|2|4)|(xor3|xnor3)_1|(mux2|mux2i)_(1|2)|mux4_1|maj3_(1|2)"
+        r"|(nand3b|nor3b|nand4b|nor4b)_1"
+        r"|(and2|or2)_(0|1|2|4)|(and3|or3)_(1|2)|(and4|or4|and2b|or2b|and3b|or3b|and4b|or4b)_1"
+        r"|(xor2|xnor2)_(1|2|4)|(xor3|xnor3)_1|(mux2|mux2i)_(1|2)|maj3_(1|2)"
         r"|(a21oi|o21ai)_(0|1|2|4)|(a22oi|o22ai|a21boi|o21bai|a31oi|o31ai|a211oi|o211ai)_(0|1|2)"
         r"|(a21o|o21a|a22o|o22a)_(1|2)|(a21bo|o21ba|a31o|o31a|a211o|o211a|a221o|o221a|a32o|o32a|a311o|o311a)_1"
-        r"|(a221oi|o221ai|a32oi|o32ai|a311oi|o311ai|a2bb2oi|o2bb2ai|a222oi|a2111oi|o2111ai|a41oi|o41ai)_1"
+        r"|(a221oi|o221ai|a32oi|o32ai|a311oi|o311ai|a2bb2oi|o2bb2ai)_1"
         r"|(a2bb2o|o2bb2a)_1|(fa|ha)_1|(dfxtp|dfrtp|dfstp)_(1|2))",
         (0, 2, 3, 4, 6),
         (0, 2, 4, 6),

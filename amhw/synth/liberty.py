@@ -1,9 +1,12 @@
 """Liberty files into `Library` values, through the liberty-parser package.
 
-What is kept is what ABC itself would use. Of several timing groups for one (input, output) pair (they differ in `when`) the
-worst value is kept point by point; groups of opposite sense (an XOR) become one non-unate arc. Left out, because technology mapping
-cannot use them: cells marked `dont_use`, latches, scan flip-flops, three-state and clock-gating cells, cells
-without inputs, and everything about power.
+What is kept is what ABC makes of the file, so that a delay is the same as with the file itself. Of several timing
+groups for one (input, output) pair (they differ in `when`) the worst value is kept point by point, and the sense is the first
+group's. For an XOR, which has groups of both senses, that is an approximation; over 84 mapped multipliers it came closer to
+OpenSTA (mean 0.0 % in sky130, +1.1 % in SG13G2, no wires) than a non-unate arc of worst values did (−0.4 %, +3.4 %).
+
+Left out, because technology mapping cannot use them: cells marked `dont_use`, latches, scan flip-flops, three-state and
+clock-gating cells, cells without inputs, and everything about power.
 """
 
 import gzip
@@ -136,7 +139,6 @@ class _Reader:
         )
 
     def _arc(self, related: str, timings: list[Any]) -> Arc:
-        senses = {_string(timing.get("timing_sense", "non_unate")) for timing in timings}
         kind = _string(timings[0].get("timing_type", "combinational"))
         tables = []
         for name in Arc.TABLES:
@@ -147,7 +149,7 @@ class _Reader:
             tables.append(_worst([self._table(group) for group in found]))
         return Arc(
             related,
-            senses.pop() if len(senses) == 1 else "non_unate",
+            _string(timings[0].get("timing_sense", "non_unate")),
             "combinational" if kind in _COMBINATIONAL else kind,
             *tables,
         )
