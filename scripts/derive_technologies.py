@@ -1,14 +1,17 @@
 """Derive the shipped technologies from complete Liberty files, and show how well the two agree.
 
-    python scripts/derive_technologies.py sky130hd FILE.lib.gz     # writes amhw/synth/technologies/sky130hd.json
-    python scripts/derive_technologies.py --check sky130hd FILE.lib.gz
+    python scripts/derive_technologies.py sky130hd FILE.lib.gz            writes the table of facts
+    python scripts/derive_technologies.py sky130hd FILE.lib.gz --check    compares it with the file
 
 sky130hd comes from the SkyWater sky130_fd_sc_hd library (tt, 25 °C, 1.80 V), sg13g2 from IHP's
 sg13g2_stdcell (typ, 1.20 V, 25 °C); both are under the Apache licence 2.0.
 """
 
+import gzip
 import json
 import re
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,9 +19,14 @@ import click
 
 from amhw.command import Command
 from amhw.files import write_atomically
+from amhw.synth import Recipe, Synthesiser, Technology
 from amhw.synth.liberty import read_library
-from amhw.synth.library import Cell, Library, Table
+from amhw.synth.library import Arc, Cell, Library
+from amhw.synth.recipe import AREA, BALANCED, DELAY
+from amhw.synth.reports import Timing
+from amhw.synth.sta import timing_with
 from amhw.synth.technology import encoded
+from amhw.verilog import Design
 
 FOLDER = Path(__file__).resolve().parent.parent / "amhw" / "synth" / "technologies"
 
@@ -74,19 +82,16 @@ def reduced(library: Library, selection: Selection) -> Library:
     slews = library.cells[names[0]].outputs[0].arcs[0].cell_rise.slews
     axis = tuple(round(slews[i], 2) for i in selection.slews)
 
-    def table(full: Table, loads: tuple[float, ...]) -> Table:
-        return full.at_points(axis, loads)
-
     def cell(full: Cell) -> Cell:
         outputs = []
         for output in full.outputs:
             all_loads = output.arcs[0].cell_rise.loads
             loads = tuple(round(all_loads[i], 3) for i in selection.loads)
-            arcs = tuple(
-                replace(arc, **{name: table(getattr(arc, name), loads) for name in arc.TABLES})
-                for arc in output.arcs
+            arcs = (
+                Arc(a.related_pin, a.sense, a.kind, *(table.at_points(axis, loads) for table in a.tables))
+                for a in output.arcs
             )
-            outputs.append(replace(output, arcs=arcs))
+            outputs.append(replace(output, arcs=tuple(arcs)))
         return replace(full, outputs=tuple(outputs))
 
     return Library(library.name, {name: cell(library.cells[name]) for name in names}, library.max_transition)
@@ -98,16 +103,108 @@ def as_text(facts: dict[str, object]) -> str:
     assert isinstance(cells, dict)
     head = {key: value for key, value in facts.items() if key != "cells"}
     lines = [f"{json.dumps(name)}:{json.dumps(cell, separators=(',', ':'))}" for name, cell in cells.items()]
-    return (
-        json.dumps(head, indent=1, ensure_ascii=False)[:-2] + ',\n "cells": {\n' + ",\n".join(lines) + "\n}}\n"
+    return json.dumps(head, indent=1, ensure_ascii=False)[:-2] + ',\n "cells": {\n' + ",\n".join(lines) + "\n}}\n"
+
+
+DESIGNS = [
+    f"mul_u8s8_pp_{mask}{structure}"
+    for mask in (
+        "full",
+        "c0_e0_f0_f8_fc_fe_ff_ff",
+        "0_0_0_20_f8_f8_fc_fe",
+        "0_0_0_0_20_f0_f8_fc",
+        "0_0_0_0_0_e0_e0_e0",
+        "0_0_0_0_0_0_f0_f0",
+        "0_0_0_0_0_0_c0_c0",
     )
+    for structure in ("", "__wallace", "__kogge_stone", "__array__ripple")
+]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One netlist timed with both libraries."""
+
+    design: str
+    recipe: str
+    netlist: str
+    compact: Timing
+    complete: Timing
+
+    @property
+    def deviation(self) -> float:
+        """Of the compact library's delay, relative to the complete one's."""
+        return self.compact.delay_ps / self.complete.delay_ps - 1
+
+
+def compared(technology: Technology, liberty: Path) -> Iterator[Comparison]:
+    """Each of DESIGNS mapped by three recipes, timed with the shipped tables and with all of `liberty`.
+
+    The complete file is read by ABC itself, with the cells that are not shipped hidden.
+    """
+    without = sorted(set(read_library(liberty).cells) - set(technology.library.cells))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        complete, compact = folder / "complete.lib", folder / "compact.lib"
+        complete.write_bytes(gzip.decompress(liberty.read_bytes()))
+        compact.write_text(technology.liberty)
+        recipes = [
+            Recipe(recipe.name, f"{recipe.script}; topo; write_blif {folder / recipe.name}.blif")
+            for recipe in (BALANCED, AREA, DELAY)
+        ]
+        netlists = [folder / f"{recipe.name}.blif" for recipe in recipes]
+        with Synthesiser(technology, recipes, workers=1) as synthesiser:
+            for design in DESIGNS:
+                synthesiser.submit(Design.parse(design).verilog()).result()
+                pairs = zip(
+                    timing_with(compact, technology.constraints, netlists),
+                    timing_with(complete, technology.constraints, netlists, without=without),
+                    strict=True,
+                )
+                for recipe, netlist, (short, full) in zip(recipes, netlists, pairs, strict=True):
+                    yield Comparison(design, recipe.name, netlist.read_text(), short, full)
+
+
+def check(name: str, liberty: Path, reference: Path | None) -> None:
+    """Print how well the shipped tables agree with the complete library; keep a few netlists in `reference`."""
+    comparisons = []
+    for c in compared(Technology.named(name), liberty):
+        comparisons.append(c)
+        print(
+            f"{c.design:48s} {c.recipe:10s} area {c.compact.area:8.2f} {c.complete.area:8.2f} µm²"
+            f"  delay {c.compact.delay_ps:7.1f} {c.complete.delay_ps:7.1f} ps {c.deviation:+7.2%}"
+        )
+    deviations = [c.deviation for c in comparisons]
+    differing = sum(c.compact.area != c.complete.area for c in comparisons)
+    print(
+        f"{name}: {len(comparisons)} netlists of {len(DESIGNS)} designs; area differs in {differing}; "
+        f"delay deviates by {min(deviations):+.2%} to {max(deviations):+.2%}"
+    )
+    if reference is not None:
+        kept = [
+            {
+                "design": c.design,
+                "recipe": c.recipe,
+                "area": c.complete.area,
+                "delay_ps": c.complete.delay_ps,
+                "netlist": c.netlist.partition("\n")[2],  # the first line is a date
+            }
+            for c in comparisons[::4]
+            if len(c.netlist) < 12_000
+        ]
+        write_atomically(reference, json.dumps(kept, indent=1) + "\n")
 
 
 @click.command(cls=Command)
 @click.argument("name", type=click.Choice(sorted(SELECTIONS)))
-@click.argument("liberty")
-def command(name: str, liberty: str) -> None:
+@click.argument("liberty", type=click.Path(path_type=Path))
+@click.option("--check", "checking", is_flag=True, help="Compare the shipped tables with LIBERTY instead.")
+@click.option("--reference", type=click.Path(path_type=Path), help="With --check: what tests need.")
+def command(name: str, liberty: Path, checking: bool, reference: Path | None) -> None:
     """Write the table of facts of technology NAME from the complete Liberty file LIBERTY."""
+    if checking:
+        check(name, liberty, reference)
+        return
     library = reduced(read_library(liberty), SELECTIONS[name])
     path = write_atomically(FOLDER / f"{name}.json", as_text(encoded(library, SELECTIONS[name].about)))
     print(f"{path.name}: {len(library.cells)} cells, {path.stat().st_size / 1000:.0f} kB")

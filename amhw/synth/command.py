@@ -21,13 +21,12 @@ from amhw.synth.technology import Technology, technologies
 @click.option("--liberty", metavar="FILE", help="Use this Liberty file (plain or gzip) instead of --tech.")
 @click.option("--search", is_flag=True, help=f"Only the quick recipe '{SEARCH.name}', not the best of all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(
-    verilog: str, top: str | None, tech: str | None, liberty: str | None, search: bool, as_json: bool
-) -> None:
+def command(verilog: str, top: str | None, tech: str | None, liberty: str | None, search: bool, as_json: bool) -> None:
     """Area, critical-path delay and cells of the Verilog file VERILOG, by Yosys and ABC.
 
-    The figures are of one mapped netlist, the one with the least area × delay among the recipes; the smallest and the fastest
-    are given too. The delay counts every gate's load and no wires; see --json for the path.
+    The figures are of one mapped netlist, the one with the least area × delay among the recipes; the
+    smallest and the fastest are given too. The delay counts every gate's load and no wires; see --json for
+    the path.
     """
     if tech is not None and liberty is not None:
         raise Refusal("give --tech or --liberty, not both")
@@ -51,7 +50,8 @@ def _page(result: SynthesisResult, technology: Technology) -> str:
     lines = [
         f"{result.top} in {technology.name} ({technology.source}), {result.tool}",
         f"area    {best.area_um2:10.2f} µm²   {result.nand2:.1f} NAND2",
-        f"delay   {best.delay_ps:10.1f} ps    {best.start} → {best.end}, {len(best.path) - 1} cells",
+        f"delay   {best.delay_ps:10.1f} ps    "
+        + (f"{best.start} → {best.end}, {len(best.path) - 1} cells" if best.path else "no cell on any path"),
         f"cells   {best.cells:7d}          recipe {best.recipe}",
     ]
     lines += [f"  {count:5d} {name}" for name, count in best.cells_by_type.items()]

@@ -1,12 +1,13 @@
 """Liberty files into `Library` values, through the liberty-parser package.
 
-What is kept is what ABC makes of the file, so that a delay is the same as with the file itself. Of several timing
-groups for one (input, output) pair (they differ in `when`) the worst value is kept point by point, and the sense is the first
-group's. For an XOR, which has groups of both senses, that is an approximation; over 84 mapped multipliers it came closer to
-OpenSTA (mean 0.0 % in sky130, +1.1 % in SG13G2, no wires) than a non-unate arc of worst values did (−0.4 %, +3.4 %).
+What is kept is what ABC makes of the file, so that a delay is the same as with the file itself. Of several
+timing groups for one (input, output) pair (they differ in `when`) the worst value is kept point by point,
+and the sense is the first group's. For an XOR, which has groups of both senses, that is an approximation;
+over 84 mapped multipliers it came closer to OpenSTA (mean 0.0 % in sky130, +1.1 % in SG13G2, no wires) than
+a non-unate arc of worst values did (−0.4 %, +3.4 %).
 
-Left out, because technology mapping cannot use them: cells marked `dont_use`, latches, scan flip-flops, three-state and
-clock-gating cells, cells without inputs, and everything about power.
+Left out, because technology mapping cannot use them: cells marked `dont_use`, latches, scan flip-flops,
+three-state and clock-gating cells, cells without inputs, and everything about power.
 """
 
 import gzip
@@ -17,7 +18,7 @@ from typing import Any
 
 from amhw.files import read_whole
 from amhw.refusal import Refusal
-from amhw.synth.library import INVERTER, TWO_INPUT_GATES, Arc, Cell, FlipFlop, Input, Library, Output, Table
+from amhw.synth.library import Arc, Cell, FlipFlop, Input, Library, Output, Table
 
 _PICOSECONDS = {"ps": 1.0, "ns": 1e3, "us": 1e6}
 _FEMTOFARADS = {"ff": 1.0, "pf": 1e3}
@@ -29,7 +30,7 @@ def read_library(path: Path | str) -> Library:
     """The library in the Liberty file `path` (plain, or gzip whatever its name).
 
     Raises:
-        Refusal: unreadable, truncated or no Liberty, or without an inverter and a two-input gate.
+        Refusal: unreadable, truncated or no Liberty.
     """
     return parse_library(_text(path), str(path))
 
@@ -41,20 +42,11 @@ def parse_library(text: str, source: str) -> Library:
     from liberty.parser import parse_liberty  # takes a quarter of a second to import
 
     try:
-        root = parse_liberty(text)
-        library = _library(root)
+        return _library(parse_liberty(text))
     except (Refusal, KeyboardInterrupt):
         raise
     except Exception as error:  # the parser raises its lexer's, its own and bare assertion errors
         raise Refusal(f"{source} is damaged or truncated Liberty: {_one_line(error)}") from error
-    if not any(cell.truth is not None for cell in library.cells.values()):
-        raise Refusal(f"{source} describes no combinational cell with a function and delays")
-    if library.smallest(*INVERTER) is None:
-        raise Refusal(f"{source} has no inverter; mapping needs an inverter and a two-input gate")
-    if all(library.smallest(2, truth) is None for truth in TWO_INPUT_GATES.values()):
-        wanted = ", ".join(TWO_INPUT_GATES)
-        raise Refusal(f"{source} has no two-input gate ({wanted}); mapping needs an inverter and one of them")
-    return library
 
 
 def _text(path: Path | str) -> str:
@@ -179,12 +171,10 @@ def _worst(tables: list[Table]) -> Table:
     """The largest value at each point; tables over other axes than the first are sampled on the first's."""
     first = tables[0]
     same = [
-        t if (t.slews, t.loads) == (first.slews, first.loads) else t.at_points(first.slews, first.loads)
-        for t in tables
+        t if (t.slews, t.loads) == (first.slews, first.loads) else t.at_points(first.slews, first.loads) for t in tables
     ]
     values = tuple(
-        tuple(max(t.values[i][k] for t in same) for k in range(len(first.loads)))
-        for i in range(len(first.slews))
+        tuple(max(t.values[i][k] for t in same) for k in range(len(first.loads))) for i in range(len(first.slews))
     )
     return Table(first.slews, first.loads, values)
 

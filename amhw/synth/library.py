@@ -1,9 +1,9 @@
 """A standard-cell library as plain values: what area and delay are computed from.
 
 Units are fixed here, whatever the Liberty file used: µm², ps, fF. A `Library` turns into Liberty text
-(`liberty_text`), the one form Yosys and ABC read. Cells keep what mapping and combinational timing need: function, area,
-pin capacitances, and one timing arc for each (input, output) pair with delay and transition tables over
-input slew and output load (the non-linear delay model, NLDM).
+(`liberty_text`), the one form Yosys and ABC read. Cells keep what mapping and combinational timing need:
+function, area, pin capacitances, and one timing arc for each (input, output) pair with delay and transition
+tables over input slew and output load (the non-linear delay model, NLDM).
 """
 
 import itertools
@@ -30,9 +30,7 @@ class Table:
         """The bilinear interpolation (extrapolated linearly outside) that static timing uses."""
         i, x = _place(self.slews, slew)
         k, y = _place(self.loads, load)
-        rows = [
-            row[k] if len(row) == 1 else row[k] * (1 - y) + row[k + 1] * y for row in self.values[i : i + 2]
-        ]
+        rows = [row[k] if len(row) == 1 else row[k] * (1 - y) + row[k + 1] * y for row in self.values[i : i + 2]]
         return rows[0] if len(rows) == 1 else rows[0] * (1 - x) + rows[1] * x
 
     def at_points(self, slews: tuple[float, ...], loads: tuple[float, ...]) -> "Table":
@@ -122,7 +120,7 @@ class Cell:
 
     @cached_property
     def truth(self) -> int | None:
-        """Truth table of a combinational single-output cell (bit r: output in row r, input 0 lowest); else None."""
+        """Truth table of a combinational cell with one output (see `boolean.truth_table`); else None."""
         if self.flip_flop is not None or len(self.outputs) != 1 or len(self.inputs) > 6:
             return None
         return boolean.truth_table(self.outputs[0].function, [pin.name for pin in self.inputs])

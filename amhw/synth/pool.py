@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,9 +28,9 @@ _WORKER = Path(__file__).with_name("worker.py")
 class Synthesiser:
     """Runs Yosys and ABC in `workers` processes that are started once and reused.
 
-    Use it as a context manager: leaving it, also by Ctrl-C, ends every process it started. A crash or hang of Yosys or
-    ABC costs the design that met it. A design's figures depend on its text, the technology and the recipe alone,
-    not on what was synthesised before.
+    Use it as a context manager: leaving it, also by Ctrl-C, ends every process it started. A crash or hang
+    of Yosys or ABC costs the design that met it. A design's figures depend on its text, the technology and
+    the recipe alone, not on what was synthesised before.
 
     >>> inverter = "module inverter(input a, output y); assign y = ~a; endmodule"
     >>> with Synthesiser(Technology.named("sky130hd"), workers=1) as synthesiser:
@@ -46,11 +47,11 @@ class Synthesiser:
         timeout: float = 120.0,
         netlists: bool = False,
     ) -> None:
-        """`timeout` is in seconds a design; `netlists` keeps each mapped netlist's Verilog in its `Mapping`."""
+        """`timeout` is in seconds a design; `netlists` keeps the Verilog of each netlist in its `Mapping`."""
         if not recipes:
             raise ValueError("no recipe")
         self.technology, self.recipes = technology, tuple(recipes)
-        self.workers = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        self.workers = workers or os.cpu_count() or 1
         self.timeout, self.netlists = timeout, netlists
         self._folder = Path(tempfile.mkdtemp(prefix="amhw-synth-"))
         (self._folder / "cells.lib").write_text(technology.liberty)
@@ -81,8 +82,9 @@ class Synthesiser:
     def submit(self, verilog: str, top: str | None = None) -> "Future[SynthesisResult]":
         """Synthesise the module `top` (default: the only one nobody instantiates) of the text `verilog`.
 
-        The future raises `Refusal` when the design cannot be used (Yosys rejects it, no or several possible tops, a black box, a
-        latch, a combinational loop, an undriven or multiply-driven net) and `SynthesisError` when the tool failed.
+        The future raises `Refusal` when the design cannot be used (Yosys rejects it, no or several possible
+        tops, a black box, a latch, a combinational loop, an undriven or multiply-driven net) and
+        `SynthesisError` when the tool failed.
         """
         return self._threads.submit(self._synthesise, verilog, top)
 
@@ -157,11 +159,13 @@ class Synthesiser:
         if "timeout" in reply:
             raise SynthesisError(f"synthesis took longer than {reply['timeout']:g} s and was stopped")
         if "died" in reply:
-            log, mapping = _last_log(folder)
-            message = error_in(log)
-            if message is not None and not mapping:
+            log = _last_log(folder)
+            message = error_in(log.read_text(errors="replace")) if log else None
+            if message is not None and log is not None and log.name == "read.log":
                 raise Refusal(f"Yosys rejects this Verilog: {message}")
-            raise SynthesisError(message or f"Yosys ended ({_ending(reply['died'])})")
+            recipe = re.fullmatch(r"map(\d+)\.log", log.name) if log else None
+            place = f" in recipe {self.recipes[int(recipe[1])].name}" if recipe else ""
+            raise SynthesisError(f"Yosys failed{place}: {message or _ending(reply['died'])}")
         mappings = tuple(
             self._mapping(mapped, (folder / f"map{index}.log").read_text(errors="replace"), folder, index)
             for index, mapped in enumerate(reply["mapped"])
@@ -213,10 +217,10 @@ def synthesise(
         return synthesiser.submit(verilog, top).result()
 
 
-def _last_log(folder: Path) -> tuple[str, bool]:
-    """The newest log in `folder`, and whether it is one of mapping (rather than of reading)."""
-    logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime_ns)
-    return (logs[-1].read_text(errors="replace"), logs[-1].name != "read.log") if logs else ("", False)
+def _last_log(folder: Path) -> Path | None:
+    """The log that was being written when the child died: of reading, or of the last recipe it began."""
+    logs = sorted(folder.glob("map*.log"), key=lambda path: int(path.stem.removeprefix("map")))
+    return logs[-1] if logs else next(folder.glob("read.log"), None)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,8 +1,8 @@
 """Recipes: the ABC scripts that map a netlist to cells, by name.
 
-ABC's heuristics are not monotone: a smaller function can come out larger, and no script is best for area or delay everywhere. So a
-figure that matters is the best of this small declared set, and names the recipe that gave it. None of them retimes: registers stay
-where the designer put them.
+ABC's heuristics are not monotone: a smaller function can come out larger, and no script is best for area or
+delay everywhere. So a figure that matters is the best of this small declared set, and names the recipe that
+gave it. None of them retimes: registers stay where the designer put them.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ BALANCED = Recipe(
 AREA = Recipe("area", f"strash; ifraig; scorr; dc2; dc2; strash; {_AREA_MAPPING}; topo; dnsize")
 AREA_AGAIN = Recipe(
     "area-again",
-    f"strash; ifraig; scorr; dc2; {_AREA_MAPPING}; strash; {_AREA_MAPPING}; strash; {_AREA_MAPPING}; topo; dnsize",
+    f"strash; ifraig; scorr; dc2; {'; strash; '.join([_AREA_MAPPING] * 3)}; topo; dnsize",
 )
 """Mapped three times, each from the structure that the last one found."""
 

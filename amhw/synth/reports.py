@@ -3,11 +3,10 @@
 import re
 from dataclasses import dataclass
 
-_SUMMARY = re.compile(
-    r"^ABC: WireLoad = .*?Gates =\s*(\d+).*?Area =\s*([\d.]+).*?Delay =\s*([\d.]+) ps", re.MULTILINE
-)
+_SUMMARY = re.compile(r"^ABC: WireLoad = .*?Gates =\s*(\d+).*?Area =\s*([\d.]+).*?Delay =\s*([\d.]+) ps", re.MULTILINE)
 _STEP = re.compile(
-    r"^ABC: Path\s+\d+ --\s+\d+ : \d+\s+(\d+) (\S+)\s.*?Df =\s*([\d.]+)\s.*?S =\s*([\d.]+) ps.*?Cout =\s*([\d.]+) ff",
+    r"^ABC: Path\s+\d+ --\s+\d+ : \d+\s+(\d+) (\S+)\s"
+    r".*?Df =\s*([\d.]+)\s.*?S =\s*([\d.]+) ps.*?Cout =\s*([\d.]+) ff",
     re.MULTILINE,
 )
 _ENDS = re.compile(r"^ABC: Start-point = \w+ \((.+?)\)\.\s+End-point = \w+ \((.+?)\)\.", re.MULTILINE)
@@ -15,7 +14,7 @@ _ENDS = re.compile(r"^ABC: Start-point = \w+ \((.+?)\)\.\s+End-point = \w+ \((.+
 
 @dataclass(frozen=True)
 class Step:
-    """One stage of a path: the cell, arrival time after it (ps), its output slew (ps), load (fF) and fan-out."""
+    """One stage of a path: cell, arrival after it (ps), output slew (ps), load (fF) and fan-out."""
 
     cell: str
     arrival_ps: float
@@ -57,9 +56,11 @@ def error_in(log: str) -> str | None:
     match = re.search(r"^(?:(\S+:\d+): )?ERROR: (.+?)(?:\n\n|\n-- |\Z)", log, re.MULTILINE | re.DOTALL)
     if match is None:
         return None
-    place = f"{match[1]}: " if match[1] else ""
-    return " ".join((place + match[2]).split())
+    place = f"line {match[1].rpartition(':')[2]}: " if match[1] else ""
+    message = re.sub(r'"?/\S*/yosys-abc-\w+/([\w.]+)"?', r"\1", match[2])  # a temporary folder
+    return " ".join((place + message).split())
 
 
 def _signal(name: str) -> str:
-    return name.replace("\\", "").replace(" [", "[")
+    """A port as the designer wrote it; what Yosys named itself is a register's input or output."""
+    return "register" if name.startswith("$") else name.replace("\\", "").replace(" [", "[")

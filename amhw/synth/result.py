@@ -7,15 +7,15 @@ from amhw.synth.reports import Step
 
 
 class SynthesisError(RuntimeError):
-    """Yosys or ABC crashed, hung or contradicted itself: this design has no figures; others are not concerned."""
+    """Yosys or ABC crashed, hung or contradicted itself; only this design is concerned."""
 
 
 @dataclass(frozen=True)
 class Mapping:
     """One recipe's netlist: area (µm², flip-flops included), delay (ps), cells by type, the longest path.
 
-    The delay is ABC's, with the load on every net but no wires, from an input or a register's output to an output
-    or a register's input; a register's own clock-to-output and set-up times are not in it.
+    The delay is ABC's, with the load on every net but no wires, from an input or a register's output to an
+    output or a register's input; a register's own clock-to-output and set-up times are not in it.
     """
 
     recipe: str
@@ -38,8 +38,8 @@ class Mapping:
 class SynthesisResult:
     """A design's figures in one technology.
 
-    `mappings` has one entry for each recipe, in their order. `area_um2`, `delay_ps` and `cells` are those of `best_product`: one
-    netlist, not the best of two.
+    `mappings` has one entry for each recipe, in their order. `area_um2`, `delay_ps` and `cells` are those
+    of `best_product`: one netlist, not the best of two.
     """
 
     top: str

@@ -30,9 +30,9 @@ def timing_with(
             commands += [f"read_blif {netlist.resolve()}", "topo", "stime -p"]
         (Path(folder) / "script").write_text("\n".join(commands) + "\n")
         run = subprocess.run([abc, "-F", "script"], cwd=folder, capture_output=True, text=True, check=False)
-    log = "\n".join(f"ABC: {line}" for line in run.stdout.splitlines())
-    pieces = log.split("ABC: ABC command line") if False else log.split("ABC: WireLoad")[1:]
-    timings = [timing_of("ABC: WireLoad" + piece) for piece in pieces]
+    log = "\n".join(f"ABC: {line}" for line in run.stdout.splitlines())  # as Yosys prints it
+    reports = (timing_of("ABC: WireLoad" + piece) for piece in log.split("ABC: WireLoad")[1:])
+    timings = [timing for timing in reports if timing is not None]
     if run.returncode or len(timings) != len(netlists):
         raise SynthesisError(f"ABC timed {len(timings)} of {len(netlists)} netlists: {run.stdout[-200:]!r}")
-    return [timing for timing in timings if timing is not None]
+    return timings

@@ -1,8 +1,8 @@
 """Technologies: a cell library, what drives the inputs and what loads the outputs.
 
-Shipped ones are compact tables of facts (`technologies/*.json`, written by scripts/derive_technologies.py): the cells that
-technology mapping of arithmetic uses, with delay and transition tables on fewer grid points than the
-foundry's. Any Liberty file gives one too.
+Shipped ones are compact tables of facts (`technologies/*.json`, written by scripts/derive_technologies.py):
+the cells that technology mapping of arithmetic uses, with delay and transition tables on fewer grid points
+than the foundry's. Any Liberty file gives one too.
 """
 
 import hashlib
@@ -37,9 +37,10 @@ _FOLDER = resources.files("amhw.synth") / "technologies"
 class Technology:
     """Where area and delay are measured.
 
-    Every input comes from `driving_cell` (so its delay and slew depend on how many gates read the input), every output
-    drives `load` fF. `Technology.of` chooses the inverter of about four times unit strength, as the
-    output of a buffered register has, and four times a unit inverter's input capacitance (FO4). There are no wires.
+    Every input comes from `driving_cell` (so its delay and slew depend on how many gates read the input),
+    every output drives `load` fF. `Technology.of` chooses the inverter of about four times unit strength,
+    as the output of a buffered register has, and four times a unit inverter's input capacitance (FO4).
+    There are no wires.
 
     >>> sky = Technology.named("sky130hd")
     >>> sky.driving_cell, sky.cell("sky130_fd_sc_hd__nand2_1").area
@@ -54,7 +55,17 @@ class Technology:
 
     @staticmethod
     def of(name: str, library: Library, source: str = "") -> "Technology":
-        """The technology of `library` with the driver and load described above."""
+        """The technology of `library` with the driver and load described above.
+
+        Raises:
+            Refusal: the library has no inverter, or no two-input gate, and nothing can be mapped to it.
+        """
+        place = source or name
+        if library.smallest(*INVERTER) is None:
+            raise Refusal(f"{place} has no inverter; mapping needs an inverter and a two-input gate")
+        if all(library.smallest(2, truth) is None for truth in TWO_INPUT_GATES.values()):
+            wanted = ", ".join(TWO_INPUT_GATES)
+            raise Refusal(f"{place} has no two-input gate ({wanted}); mapping needs an inverter and one of them")
         inverters = library.with_truth(*INVERTER)
         unit = min(cell.inputs[0].capacitance for cell in inverters)
         driver = min(inverters, key=lambda cell: (abs(cell.inputs[0].capacitance / unit - 4), cell.area))
@@ -128,12 +139,12 @@ def _shipped(name: str) -> Technology:
     return Technology.of(name, decoded(facts), facts["source"])
 
 
-# The table of facts. Times are in ps, loads in fF, areas in µm². All tables share `slews_ps`; those of one output share its loads. A
-# table is its rows in one list, in tenths of a picosecond.
+# The table of facts. Times are in ps, loads in fF, areas in µm². All tables share `slews_ps`; those of one
+# output share its loads. A table is its rows in one list, in tenths of a picosecond.
 
 
 def encoded(library: Library, about: dict[str, Any]) -> dict[str, Any]:
-    """The table of facts for `library`, whose tables must share axes as the format wants; `about` comes first."""
+    """The table of facts for `library`, whose tables share axes as the format wants; `about` comes first."""
     slews = {t.slews for c in library.cells.values() for o in c.outputs for a in o.arcs for t in a.tables}
     if len(slews) != 1:
         raise ValueError("the tables have several slew axes")

@@ -1,9 +1,10 @@
 """The process that runs Yosys. Started by `amhw.synth.pool` as a script; it imports nothing of amhw.
 
-It loads pyosys once and then, for each job (one JSON line on standard input), forks: the child does the design and
-dies with it. So no design sees what an earlier one left in Yosys' global state (names handed out before change ABC's
-result), memory does not grow, and a crash, an exit or a hang costs that one design. What the child prints, Yosys, ABC
-and C library alike, goes to files in the job's folder. The reply is one JSON line:
+It loads pyosys once and then, for each job (one JSON line on standard input), forks: the child does the
+design and dies with it. So no design sees what an earlier one left in Yosys' global state (names handed out
+before change ABC's result), memory does not grow, and a crash, an exit or a hang costs that one design.
+What the child prints, Yosys, ABC and C library alike, goes to files in the job's folder. The reply is one
+JSON line:
 
     {"mapped": [{"recipe": …, "cells_by_type": {…}, "seconds": …}, …], "top": …, "version": …}
     {"refusal": "…"}         the design cannot be used
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 
-class Unusable(Exception):
+class UnusableError(Exception):
     """The design cannot be synthesised; the message says why in one line."""
 
 
@@ -104,7 +105,7 @@ def _child(yosys: Any, job: dict[str, Any], writing: int) -> None:
         os.environ["TMPDIR"] = job["scratch"]  # ABC's files and Yosys' cache of libraries
         try:
             reply = synthesise(yosys, job)
-        except Unusable as error:
+        except UnusableError as error:
             reply = {"refusal": str(error)}
         data = json.dumps(reply).encode()
         while data:
@@ -126,17 +127,19 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
     top = job["top"] or only_top(_instances(design))
     if top not in _instances(design):
         known = ", ".join(sorted(_instances(design))) or "none"
-        raise Unusable(f"no module {top} in this Verilog; its modules: {known}")
+        raise UnusableError(f"no module {top} in this Verilog; its modules: {known}")
     run(f"hierarchy -check -top {top}")
     run("proc")
     run("flatten")
     run("opt_clean")
-    latches = [name for name, kind in _cells(design) if re.match(r"\$_?(ad|d)?latch|\$_?sr(_|$)", kind, re.I)]
+    latches = [
+        _signal(cell) for cell in _cells(design) if re.match(r"\$_?(ad|d)?latch|\$_?sr(_|$)", _plain(cell.type), re.I)
+    ]
     if latches:
-        raise Unusable(f"latch inferred in {top}: {', '.join(latches[:4])}; assign the signal on every path")
-    boxes = sorted({kind for _, kind in _cells(design) if not kind.startswith("$")})
+        raise UnusableError(f"latch inferred for {', '.join(latches[:4])} (in {top}): assign it on every path")
+    boxes = sorted(kind for kind in _types(design) if not kind.startswith("$"))
     if boxes:
-        raise Unusable(f"{top} contains black boxes: {', '.join(boxes[:4])}; give their Verilog too")
+        raise UnusableError(f"{top} contains black boxes: {', '.join(boxes[:4])}; give their Verilog too")
     run("tee -q -o check.txt check")
     _refuse(top, driver_problem(Path("check.txt").read_text()))
     run(f"synth -noabc -top {top}")
@@ -144,9 +147,9 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
     _refuse(top, loop_problem(Path("check.txt").read_text()))
     run(f"dfflibmap -liberty {job['liberty']}")
     run("opt_clean -purge")
-    unmapped = sorted({kind for _, kind in _cells(design) if re.match(r"\$_\w*FF", kind)})
+    unmapped = sorted(kind for kind in _types(design) if re.match(r"\$_\w*FF", kind))
     if unmapped:
-        raise Unusable(f"{top} needs flip-flops that the library lacks: {', '.join(unmapped[:4])}")
+        raise UnusableError(f"{top} needs flip-flops that the library lacks: {', '.join(unmapped[:4])}")
     run("design -save before")
     mapped = []
     for index, recipe in enumerate(job["recipes"]):
@@ -159,13 +162,17 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
         mapped.append(
             {
                 "recipe": recipe["name"],
-                "cells_by_type": dict(sorted(Counter(kind for _, kind in _cells(design)).items())),
+                "cells_by_type": dict(sorted(_types(design).items())),
                 "seconds": time.monotonic() - started,
             }
         )
         if job["netlists"]:
             run(f"write_verilog -noattr mapped{index}.v")
-    return {"mapped": mapped, "top": top, "version": str(yosys.yosys_maybe_version()).split(",")[0].rstrip(")") + ")"}
+    return {
+        "mapped": mapped,
+        "top": top,
+        "version": re.sub(r",.*\)", ")", str(yosys.yosys_maybe_version())),  # without the compiler's
+    }
 
 
 def only_top(instances: dict[str, set[str]]) -> str:
@@ -179,10 +186,10 @@ def only_top(instances: dict[str, set[str]]) -> str:
     if len(tops) == 1:
         return tops[0]
     if not instances:
-        raise Unusable("no module in this Verilog")
+        raise UnusableError("no module in this Verilog")
     if not tops:
-        raise Unusable(f"no top in this Verilog: {', '.join(sorted(instances))} instantiate one another")
-    raise Unusable(f"several possible tops: {', '.join(tops)}; choose one with --top")
+        raise UnusableError(f"no top in this Verilog: {', '.join(sorted(instances))} instantiate one another")
+    raise UnusableError(f"several possible tops: {', '.join(tops)}; choose one with --top")
 
 
 def driver_problem(check: str) -> str | None:
@@ -215,27 +222,32 @@ def loop_problem(check: str) -> str | None:
 
 def _refuse(top: str, problem: str | None) -> None:
     if problem:
-        raise Unusable(f"{problem} (in {top})")
+        raise UnusableError(f"{problem} (in {top})")
 
 
-def _cells(design: Any) -> list[tuple[str, str]]:
-    """Name and type of each cell of the flattened design."""
-    return [
-        (_plain(cell.name), _plain(cell.type))
-        for module in design.modules_.values()
-        if not _is_box(module)
-        for cell in module.cells_.values()
-    ]
+def _cells(design: Any) -> list[Any]:
+    """The cells of the flattened design."""
+    modules = (module for module in design.modules_.values() if not _is_box(module))
+    return [cell for module in modules for cell in module.cells_.values()]
+
+
+def _types(design: Any) -> Counter[str]:
+    return Counter(_plain(cell.type) for cell in _cells(design))
+
+
+def _signal(cell: Any) -> str:
+    """The signal that the cell drives at Q."""
+    for port, bits in cell.connections_.items():
+        if _plain(port) == "Q" and bits.is_wire():
+            return _plain(bits.as_wire().name)
+    return _plain(cell.name)
 
 
 def _instances(design: Any) -> dict[str, set[str]]:
     """For each module, the modules it instantiates."""
     modules = {_plain(m.name): m for m in design.modules_.values() if not _is_box(m)}
     names = {re.sub(r"^\$abstract\\", "", name): module for name, module in modules.items()}
-    return {
-        name: {_plain(cell.type) for cell in module.cells_.values()} & set(names)
-        for name, module in names.items()
-    }
+    return {name: {_plain(cell.type) for cell in module.cells_.values()} & set(names) for name, module in names.items()}
 
 
 def _is_box(module: Any) -> bool:
