@@ -107,9 +107,7 @@ def read_table(path: Path, signed: str) -> ProductTable:
     help="Which operands of --table are two's complement.",
 )
 @click.option("--layers", help="Which layers it serves: names with commas, or all. [default: conv1,conv2]")
-@click.option(
-    "--network", type=click.Path(path_type=Path), help="A quantised network file; default: shipped."
-)
+@click.option("--network", type=click.Path(path_type=Path), help="A quantised network file; default: shipped.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with IDX files; default: MNIST.")
 @click.option("--images", type=int, help="Use only the first N test images.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

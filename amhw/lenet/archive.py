@@ -41,9 +41,7 @@ def unpack(data: bytes, source: str, kind: str) -> tuple[dict[str, Any], dict[st
         header = json.loads(arrays.pop("header").tobytes().decode())
         found = header["kind"]
     except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise Refusal(
-            f"{source} is no {kind} file; wanted one written by amhw train or amhw select"
-        ) from error
+        raise Refusal(f"{source} is no {kind} file; wanted one written by amhw train or amhw select") from error
     if found != kind:
         raise Refusal(f"{source} holds a {found}; wanted a {kind}")
     return header, arrays

@@ -73,8 +73,7 @@ class DataSet:
             )
         if self.labels.dtype != np.uint8 or self.labels.shape != (len(self.images),):
             raise Refusal(
-                f"{self.name}: labels of shape {self.labels.shape} for {len(self.images)} images; "
-                "wanted one each"
+                f"{self.name}: labels of shape {self.labels.shape} for {len(self.images)} images; wanted one each"
             )
         if len(self.images) == 0:
             raise Refusal(f"{self.name}: no images; wanted at least one")
@@ -191,9 +190,7 @@ def read_idx(path: Path | str, dimensions: int) -> np.ndarray:
         try:
             data = gzip.decompress(data)
         except (EOFError, OSError, zlib.error) as error:
-            raise Refusal(
-                f"{path}: the gzip file is truncated or damaged ({error}); fetch it again"
-            ) from error
+            raise Refusal(f"{path}: the gzip file is truncated or damaged ({error}); fetch it again") from error
     header = 4 + 4 * dimensions
     if data[:4] != bytes([0, 0, 8, dimensions]):
         raise Refusal(
@@ -239,9 +236,7 @@ def _fetch(file: str, folder: Path, mirrors: Sequence[str]) -> None:
     for mirror in mirrors:
         url = f"{mirror.rstrip('/')}/{file}.gz"
         try:
-            pooch.retrieve(
-                url, f"sha256:{CHECKSUMS[file]}", fname=file, path=folder, downloader=_download_and_unpack
-            )
+            pooch.retrieve(url, f"sha256:{CHECKSUMS[file]}", fname=file, path=folder, downloader=_download_and_unpack)
             return
         except requests.RequestException as error:
             failures.append(f"{url}: {_brief(error)}")

@@ -4,7 +4,7 @@ The sums Σ_k T[x_k, w_k] of `amhw.lenet.network`'s equation are evaluated in on
 which rounds:
 
 * separable: T[a, b] = Σ_r u_r[a]·v_r[b] (`ProductTable.factors`) makes the layer an ordinary convolution
-  with R times the input channels: channel (c, r) holds u_r of the code, weight (c, r) v_r of its code;
+  with R times the input channels, (c, r) holding u_r of the activation code and v_r of the weight code;
 * gather: row (k, a) of a matrix holds T[a, w_k] for all outputs at once, so that an output position is the sum
   of K of its rows, which is what `torch.nn.functional.embedding_bag` computes.
 
@@ -29,8 +29,8 @@ from amhw.lenet.network import QuantisedLayer, QuantisedNetwork, Requantisation
 from amhw.refusal import Refusal
 from amhw.table import Factors, ProductTable, code_values
 
-CHUNK = 200
-"""Images evaluated at a time: few enough for their sums to stay in the cache."""
+CHUNK = 500
+"""Images evaluated at a time: tens of megabytes, and few enough parallel regions for a busy machine."""
 
 MAX_TERMS = 12
 """Above this many separable terms gathering is faster on LeNet-5's convolutions (scripts/bench.py)."""
@@ -79,9 +79,7 @@ class Inference:
         Refusal: a name is no layer's, or its table does not fit (see `LayerSums`).
     """
 
-    def __init__(
-        self, network: QuantisedNetwork, tables: Mapping[str, ProductTable] = MappingProxyType({})
-    ) -> None:
+    def __init__(self, network: QuantisedNetwork, tables: Mapping[str, ProductTable] = MappingProxyType({})) -> None:
         self.network = network
         for name in tables:
             network[name]
@@ -104,9 +102,7 @@ class Inference:
             report(len(hits[-1]))
         return np.concatenate(hits)
 
-    def outputs(
-        self, images: np.ndarray, layers: tuple[QuantisedLayer, ...] | None = None
-    ) -> dict[str, np.ndarray]:
+    def outputs(self, images: np.ndarray, layers: tuple[QuantisedLayer, ...] | None = None) -> dict[str, np.ndarray]:
         """What leaves each layer (or those asked for): pooled, requantised codes uint8[N, out, H', W'] or
         [N, out], the int32 logits of the last layer."""
         wanted = {layer.name for layer in layers or self.network.layers}
@@ -177,9 +173,7 @@ def check_operands(layer: QuantisedLayer, table: ProductTable) -> None:
     found = (table.width_a, table.width_b, table.signed_a)
     if found != (operands.activation_width, operands.weight_width, operands.activation_signed):
         name = f"{'s' if table.signed_a else 'u'}{table.width_a}s{table.width_b}"
-        raise Refusal(
-            f"{table.name} multiplies {name}, but {layer.name} of this network wants {operands.name}"
-        )
+        raise Refusal(f"{table.name} multiplies {name}, but {layer.name} of this network wants {operands.name}")
 
 
 def _check_accumulator(layer: QuantisedLayer, table: ProductTable) -> None:
@@ -226,9 +220,7 @@ def _separable(layer: QuantisedLayer, factors: Factors) -> Callable[[torch.Tenso
     v = factors.v[:, layer.weight_codes]  # [R, out, K]
     if not v.any():
         u, v = u[:0], v[:0]
-    bound = int(
-        (np.abs(u).max(axis=1, initial=0)[:, None, None] * np.abs(v)).sum(axis=(0, 2), dtype=object).max()
-    )
+    bound = int((np.abs(u).max(axis=1, initial=0)[:, None, None] * np.abs(v)).sum(axis=(0, 2), dtype=object).max())
     dtype = _number_format(bound)
     if dtype is None:
         return None
@@ -273,19 +265,23 @@ def _gathering(layer: QuantisedLayer, table: ProductTable) -> Callable[[torch.Te
     dtype = _number_format(int(np.abs(rows.astype(np.int64)).max(axis=1).sum(axis=0).max()))
     assert dtype is not None, "32-bit accumulators have been checked"
     levels, outputs = products.shape[0], layer.outputs
-    matrix = torch.tensor(rows.reshape(-1, outputs), dtype=dtype)
+    # Rows must lie row by row: embedding_bag falls back to a loop twenty times slower otherwise.
+    matrix = torch.tensor(np.ascontiguousarray(rows.reshape(-1, outputs)), dtype=dtype)
     offsets = torch.arange(layer.matrix.shape[1], dtype=torch.int32) * levels
 
-    def gather(codes: torch.Tensor) -> torch.Tensor:
-        if layer.is_linear:
-            return functional.embedding_bag(codes + offsets, matrix, mode="sum")
-        windows = _windows(layer, codes)
-        n, height, width = windows.shape[:3]
-        indices = (windows.flatten(3) + offsets).view(n * height * width, -1)
-        sums = functional.embedding_bag(indices, matrix, mode="sum")
+    def linear(codes: torch.Tensor) -> torch.Tensor:
+        return functional.embedding_bag(codes + offsets, matrix, mode="sum")
+
+    def convolution(codes: torch.Tensor) -> torch.Tensor:
+        # One pass over a view of the windows makes the indices; copying the windows first takes three times longer.
+        windows = _windows(layer, codes.to(torch.int32))
+        n, height, width, *window = windows.shape
+        indices = torch.empty(windows.shape, dtype=torch.int32)
+        torch.add(windows, offsets.view(window), out=indices)
+        sums = functional.embedding_bag(indices.view(n * height * width, -1), matrix, mode="sum")
         return sums.view(n, height, width, outputs).permute(0, 3, 1, 2)
 
-    return gather
+    return linear if layer.is_linear else convolution
 
 
 def _requantised(sums: torch.Tensor, bias: torch.Tensor, constants: Requantisation) -> torch.Tensor:

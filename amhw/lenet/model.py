@@ -145,9 +145,7 @@ class FloatNetwork:
                 case nn.MaxPool2d() if layers and module.kernel_size == module.stride and module.padding == 0:
                     last = layers[-1]
                     pool = int(np.max(module.kernel_size))
-                    geometry = Geometry(
-                        last.geometry.padding, last.geometry.stride, last.geometry.pool * pool
-                    )
+                    geometry = Geometry(last.geometry.padding, last.geometry.stride, last.geometry.pool * pool)
                     layers[-1] = FloatLayer(last.name, last.weights, last.bias, geometry)
                 case nn.ReLU():
                     rectified = True
@@ -187,9 +185,7 @@ def _next(kind: str, counts: dict[str, int]) -> str:
 def _convolution(module: nn.Conv2d, name: str) -> FloatLayer:
     square = {len(set(pair)) for pair in (module.kernel_size, module.stride, module.padding)} == {1}
     if not square or module.groups != 1 or set(module.dilation) != {1} or module.padding_mode != "zeros":
-        raise Refusal(
-            f"{name}: wanted a square convolution with zero padding, one group and no dilation, not {module}"
-        )
+        raise Refusal(f"{name}: wanted a square convolution with zero padding, one group and no dilation, not {module}")
     return _of_parameters(module, name, Geometry(int(module.padding[0]), int(module.stride[0])))
 
 

@@ -125,9 +125,7 @@ class Requantisation:
 
     def __post_init__(self) -> None:
         if not 1 <= self.multiplier <= MAX_REQUANTISATION_MULTIPLIER:
-            raise Refusal(
-                f"requantisation multiplier {self.multiplier}; wanted 1…{MAX_REQUANTISATION_MULTIPLIER}"
-            )
+            raise Refusal(f"requantisation multiplier {self.multiplier}; wanted 1…{MAX_REQUANTISATION_MULTIPLIER}")
         if not 1 <= self.shift <= MAX_REQUANTISATION_SHIFT:
             raise Refusal(f"requantisation shift {self.shift}; wanted 1…{MAX_REQUANTISATION_SHIFT}")
         if not 1 <= self.maximum <= 255:
@@ -182,20 +180,14 @@ class QuantisedLayer:
     def __post_init__(self) -> None:
         weights, bias, operands = np.asarray(self.weights), np.asarray(self.bias), self.operands
         if weights.ndim not in (2, 4) or (weights.ndim == 4 and weights.shape[2] != weights.shape[3]):
-            raise Refusal(
-                f"{self.name}: weights of shape {weights.shape}; wanted [out, in] or [out, in, k, k]"
-            )
+            raise Refusal(f"{self.name}: weights of shape {weights.shape}; wanted [out, in] or [out, in, k, k]")
         if bias.shape != weights.shape[:1]:
             raise Refusal(f"{self.name}: bias of shape {bias.shape} for {weights.shape[0]} outputs")
         lowest, highest = -(2 ** (operands.weight_width - 1)), operands.weight_max
         if weights.size == 0 or weights.min() < lowest or weights.max() > highest:
-            raise Refusal(
-                f"{self.name}: weight codes outside {lowest}…{highest} ({operands.weight_width} bits)"
-            )
+            raise Refusal(f"{self.name}: weight codes outside {lowest}…{highest} ({operands.weight_width} bits)")
         if not 0 <= self.input_rounding <= operands.activation_max:
-            raise Refusal(
-                f"{self.name}: input rounding {self.input_rounding}; wanted 0…{operands.activation_max}"
-            )
+            raise Refusal(f"{self.name}: input rounding {self.input_rounding}; wanted 0…{operands.activation_max}")
         if np.abs(bias.astype(np.int64)).max() >= _ACCUMULATOR_LIMIT // 2:
             raise Refusal(f"{self.name}: a bias beyond ±2^30 leaves no room in a 32-bit accumulator")
         if self.is_linear and self.geometry != Geometry():
@@ -256,9 +248,7 @@ class QuantisedNetwork:
                     f"{following.name} takes codes up to {following.operands.activation_max}"
                 )
         if self.layers[-1].requantisation is not None:
-            raise Refusal(
-                f"{self.layers[-1].name} is the last layer: its sums are the logits, not requantised"
-            )
+            raise Refusal(f"{self.layers[-1].name} is the last layer: its sums are the logits, not requantised")
 
     def __getitem__(self, name: str) -> QuantisedLayer:
         for layer in self.layers:

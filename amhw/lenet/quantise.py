@@ -48,8 +48,7 @@ def quantise(
         Refusal: a layer's constants cannot be represented (see `QuantisedLayer`).
     """
     wanted = [
-        operands if isinstance(operands, Operands) else operands.get(layer.name, Operands())
-        for layer in network.layers
+        operands if isinstance(operands, Operands) else operands.get(layer.name, Operands()) for layer in network.layers
     ]
     images = images[:: max(1, len(images) // CALIBRATION_IMAGES)]
     exact = torch.tensor(images[:, None]).float() / 255
@@ -62,9 +61,7 @@ def quantise(
         layers.append(quantised)
         if out_scale is not None:
             codes, scale, exact = finish(quantised, LayerSums(quantised)(codes)), out_scale, target
-    return QuantisedNetwork(
-        tuple(layers), f"{network.name}, {'/'.join(dict.fromkeys(o.name for o in wanted))}"
-    )
+    return QuantisedNetwork(tuple(layers), f"{network.name}, {'/'.join(dict.fromkeys(o.name for o in wanted))}")
 
 
 def best_scale(values: np.ndarray, greatest: int) -> float:
@@ -87,9 +84,7 @@ def _quantise_layer(
     """The layer for inputs `codes` of `scale` each, and its outputs' scale; `target`: its ideal sums."""
 
     def made(weights: np.ndarray, bias: np.ndarray, constants: Requantisation | None) -> QuantisedLayer:
-        return QuantisedLayer(
-            layer.name, weights, bias, constants, operands, layer.geometry, 0, scale, weight_scale
-        )
+        return QuantisedLayer(layer.name, weights, bias, constants, operands, layer.geometry, 0, scale, weight_scale)
 
     nothing = np.zeros(len(layer.bias))
     weight_scale = 1.0
