@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from amaranth.hdl import Module, Shape, Value
+from amaranth.hdl import Fragment, Module, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import ArrayLike, NDArray
@@ -46,6 +46,9 @@ class Multiplier(ABC):
 
     keyword: ClassVar[str]
     """The family's part of every name, lower-case letters and digits; unique among families."""
+
+    overestimates: ClassVar[bool] = True
+    """Whether a product of unsigned operands may exceed the exact one; False only where it provably cannot."""
 
     _families: ClassVar[dict[str, type["Multiplier"]]] = {}
 
@@ -101,9 +104,9 @@ class Multiplier(ABC):
 
     def diagram(self) -> str:
         """A picture in ASCII of the bits that are added, one line a row."""
-        from amaranth.hdl import Signal  # a picture of the heap needs operands to read
-
-        heap = self.heap(Module(), Signal(self.shape_a), Signal(self.shape_b))
+        m = Module()
+        heap = self.heap(m, Signal(self.shape_a), Signal(self.shape_b))
+        Fragment.get(m, None)  # Amaranth warns of a module that nobody elaborates
         heights = heap.heights
         width = self.width_a + self.width_b
         lines = [
@@ -204,9 +207,7 @@ class MultiplierComponent(wiring.Component):
         self.multiplier = multiplier
         self.tree = tree
         self.adder = adder
-        super().__init__(
-            {"a": In(multiplier.shape_a), "b": In(multiplier.shape_b), "p": Out(multiplier.shape_p)}
-        )
+        super().__init__({"a": In(multiplier.shape_a), "b": In(multiplier.shape_b), "p": Out(multiplier.shape_p)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -11,8 +11,9 @@ both.
 """
 
 from abc import abstractmethod
+from typing import Any
 
-from amaranth.hdl import Module, Value
+from amaranth.hdl import Cat, Module, Shape, Signal, Value
 from amaranth.lib import data
 
 from amhw.bitheap import BitHeap
@@ -49,3 +50,13 @@ class EncodedMultiplier(Multiplier):
 
     def heap(self, m: Module, a: Value, b: Value) -> BitHeap:
         return self.combine(m, self.encode_a(m, a), self.encode_b(m, b))
+
+
+def pack(m: Module, layout: data.StructLayout, operand: str, /, **members: Any) -> data.View:
+    """A view of `layout` over one plainly named signal for each member: ``shift_a``, ``sign_b``."""
+    signals = []
+    for member, field in layout:
+        signal = Signal(Shape.cast(field.shape).width, name=f"{member}_{operand}")
+        m.d.comb += signal.eq(Value.cast(members[member]))
+        signals.append(signal)
+    return data.View(layout, Cat(*signals))

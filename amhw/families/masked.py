@@ -59,6 +59,7 @@ class Masked(Multiplier):
     rows: tuple[int, ...]
 
     keyword: ClassVar[str] = "pp"
+    overestimates: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,7 +68,9 @@ class Masked(Multiplier):
             raise Refusal(f"the mask has {len(self.rows)} rows; a has {self.width_a} bits and needs as many")
         for i, row in enumerate(self.rows):
             if not 0 <= row < 1 << self.width_b:
-                raise Refusal(f"mask row a_{i} is {row:x}; b has {self.width_b} bits, so at most {'%x' % ((1 << self.width_b) - 1)}")
+                raise Refusal(
+                    f"mask row a_{i} is {row:x}; b has {self.width_b} bits, so at most {'%x' % ((1 << self.width_b) - 1)}"
+                )
         if not any(self.rows):
             raise Refusal("the mask keeps no partial product; keep at least one")
 

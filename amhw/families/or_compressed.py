@@ -65,6 +65,7 @@ class OrCompressed(Multiplier):
     or_columns: tuple[int, ...]
 
     keyword: ClassVar[str] = "or"
+    overestimates: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -16,8 +16,12 @@ three incrementers and is off by one at each place:
 
     |x| ≈ ¬x = −x − 1   for x < 0,      p ≈ ¬core = −core − 1   where the signs differ.
 
-Ones' complement alone would make 0·(−1) = −1; the product is therefore forced to 0 where an operand is 0, as
-published ("exact zero computation").
+Ones' complement alone would take −1 for 0 and make 0·(−1) = −1. As published, −1 is taken for 1, and the
+product is forced to 0 where an operand is 0 ("exact zero computation").
+
+A core that can overshoot (DRUM takes 240 for 248 and 136 for 128: 240·136 > 2^15) would wrap to the other
+sign; the magnitude of its product is held at the largest that the port can show. Cores that cannot
+overshoot cost nothing.
 
 Sources: true negation is textbook sign-magnitude; ones' complement: Kim, Del Barrio, Oliveira, Hermida,
 Bagherzadeh, "Efficient Mitchell's approximate log multipliers for convolutional neural networks", IEEE
@@ -33,11 +37,14 @@ from amaranth.lib import data
 from numpy.typing import NDArray
 
 from amhw.bitheap import BitHeap, compress
-from amhw.families.encoded import EncodedMultiplier
+from amhw.families.encoded import EncodedMultiplier, pack
 from amhw.multiplier import Multiplier, parse
 from amhw.refusal import Refusal
 
 NEGATIONS = ("true", "ones")
+
+_EXHAUSTIVE = 16
+"""Operand bits up to which a core's largest product is found by trying all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +79,9 @@ class SignMagnitude(EncodedMultiplier):
         object.__setattr__(self, "width_b", self.core.width_b)
         super().__post_init__()
         if self.core.signed_a or self.core.signed_b:
-            raise Refusal(
-                f"the core of SignMagnitude multiplies magnitudes; {self.core.name} has signed operands"
-            )
+            raise Refusal(f"the core of SignMagnitude multiplies magnitudes; {self.core.name} has signed operands")
         if not (self.signed_a or self.signed_b):
-            raise Refusal(
-                "SignMagnitude makes operands signed; set signed_a, signed_b or both, or use the core alone"
-            )
+            raise Refusal("SignMagnitude makes operands signed; set signed_a, signed_b or both, or use the core alone")
         if self.negation not in NEGATIONS:
             raise Refusal(f"unknown negation {self.negation!r}; choose one of {', '.join(NEGATIONS)}")
 
@@ -117,10 +120,29 @@ class SignMagnitude(EncodedMultiplier):
     def zero_exception(self) -> str | None:
         return self.core.zero_exception if self.negation == "true" else None
 
+    @property
+    def _limit(self) -> int:
+        """The largest magnitude that the product port shows with either sign."""
+        return (1 << (self.width_a + self.width_b - 1)) - 1
+
+    @property
+    def _overflows(self) -> bool:
+        """Whether the core may exceed the limit for some magnitudes; a yes may be cautious for wide operands."""
+        if not self.core.overestimates:
+            return False
+        if self.width_a + self.width_b > _EXHAUSTIVE:
+            return True
+        largest_a, largest_b = (
+            1 << (width - 1) if signed else (1 << width) - 1
+            for width, signed in ((self.width_a, self.signed_a), (self.width_b, self.signed_b))
+        )
+        products = self.core.golden(np.arange(largest_a + 1)[:, None], np.arange(largest_b + 1)[None, :])
+        return bool(products.max() > self._limit)
+
     def _golden(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
         ones = self.negation == "ones"
-        magnitudes = [np.where(x < 0, -x - 1 if ones else -x, x) for x in (a, b)]
-        product = self.core._golden(*magnitudes)
+        magnitudes = [np.where(x < 0, np.maximum(-x - 1, 1) if ones else -x, x) for x in (a, b)]
+        product = np.minimum(self.core._golden(*magnitudes), self._limit)
         signed = np.where((a < 0) ^ (b < 0), -product - 1 if ones else -product, product)
         return np.where((a == 0) | (b == 0), 0, signed) if ones else signed
 
@@ -156,21 +178,16 @@ class SignMagnitude(EncodedMultiplier):
         return self._encode(m, b, "b", self.layout_b, encode)
 
     def _encode(self, m: Module, x: Value, operand: str, layout: data.StructLayout, encode: Any) -> data.View:
-        code = Signal(layout, name=f"code_{operand}")
-        magnitude = Signal(len(x), name=f"magnitude_{operand}")
+        magnitude = Signal(len(x), name=f"abs_{operand}")
+        m.d.comb += magnitude.eq(x)
         if "sign" in layout.members:
-            sign = x[-1]
-            flipped = x ^ sign.replicate(len(x))
-            m.d.comb += [
-                magnitude.eq(flipped if self.negation == "ones" else flipped + sign),
-                code.sign.eq(sign),
-            ]
-        else:
-            m.d.comb += magnitude.eq(x)
-        m.d.comb += code.magnitude.eq(encode(m, magnitude) if encode else magnitude)
-        if "nonzero" in layout.members:
-            m.d.comb += code.nonzero.eq(x.any())
-        return code
+            flipped = x ^ x[-1].replicate(len(x))
+            if self.negation == "ones":
+                m.d.comb += [magnitude.eq(flipped), magnitude[0].eq(flipped[0] | x.all())]
+            else:
+                m.d.comb += magnitude.eq(flipped + x[-1])
+        code = {"magnitude": encode(m, magnitude) if encode else magnitude, "sign": x[-1], "nonzero": x.any()}
+        return pack(m, layout, operand, **code)
 
     def combine(self, m: Module, a: data.View, b: data.View) -> BitHeap:
         if isinstance(self.core, EncodedMultiplier):
@@ -182,8 +199,12 @@ class SignMagnitude(EncodedMultiplier):
         negative = Signal(name="negative")
         signs = [code.sign for code, signed in ((a, self.signed_a), (b, self.signed_b)) if signed]
         sign = signs[0] ^ signs[1] if len(signs) == 2 else signs[0]
-        flipped: Value = product ^ negative.replicate(width)
         m.d.comb += product.eq(compress(m, core, width))
+        if self._overflows:
+            held = Signal(width, name="held_p")
+            m.d.comb += held.eq(Mux(product[-1], self._limit, product))
+            product = held
+        flipped: Value = product ^ negative.replicate(width)
         if self.negation == "ones":
             nonzero = Signal(name="nonzero")
             m.d.comb += [nonzero.eq(a.nonzero & b.nonzero), negative.eq(sign & nonzero)]
