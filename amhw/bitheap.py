@@ -258,9 +258,7 @@ def _brent_kung(wires: _Wires, low: int, generate: list[Value], propagate: list[
     return g
 
 
-def _prefix_level(
-    wires: _Wires, low: int, g: list[Value], p: list[Value], cells: list[tuple[int, int]]
-) -> None:
+def _prefix_level(wires: _Wires, low: int, g: list[Value], p: list[Value], cells: list[tuple[int, int]]) -> None:
     """(g, p)[k] ← (g, p)[k] ∘ (g, p)[j] for every cell (k, j), all reading the level before."""
     wires.next_stage()
     before_g, before_p = list(g), list(p)

@@ -5,5 +5,5 @@ the commands print that line on standard error and exit with status 2 (see `amhw
 """
 
 
-class Refusal(ValueError):
+class Refusal(ValueError):  # noqa: N818 (what happens is a refusal, not an error of the program)
     """The caller's input cannot be used; the message says what is wrong and what would be right."""

@@ -98,9 +98,7 @@ class Results:
         return int(self._connection.execute("SELECT count(*) FROM result").fetchone()[0])
 
 
-def run(
-    tasks: Iterable[Task], results: Results, executor: Executor
-) -> Iterator[tuple[Task, Record | Exception, bool]]:
+def run(tasks: Iterable[Task], results: Results, executor: Executor) -> Iterator[tuple[Task, Record | Exception, bool]]:
     """Compute what is not in `results` yet; each record is stored as soon as it is there.
 
     A task that raises is yielded with its exception and nothing is stored, so that the next run tries it again.

@@ -121,7 +121,9 @@ class ProductTable:
             return None
         u, rest = _coordinates(self.products.astype(np.int64), basis)
         assert not rest.any(), "every row is an integer combination of the basis by construction"
-        return Factors(u, np.array([row for _, row in basis], dtype=np.int64).reshape(len(basis), self.products.shape[1]))
+        return Factors(
+            u, np.array([row for _, row in basis], dtype=np.int64).reshape(len(basis), self.products.shape[1])
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,11 +25,12 @@ from amhw.refusal import Refusal
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = frozenset(
-    "always and assign begin buf case else end endcase endfunction endmodule for function if initial inout input "
-    "integer module nand negedge nor not or output parameter posedge reg signed supply0 supply1 tri wand while "
-    "wire wor xnor xor".split()
+    """always and assign begin buf case else end endcase endfunction endmodule for function if initial inout
+    input integer module nand negedge nor not or output parameter posedge reg signed supply0 supply1 tri wand
+    while wire wor xnor xor""".split()  # noqa: SIM905 (a list of words reads best as words)
 )
-_LONGEST_NAME = 200
+_LONGEST_NAME = 250
+"""With an ending such as .json, what file systems allow."""
 
 
 @dataclass(frozen=True)
@@ -220,13 +221,15 @@ def _readable(text: str, component: wiring.Component, name: str) -> str:
     )
     return re.sub(
         r"(?:^  wire [A-Za-z_]\w*;\n)+",
-        lambda run: textwrap.fill(
-            f"wire {', '.join(re.findall(r'wire (.*);', run[0]))};",
-            width=110,
-            initial_indent="  ",
-            subsequent_indent="    ",
-        )
-        + "\n",
+        lambda run: (
+            textwrap.fill(
+                f"wire {', '.join(re.findall(r'wire (.*);', run[0]))};",
+                width=110,
+                initial_indent="  ",
+                subsequent_indent="    ",
+            )
+            + "\n"
+        ),
         text,
         flags=re.MULTILINE,
     )
@@ -242,7 +245,7 @@ def check_identifier(name: str) -> None:
     Raises:
         Refusal: `name` is no plain Verilog identifier.
     """
-    if not _IDENTIFIER.fullmatch(name) or name in _RESERVED or len(name) > _LONGEST_NAME + 56:
+    if not _IDENTIFIER.fullmatch(name) or name in _RESERVED or len(name) > _LONGEST_NAME:
         raise Refusal(f"{name!r} cannot name a Verilog module; use letters, digits and _, not a keyword")
 
 

@@ -1,0 +1,1 @@
+"""Studies: many multipliers through every stage, in one table."""

@@ -1,0 +1,5 @@
+"""``python -m amhw.study``."""
+
+from amhw.study.command import command
+
+command(prog_name="amhw study")

@@ -1,0 +1,59 @@
+"""Pictures of a study."""
+
+import io
+from collections.abc import Sequence
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from amhw.study.sweep import Row
+
+matplotlib.use("agg")
+
+_INK, _BLUE, _GREY = "#222222", "#0072b2", "#999999"  # Okabe and Ito's colours, safe for colour-blind readers
+
+
+def accuracy_against_cost(rows: Sequence[Row]) -> bytes:
+    """Accuracy against area and against delay as PNG; each point is labelled with its number of partial products."""
+    done = [row for row in rows if row.accuracy is not None and row.area_um2 is not None]
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, quantity, label in (
+        (axes[0], "area_um2", "area of the smallest netlist (µm²)"),
+        (axes[1], "delay_ps", "critical-path delay of the fastest netlist (ps)"),
+    ):
+        points = sorted((float(getattr(row, quantity)), 100 * (row.accuracy or 0), row) for row in done)
+        front = _front([(x, y) for x, y, _ in points])
+        axis.step([x for x, _ in front], [y for _, y in front], where="post", color=_GREY, zorder=1, label="front")
+        axis.scatter([x for x, *_ in points], [y for _, y, _ in points], color=_BLUE, zorder=2, label="designs")
+        for x, y, row in points:
+            above = y < 99
+            axis.annotate(
+                "exact" if row.kept == 64 else str(row.kept or row.name),
+                (x, y),
+                xytext=(0, 7 if above else -14),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9,
+                color=_INK,
+            )
+        axis.set_xlabel(f"{label}, {done[0].tech}" if done else label)
+        axis.set_xlim(left=0)
+        axis.grid(color="#dddddd", linewidth=0.6)
+        axis.set_axisbelow(True)
+    axes[0].set_ylabel("accuracy on the test images (%)")
+    axes[0].legend(loc="lower right", frameon=False)
+    images = done[0].images if done else 0
+    figure.suptitle(f"Multipliers in LeNet-5's convolutions: partial products kept, {images:,} test images")
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=130, metadata={"Software": None})
+    return png.getvalue()
+
+
+def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that no other one beats in both: less x and more y; by growing x."""
+    front: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or y > front[-1][1]:
+            front.append((x, y))
+    return front

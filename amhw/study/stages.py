@@ -1,0 +1,137 @@
+"""The stages that a design goes through, each as a task whose result can be stored.
+
+A stage's identity names what its result depends on and nothing else, so that a design whose Verilog, table,
+network and data are known is never computed twice.
+"""
+
+import hashlib
+import importlib.metadata
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from amhw.accuracy import measure
+from amhw.lenet.data import DataSet, test_set
+from amhw.lenet.inference import check_operands
+from amhw.lenet.network import QuantisedNetwork
+from amhw.lenet.shipped import network_for
+from amhw.multiplier import parse
+from amhw.results import Record, Task
+from amhw.sim import default_simulator, simulate
+from amhw.synth import RECIPES, Synthesiser, Technology
+from amhw.table import ProductTable
+from amhw.verilog import Design
+
+
+def simulation(design: Design, verilog: str, simulator: str | None = None) -> Task:
+    """Prove by simulation that the emitted Verilog computes the golden model's products.
+
+    Its record is `amhw.sim.Outcome`'s fields.
+    """
+    simulator = simulator or default_simulator()
+    identity = {
+        "stage": "simulation",
+        "design": design.name,
+        "verilog": _sha256(verilog),
+        "simulator": simulator,
+        "amhw": amhw_version(),
+    }
+    return Task(identity, _simulate, (design.name, simulator))
+
+
+def synthesis(verilog: str, top: str, technology: str) -> Task:
+    """Area and delay with every recipe. Its record is `amhw.synth.SynthesisResult.record()`.
+
+    Args:
+        technology: a shipped technology's name, or the path of a Liberty file.
+    """
+    identity = {
+        "stage": "synthesis",
+        "verilog": _sha256(verilog),
+        "technology": technology_named(technology).sha256,
+        "recipes": [[recipe.name, recipe.text] for recipe in RECIPES],
+        "pyosys": importlib.metadata.version("pyosys"),
+    }
+    return Task(identity, _synthesise, (verilog, top, technology))
+
+
+def accuracy(multiplier: str, layers: tuple[str, ...], data_dir: str | None = None, network: str | None = None) -> Task:
+    """Accuracy on the test images. Its record is `amhw.accuracy.Accuracy.record()`.
+
+    Args:
+        multiplier: a name.
+        layers: in which it is used.
+        data_dir: folder of an IDX data set; default the packaged MNIST test set.
+        network: a quantised network file; default the shipped network at the multiplier's widths.
+
+    Raises:
+        Refusal: a layer is unknown or cannot use the multiplier.
+    """
+    table = ProductTable.of(parse(multiplier))
+    chosen = _network(table, layers, network)
+    for layer in layers:
+        check_operands(chosen[layer], table)
+    identity = {
+        "stage": "accuracy",
+        "table": table.sha256,
+        "layers": list(layers),
+        "network": chosen.sha256,
+        "data": _data(data_dir).sha256,
+    }
+    return Task(identity, _accuracy, (multiplier, layers, data_dir, network))
+
+
+def technology_named(technology: str) -> Technology:
+    """A shipped technology, or that of a Liberty file.
+
+    Raises:
+        Refusal: there is none.
+    """
+    return _technology(technology)
+
+
+def amhw_version() -> str:
+    """The version of this package."""
+    return importlib.metadata.version("amhw")
+
+
+@cache
+def _technology(technology: str) -> Technology:
+    if Path(technology).suffix in (".lib", ".gz"):
+        return Technology.from_liberty(technology)
+    return Technology.named(technology)
+
+
+@cache
+def _data(data_dir: str | None) -> DataSet:
+    return test_set(data_dir)
+
+
+def _network(table: ProductTable, layers: tuple[str, ...], file: str | None) -> QuantisedNetwork:
+    return network_for(table, layers) if file is None else QuantisedNetwork.load(file)
+
+
+def _simulate(name: str, simulator: str) -> Record:
+    with tempfile.TemporaryDirectory() as folder:
+        _, manifest = Design.parse(name).write(folder)
+        outcome = simulate(manifest, simulator=simulator)
+    return {**vars(outcome), "passed": outcome.passed}
+
+
+@cache
+def _synthesiser(technology: str) -> Synthesiser:
+    """One warm Yosys process for each worker process; it ends when its worker does."""
+    return Synthesiser(_technology(technology), workers=1)
+
+
+def _synthesise(verilog: str, top: str, technology: str) -> Record:
+    return _synthesiser(technology).submit(verilog, top).result().record()
+
+
+def _accuracy(multiplier: str, layers: tuple[str, ...], data_dir: str | None, network: str | None) -> Record:
+    table = ProductTable.of(parse(multiplier))
+    return measure(table, layers, _network(table, layers, network), _data(data_dir)).record()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

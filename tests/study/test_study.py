@@ -1,0 +1,83 @@
+"""The study command on real stages: what it writes, that it resumes, that it survives interruption."""
+
+import csv
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+from click.testing import CliRunner
+
+from amhw.study.command import command
+from amhw.study.plot import accuracy_against_cost
+from amhw.study.sweep import MASKS_OF_THE_DEMO, demo_designs
+
+SMALL = ["--multiplier", "mul_u3s4_pp_full", "--multiplier", "mul_u3s4_pp_0_c_e__wallace__ripple", "--workers", "2"]
+
+
+def stages(folder) -> list[tuple[str, str]]:
+    with sqlite3.connect(folder / "results.sqlite") as connection:
+        return connection.execute("SELECT stage, finished FROM result ORDER BY key").fetchall()
+
+
+def test_every_stage_of_every_design_and_nothing_twice(tmp_path):
+    result = CliRunner().invoke(command, [*SMALL, "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.stderr
+    with (tmp_path / "sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == ["mul_u3s4_pp_full", "mul_u3s4_pp_0_c_e__wallace__ripple"]
+    for row in rows:
+        assert row["products"] == "128/128"
+        assert row["images"] == "10000"
+        assert row["failure"] == ""
+    exact, masked = rows
+    assert float(masked["area_um2"]) < float(exact["area_um2"])
+    assert float(exact["area_ratio"]) >= 1
+    assert float(masked["accuracy"]) < float(exact["accuracy"])
+    assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+    before = stages(tmp_path)
+    again = CliRunner().invoke(command, [*SMALL, "--out", str(tmp_path)])
+    assert again.exit_code == 0
+    assert stages(tmp_path) == before
+    assert again.stdout == result.stdout
+
+
+def test_interrupted_it_keeps_what_is_finished(tmp_path):
+    arguments = [sys.executable, "-m", "amhw.study", "--out", str(tmp_path), *SMALL, "--simulator", "verilator"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not ((tmp_path / "results.sqlite").exists() and stages(tmp_path)):
+            time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+    assert b"interrupted" in errors
+    assert stages(tmp_path)
+
+
+def test_bad_input(tmp_path):
+    for arguments, words in (
+        (["--multiplier", "nosuch"], "mul_u8s8"),
+        (["--tech", "nosuch"], "sky130hd"),
+        (["--multiplier", "mul_u8u8_pp_full"], "signed"),
+        (["--workers", "0"], "workers"),
+        (["--layers", "conv9"], "conv9"),
+    ):
+        result = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path)])
+        assert result.exit_code == 2, arguments
+        assert words in result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+
+
+def test_the_demo_falls_from_exact_to_six_partial_products():
+    kept = [design.multiplier.kept for design in demo_designs()]
+    assert kept == sorted(kept, reverse=True)
+    assert (kept[0], kept[-1], len(kept)) == (64, 6, len(MASKS_OF_THE_DEMO))
+
+
+def test_a_picture_of_nothing_is_still_a_picture():
+    assert accuracy_against_cost([]).startswith(b"\x89PNG")
