@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -23,6 +24,10 @@ from amhw.synth.result import Failure, Mapping, SynthesisError, SynthesisResult
 from amhw.synth.technology import Technology
 
 _WORKER = Path(__file__).with_name("worker.py")
+_REFUSED_AT = {
+    "read.log": "Yosys rejects this Verilog",
+    "registers.log": "the library lacks flip-flops for this Verilog",
+}
 
 
 class Synthesiser:
@@ -161,8 +166,8 @@ class Synthesiser:
         if "died" in reply:
             log = _last_log(folder)
             message = error_in(log.read_text(errors="replace")) if log else None
-            if message is not None and log is not None and log.name == "read.log":
-                raise Refusal(f"Yosys rejects this Verilog: {message}")
+            if message is not None and log is not None and log.name in _REFUSED_AT:
+                raise Refusal(f"{_REFUSED_AT[log.name]}: {message}")
             recipe = re.fullmatch(r"map(\d+)\.log", log.name) if log else None
             place = f" in recipe {self.recipes[int(recipe[1])].name}" if recipe else ""
             raise SynthesisError(f"Yosys failed{place}: {message or _ending(reply['died'])}")
@@ -186,7 +191,7 @@ class Synthesiser:
         if strange:
             raise SynthesisError(f"cells outside the library after mapping: {', '.join(strange[:4])}")
         timing = timing_of(log)
-        area = sum(count * self.technology.cell(name).area for name, count in cells.items())
+        area = math.fsum(count * self.technology.cell(name).area for name, count in cells.items())
         return Mapping(
             recipe=mapped["recipe"],
             area_um2=round(area, 4),
@@ -220,7 +225,8 @@ def synthesise(
 def _last_log(folder: Path) -> Path | None:
     """The log that was being written when the child died: of reading, or of the last recipe it began."""
     logs = sorted(folder.glob("map*.log"), key=lambda path: int(path.stem.removeprefix("map")))
-    return logs[-1] if logs else next(folder.glob("read.log"), None)
+    logs = [folder / "read.log", folder / "registers.log", *logs]
+    return next((log for log in reversed(logs) if log.exists()), None)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -52,12 +52,14 @@ def timing_of(log: str) -> Timing | None:
 
 
 def error_in(log: str) -> str | None:
-    """The message with which Yosys gave up, on one line, or None."""
+    """The message with which ABC or Yosys gave up, on one line, or None."""
+    if command := re.search(r"^ABC: \*\* cmd error: (?!aborting)(.+)", log, re.MULTILINE):
+        return f"ABC: {command[1]}"
     match = re.search(r"^(?:(\S+:\d+): )?ERROR: (.+?)(?:\n\n|\n-- |\Z)", log, re.MULTILINE | re.DOTALL)
     if match is None:
         return None
     place = f"line {match[1].rpartition(':')[2]}: " if match[1] else ""
-    message = re.sub(r'"?/\S*/yosys-abc-\w+/([\w.]+)"?', r"\1", match[2])  # a temporary folder
+    message = re.sub(r"/\S*/yosys-abc-\w+/([\w.]+)", r"\1", match[2])  # a temporary folder
     return " ".join((place + message).split())
 
 

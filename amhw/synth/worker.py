@@ -136,7 +136,7 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
         _signal(cell) for cell in _cells(design) if re.match(r"\$_?(ad|d)?latch|\$_?sr(_|$)", _plain(cell.type), re.I)
     ]
     if latches:
-        raise UnusableError(f"latch inferred for {', '.join(latches[:4])} (in {top}): assign it on every path")
+        raise UnusableError(f"latch for {', '.join(latches[:4])} (in {top}); assign it on every path")
     boxes = sorted(kind for kind in _types(design) if not kind.startswith("$"))
     if boxes:
         raise UnusableError(f"{top} contains black boxes: {', '.join(boxes[:4])}; give their Verilog too")
@@ -145,11 +145,9 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
     run(f"synth -noabc -top {top}")
     run("tee -q -o check.txt check")  # on gates, where no word hides which bit depends on which
     _refuse(top, loop_problem(Path("check.txt").read_text()))
+    _log_to("registers.log")
     run(f"dfflibmap -liberty {job['liberty']}")
     run("opt_clean -purge")
-    unmapped = sorted(kind for kind in _types(design) if re.match(r"\$_\w*FF", kind))
-    if unmapped:
-        raise UnusableError(f"{top} needs flip-flops that the library lacks: {', '.join(unmapped[:4])}")
     run("design -save before")
     mapped = []
     for index, recipe in enumerate(job["recipes"]):
@@ -186,7 +184,7 @@ def only_top(instances: dict[str, set[str]]) -> str:
     if len(tops) == 1:
         return tops[0]
     if not instances:
-        raise UnusableError("no module in this Verilog")
+        raise UnusableError("no module with contents in this Verilog")
     if not tops:
         raise UnusableError(f"no top in this Verilog: {', '.join(sorted(instances))} instantiate one another")
     raise UnusableError(f"several possible tops: {', '.join(tops)}; choose one with --top")
@@ -195,7 +193,7 @@ def only_top(instances: dict[str, set[str]]) -> str:
 def driver_problem(check: str) -> str | None:
     """The first undriven or multiply-driven net in the report of Yosys' `check`, or None.
 
-    >>> driver_problem("Warning: Wire top.\\w [3] is used but has no driver.")
+    >>> driver_problem("Warning: Wire top.w [3] is used but has no driver.")
     'undriven net: w [3] is used and has no driver'
     """
     drivers = re.search(r"^Warning: multiple conflicting drivers for [^.]+\.\\?(.+):$", check, re.M)

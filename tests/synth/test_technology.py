@@ -88,8 +88,7 @@ def test_worst_of_several_timing_groups_and_the_first_ones_sense():
 def test_load_first_tables_are_turned():
     table = """cell_rise (load_first) { values ("0.01, 0.02", "0.03, 0.04", "0.05, 0.06"); }"""
     tables = "".join(
-        table.replace("cell_rise", name)
-        for name in ("cell_rise", "cell_fall", "rise_transition", "fall_transition")
+        table.replace("cell_rise", name) for name in ("cell_rise", "cell_fall", "rise_transition", "fall_transition")
     )
     arcs = f'timing () {{ related_pin : "A"; timing_sense : negative_unate; {tables} }}'
     found = parse_library(tiny(cell("inv", "!A", "A", timings=arcs), NAND), "tiny")
