@@ -49,7 +49,7 @@ class Synthesiser:
         recipes: Sequence[Recipe] = RECIPES,
         *,
         workers: int | None = None,
-        timeout: float = 120.0,
+        timeout: float = 300.0,
         netlists: bool = False,
     ) -> None:
         """`timeout` is in seconds a design; `netlists` keeps the Verilog of each netlist in its `Mapping`."""
@@ -139,7 +139,9 @@ class Synthesiser:
             if self._closed:
                 raise CancelledError
             _end(process)
-            raise SynthesisError(f"the process that runs Yosys ended ({_ending(process.returncode)})")
+            said = (self._folder / "worker.log").read_text(errors="replace").splitlines()[-1:]
+            why = "; ".join([_ending(process.returncode), *said])
+            raise SynthesisError(f"the process that runs Yosys ended ({why})")
         return dict(json.loads(line))
 
     def _start(self) -> subprocess.Popen[bytes]:

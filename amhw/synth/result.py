@@ -38,8 +38,10 @@ class Mapping:
 class SynthesisResult:
     """A design's figures in one technology.
 
-    `mappings` has one entry for each recipe, in their order. `area_um2`, `delay_ps` and `cells` are those
-    of `best_product`: one netlist, not the best of two.
+    `mappings` has one entry for each recipe, in their order. `area_um2`, `delay_ps` and `cells` are those of
+    `best_product`: one netlist, not the best of two. To compare designs take `best_area.area_um2` and
+    `best_delay.delay_ps`, what each can reach: the best product may be a small netlist here and a fast one
+    there.
     """
 
     top: str

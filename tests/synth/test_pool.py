@@ -1,6 +1,7 @@
 """A pool survives what happens to its processes, and leaves none behind."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,3 +138,4 @@ def test_nothing_is_left_after_an_interruption(how):
     finally:
         study.kill()
         study.communicate()
+        shutil.rmtree(folder, ignore_errors=True)  # a study that is killed cannot

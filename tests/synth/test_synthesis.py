@@ -96,7 +96,8 @@ def test_best_of_the_recipes(synthesiser):
     result = synthesiser.submit(MULTIPLIER).result()
     assert result.best_area.area_um2 == min(m.area_um2 for m in result.mappings) == result.best_area.area_um2
     assert result.best_delay.delay_ps == min(m.delay_ps for m in result.mappings)
-    product = result.area_um2 * result.delay_ps
+    product = result.best_product.area_um2 * result.best_product.delay_ps
+    assert (result.area_um2, result.delay_ps) == (result.best_product.area_um2, result.best_product.delay_ps)
     assert all(product <= m.area_um2 * m.delay_ps for m in result.mappings)
     assert result.nand2 == pytest.approx(result.area_um2 / synthesiser.technology.nand2_area)
     for m in result.mappings:
