@@ -1,5 +1,6 @@
 """``python -m amhw.train``: LeNet-5 from scratch, in floating point and quantised."""
 
+import os
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from amhw.lenet.data import balanced, test_set, training_set
 from amhw.lenet.inference import Inference
 from amhw.lenet.quantise import quantise
 from amhw.lenet.training import EPOCHS, train
+from amhw.refusal import Refusal
 
 
 @click.command(
@@ -35,7 +37,7 @@ def command(data_dir: Path | None, epochs: int, seed: int, out: Path, as_json: b
     """
     float_file = out.with_name(f"{out.stem}-float{out.suffix}")
     training, test = training_set(data_dir), test_set(data_dir)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    _check_writable(out.parent)
     columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=None)
@@ -69,6 +71,16 @@ def command(data_dir: Path | None, epochs: int, seed: int, out: Path, as_json: b
         return
     click.echo(f"float  {100 * float_accuracy:.2f} % of {len(test)} test images  {float_file}")
     click.echo(f"u8s8   {100 * accuracy:.2f} %  {out}")
+
+
+def _check_writable(folder: Path) -> None:
+    """Better now than after a minute of training."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(f"cannot write {folder}: {error.strerror or error}") from error
+    if not os.access(folder, os.W_OK):
+        raise Refusal(f"cannot write {folder}: permission denied")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+
+from amhw import Masked
 from amhw.lenet.data import mnist_test
 from amhw.lenet.inference import (
     MAX_TERMS,
@@ -16,8 +18,6 @@ from amhw.lenet.network import Geometry, Operands, QuantisedLayer, QuantisedNetw
 from amhw.lenet.shipped import network
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
-
-from amhw import Masked
 
 EXACT = ProductTable.of(Masked.exact(8, 8, signed_b=True))
 TWO_ROWS = ProductTable.of(Masked.from_text("0,0,0,0,0,c0,e0,e0", 8, 8, signed_b=True))
@@ -93,21 +93,22 @@ def test_every_layer_equals_the_plain_loop(operands, tables):
     assert (wanted["conv2"] > 0).any()
 
 
-def small_network(table_like=Operands(), rounding=0, stride=2, padding=1, pool=2):
+def small_network(rounding=0, stride=2, padding=1, pool=2):
+    operands = Operands()
     rng = np.random.default_rng(7)
-    low, high = -table_like.weight_max, table_like.weight_max + 1
+    low, high = -operands.weight_max, operands.weight_max + 1
     conv = QuantisedLayer(
         "conv1",
         rng.integers(low, high, (3, 1, 3, 3)),
         rng.integers(-500, 500, 3),
-        Requantisation(3, 8, table_like.activation_max),
-        table_like,
+        Requantisation(3, 8, operands.activation_max),
+        operands,
         Geometry(padding, stride, pool),
         rounding,
     )
     side = conv.geometry.output_side(28, 3)
     fc = QuantisedLayer(
-        "fc1", rng.integers(low, high, (10, 3 * side * side)), rng.integers(-9, 9, 10), None, table_like, Geometry()
+        "fc1", rng.integers(low, high, (10, 3 * side * side)), rng.integers(-9, 9, 10), None, operands, Geometry()
     )
     return QuantisedNetwork((conv, fc))
 
@@ -116,7 +117,7 @@ def small_network(table_like=Operands(), rounding=0, stride=2, padding=1, pool=2
 @pytest.mark.parametrize("rounding", [0, 16, 255])
 @pytest.mark.parametrize(("stride", "padding", "pool"), [(1, 0, 1), (2, 1, 2), (3, 2, 3)])
 def test_geometry_and_input_rounding_follow_the_equation(tables, rounding, stride, padding, pool):
-    net = small_network(Operands(), rounding, stride, padding, pool)
+    net = small_network(rounding, stride, padding, pool)
     images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), dtype=np.uint8)
     found, wanted = Inference(net, tables).outputs(images), by_the_equation(net, tables, images)
     for name in wanted:
@@ -202,6 +203,6 @@ def test_a_table_that_does_not_fit_is_refused(tables, message):
 
 
 def test_torch_settings_are_left_as_they_were():
-    before = torch.backends.mkldnn.enabled, torch.backends.nnpack.set_flags(True)
+    before = torch.backends.mkldnn.set_flags(None, None, None, None)
     Inference(small_network()).logits(mnist_test().images[:1])
-    assert (torch.backends.mkldnn.enabled, torch.backends.nnpack.set_flags(*before[1])) == (before[0], (True,))
+    assert torch.backends.mkldnn.set_flags(None, None, None, None) == before

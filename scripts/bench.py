@@ -1,0 +1,66 @@
+"""Ratios, measured in one run: python scripts/bench.py
+
+Evaluation of the 10,000 MNIST test images with different product tables in both convolution layers, against the
+exact integer evaluation. The variants take turns and the best round of each counts, so that other work on the
+machine weighs on all of them alike.
+"""
+
+import time
+
+import numpy as np
+
+from amhw import Masked, ProductTable
+from amhw.lenet.data import mnist_test
+from amhw.lenet.inference import MAX_TERMS, Inference
+from amhw.lenet.shipped import network
+
+ROUNDS = 5
+
+
+def mask(rows: str) -> ProductTable:
+    return ProductTable.of(Masked.from_text(rows, 8, 8, signed_b=True))
+
+
+def truncating() -> ProductTable:
+    """Both operands lose their low bits, as in DRUM: products of two functions of one operand each."""
+    a, b = np.arange(256), np.arange(256)
+    signed = np.where(b > 127, b - 256, b)
+    return ProductTable((a & ~7)[:, None] * (np.sign(signed) * (np.abs(signed) & ~7))[None, :], False, True)
+
+
+def arbitrary() -> ProductTable:
+    products = np.random.default_rng(0).integers(-30_000, 30_000, (256, 256))
+    products[0, :] = products[:, 0] = 0
+    return ProductTable(products, False, True)
+
+
+VARIANTS = {
+    "separable (DRUM-like)": (truncating(), 2.0),
+    "mask, 2 distinct rows": (mask("0,0,0,0,0,c0,e0,e0"), 2.5),
+    "mask, 4 distinct rows": (mask("0,0,0,0,e0,f0,f8,fc"), 2.5),
+    "mask, 8 distinct rows": (mask("80,c0,e0,f0,f8,fc,fe,ff"), 5.0),
+    "arbitrary table": (arbitrary(), 6.0),
+}
+
+
+def main() -> None:
+    test, net = mnist_test(), network()
+    evaluations = {"exact": Inference(net)}
+    for name, (table, _) in VARIANTS.items():
+        evaluations[name] = Inference(net, dict.fromkeys(net.convolutions, table))
+    best = dict.fromkeys(evaluations, float("inf"))
+    for _ in range(ROUNDS):
+        for name, evaluation in evaluations.items():
+            start = time.perf_counter()
+            evaluation.correct(test)
+            best[name] = min(best[name], time.perf_counter() - start)
+    print(f"{'10,000 images':24} {'seconds':>8} {'ratio':>6} {'target':>7} {'terms':>6}")
+    print(f"{'exact':24} {best['exact']:8.2f} {1:6.2f}")
+    for name, (table, target) in VARIANTS.items():
+        factors = table.factors(MAX_TERMS)
+        terms = "gather" if factors is None else str(len(factors.u))
+        print(f"{name:24} {best[name]:8.2f} {best[name] / best['exact']:6.2f} {'≤ ' + str(target):>7} {terms:>6}")
+
+
+if __name__ == "__main__":
+    main()

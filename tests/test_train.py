@@ -1,0 +1,79 @@
+"""``amhw train`` on small sets, and what the recipe learns."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from one_thread import one_thread  # noqa: F401
+
+from amhw.lenet.data import balanced, mnist_slice, mnist_test, write_idx
+from amhw.lenet.inference import Inference
+from amhw.lenet.model import FloatNetwork
+from amhw.lenet.network import QuantisedNetwork
+from amhw.lenet.training import train
+from amhw.refusal import Refusal
+from amhw.train import command
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """1,000 training images of the packaged slice and 300 test images, as a user's own data set."""
+    folder = tmp_path_factory.mktemp("own")
+    for prefix, part in (("train", balanced(mnist_slice(), 100)), ("t10k", mnist_test().first(300))):
+        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(write_idx(part.images))
+        (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(write_idx(part.labels))
+    return folder
+
+
+def run(*arguments):
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def test_the_command_writes_both_networks_and_reports_them(folder, tmp_path):
+    out = tmp_path / "new" / "own.npz"
+    result = run("--data-dir", folder, "--epochs", 20, "--seed", 3, "--out", out, "--json")
+    assert result.exit_code == 0, result.stderr
+    record = json.loads(result.stdout)
+    assert "epoch 20 of 20" in result.stderr
+    trained, quantised = FloatNetwork.load(record["float_network"]), QuantisedNetwork.load(out)
+    test = mnist_test().first(300)
+    assert record["float_accuracy"] == (trained.logits(test.images).argmax(axis=1) == test.labels).mean() > 0.8
+    assert record["accuracy"] == Inference(quantised).correct(test).mean() > 0.8
+    assert record["network_sha256"] == quantised.sha256
+    assert sorted(path.name for path in out.parent.iterdir()) == ["own-float.npz", "own.npz"]
+
+
+def test_training_learns_and_is_seeded():
+    part = balanced(mnist_slice(), 150)
+    steps = []
+    one = train(part, 8, 1, lambda step, total, loss: steps.append((step, total, loss)))
+    assert (one.logits(mnist_test().images[:1000]).argmax(axis=1) == mnist_test().labels[:1000]).mean() > 0.75
+    assert [step for step, _, _ in steps] == list(range(1, steps[0][1] + 1))
+    assert np.mean([loss for *_, loss in steps[-5:]]) < steps[0][2] / 2
+    assert train(part, 8, 1).sha256 == one.sha256
+    assert train(part, 8, 2).sha256 != one.sha256
+
+
+def test_no_epochs_are_refused():
+    with pytest.raises(Refusal, match="at least 1"):
+        train(mnist_slice(), 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--epochs", 0], "--epochs"), (["--data-dir", "nowhere"], "nowhere has neither"), (["--seed", -1], "--seed")],
+)
+def test_bad_input_is_one_line_and_status_2(tmp_path, arguments, message):
+    result = run("--out", tmp_path / "net.npz", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unwritable_place_is_refused_before_training(folder, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    result = run("--data-dir", folder, "--out", tmp_path / "file" / "net.npz")
+    assert result.exit_code == 2
+    assert "cannot write" in result.stderr
+    assert "epoch" not in result.stderr
