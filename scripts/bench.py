@@ -14,7 +14,7 @@ from amhw.lenet.data import mnist_test
 from amhw.lenet.inference import MAX_TERMS, Inference
 from amhw.lenet.shipped import network
 
-ROUNDS = 5
+ROUNDS = 3
 
 
 def mask(rows: str) -> ProductTable:

@@ -32,10 +32,10 @@ def run(*arguments):
 
 def test_the_command_writes_both_networks_and_reports_them(folder, tmp_path):
     out = tmp_path / "new" / "own.npz"
-    result = run("--data-dir", folder, "--epochs", 20, "--seed", 3, "--out", out, "--json")
+    result = run("--data-dir", folder, "--epochs", 12, "--seed", 3, "--out", out, "--json")
     assert result.exit_code == 0, result.stderr
     record = json.loads(result.stdout)
-    assert "epoch 20 of 20" in result.stderr
+    assert "epoch 12 of 12" in result.stderr
     trained, quantised = FloatNetwork.load(record["float_network"]), QuantisedNetwork.load(out)
     test = mnist_test().first(300)
     assert record["float_accuracy"] == (trained.logits(test.images).argmax(axis=1) == test.labels).mean() > 0.8
