@@ -10,7 +10,12 @@ from amhw.command import Group
 
 COMMANDS = {
     "gen": ("amhw.gen", "Generate a multiplier: Verilog and a manifest that says what it is."),
+    "families": ("amhw.families.command", "List the multiplier families, their parameters and an example of each."),
+    "errors": ("amhw.errors.command", "Error figures of a multiplier or a table; a heat map."),
+    "import": ("amhw.imports.command", "Read anyone's combinational multiplier, or a product table."),
+    "export": ("amhw.exports.command", "Write a product table as public simulators read it."),
     "sim": ("amhw.sim", "Prove by simulation that emitted Verilog computes what its model says."),
+    "array": ("amhw.array.command", "Generate a systolic array: matrix products, or LeNet-5's convolutions."),
     "synth": ("amhw.synth.command", "Synthesise Verilog: area, critical-path delay, cells."),
     "accuracy": ("amhw.accuracy", "LeNet-5's accuracy with a multiplier in its layers."),
     "train": ("amhw.train", "Train LeNet-5 from scratch and quantise it."),

@@ -1,0 +1,97 @@
+"""The command `amhw errors`."""
+
+import io
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import numpy as np
+
+from amhw.command import Command, print_json
+from amhw.errors.figures import Errors
+from amhw.errors.heatmap import heat_map
+from amhw.files import read_whole, write_atomically
+from amhw.imports.source import table_of
+from amhw.imports.suspicion import SIGNED
+from amhw.imports.tables import ORDERS
+from amhw.operands import OperandDistribution
+from amhw.refusal import Refusal
+
+_LABELS = {
+    "me": "ME    mean error",
+    "mae": "MAE   mean absolute error",
+    "wce": "WCE   worst-case error",
+    "mse": "MSE   mean squared error",
+    "variance": "      variance",
+    "ep": "EP    error probability",
+    "mred": "MRED  mean relative error",
+    "wcre": "WCRE  worst-case relative error",
+    "zero": "      mean absolute error where a·b = 0",
+}
+
+
+@click.command(
+    cls=Command,
+    epilog="Example: amhw errors mul_u8u8_drum_4 --heat-map drum.png",
+)
+@click.argument("source", metavar="NAME|FILE")
+@click.option("--signed", type=click.Choice(list(SIGNED)), help="For a file: its two's-complement operands.")
+@click.option("--order", type=click.Choice(ORDERS), help="For a table file: whether the first index is a or b.")
+@click.option(
+    "--operands",
+    type=click.Path(path_type=Path),
+    help="An .npz file with how often each code occurs: arrays a and b, or one array joint.",
+)
+@click.option(
+    "--heat-map",
+    "heat_map_file",
+    type=click.Path(path_type=Path),
+    help="Write a picture of the error to this PNG file.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    source: str, signed: str | None, order: str | None, operands: Path | None, heat_map_file: Path | None, as_json: bool
+) -> None:
+    """Error figures of a multiplier's name, a table or a Verilog file.
+
+    Over all operand pairs, each counted once, or weighted by a network's operands. Relative errors leave out
+    pairs whose exact product is zero.
+    """
+    table = table_of(source, signed=signed, order=order)
+    errors = Errors.of(table, None if operands is None else read_operands(operands))
+    if heat_map_file is not None:
+        write_atomically(heat_map_file, heat_map(table))
+    if as_json:
+        print_json(
+            {"name": table.name, "table_sha256": table.sha256, "operands": None if operands is None else str(operands)}
+            | errors.record()
+            | {"heat_map": None if heat_map_file is None else str(heat_map_file)}
+        )
+        return
+    click.echo(table.name)
+    for field in fields(errors):
+        value = getattr(errors, field.name)
+        shown = f"{value:.4%}" if field.name in ("ep", "mred", "wcre") else f"{value:.10g}"
+        click.echo(f"  {_LABELS[field.name]:42}{shown:>14}")
+
+
+def read_operands(path: Path) -> OperandDistribution:
+    """The distribution in an .npz file: arrays ``a`` and ``b``, or ``joint``; counts or probabilities.
+
+    Raises:
+        Refusal: the file holds neither.
+    """
+    content = read_whole(path)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            arrays = dict(archive)
+    except (ValueError, OSError, EOFError, AttributeError, TypeError):
+        raise Refusal(f"{path} is no .npz file of operand counts") from None
+    try:
+        if set(arrays) == {"joint"}:
+            return OperandDistribution.of_pairs(arrays["joint"])
+        if set(arrays) == {"a", "b"}:
+            return OperandDistribution.of_histograms(arrays["a"], arrays["b"])
+    except (Refusal, ValueError) as error:
+        raise Refusal(f"{path}: {error}") from None
+    raise Refusal(f"{path} holds {', '.join(arrays) or 'nothing'}; give arrays a and b, or one array joint")

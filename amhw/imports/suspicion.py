@@ -1,0 +1,95 @@
+"""What looks wrong about a table that someone else made.
+
+A table says nothing about how its operands are coded. The wrong reading gives numbers, not errors, so each
+reading is compared with the others that the same numbers allow.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amhw.table import ProductTable, code_values
+
+SIGNED = {"none": (False, False), "a": (True, False), "b": (False, True), "both": (True, True)}
+"""How signedness is written on the command line → (signed_a, signed_b)."""
+
+_CLEARLY = 4
+"""How many times smaller another reading's mean error must be before it is called likelier."""
+
+
+def suspicions(table: ProductTable) -> list[str]:
+    """One line for each thing that suggests that the table is not what it is taken for; empty if none does.
+
+    - Another signedness, or operands listed by value instead of by code, would make the mean error several
+      times smaller.
+    - A signed table computes negative × negative as |a|·|b| and the mixed signs some other way: the product
+      of two negatives then comes from another circuit than the one that was synthesised.
+    - 0·x is not 0.
+    """
+    found = []
+    error = float(np.abs(table.errors).mean())
+    readings = {name: (*signs, False) for name, signs in SIGNED.items()}
+    readings |= {f"{name}, rows and columns by value": (*SIGNED[name], True) for name in ("a", "b", "both")}
+    best = min(readings, key=lambda name: _error_as(table.products, *readings[name]))
+    least = _error_as(table.products, *readings[best])
+    if best != _name(table) and least * _CLEARLY < error:
+        found.append(
+            f"read as signed = {_name(table)} the mean error is {error:.1f}; as signed = {best} it would be {least:.1f}"
+        )
+    if _magnitudes_for_two_negatives(table):
+        found.append(
+            "negative × negative equals |a|·|b| while mixed signs differ from −|a|·|b|: "
+            "two different multipliers in one table"
+        )
+    if table.products[0].any() or table.products[:, 0].any():
+        found.append("0·x is not always 0")
+    return found
+
+
+def likelier_signs(products: NDArray[Any], width_p: int, stated: tuple[bool, bool]) -> str | None:
+    """The signedness under which output codes fit products clearly better than under the stated one, if any.
+
+    Args:
+        products: unsigned output codes of `width_p` bits, [2^width_a, 2^width_b].
+        width_p: bits of the output.
+        stated: signed_a, signed_b.
+    """
+    errors = {name: _code_error(products, width_p, *signs) for name, signs in SIGNED.items()}
+    best = min(errors, key=lambda name: errors[name])
+    own = next(name for name, signs in SIGNED.items() if signs == stated)
+    return best if best != own and errors[best] * _CLEARLY < errors[own] else None
+
+
+def of_codes(codes: NDArray[Any], width: int, signed: bool) -> NDArray[Any]:
+    """The values of two's-complement codes (or the codes themselves)."""
+    return np.where(codes >> (width - 1), codes - (1 << width), codes) if signed else codes
+
+
+def _name(table: ProductTable) -> str:
+    return next(name for name, signs in SIGNED.items() if signs == (table.signed_a, table.signed_b))
+
+
+def _error_as(products: NDArray[Any], signed_a: bool, signed_b: bool, by_value: bool) -> float:
+    axes = []
+    for side, signed in zip(products.shape, (signed_a, signed_b), strict=True):
+        values = code_values(side.bit_length() - 1, signed)
+        axes.append(np.sort(values) if by_value else values)
+    return float(np.abs(products - axes[0][:, None] * axes[1][None, :]).mean())
+
+
+def _code_error(codes: NDArray[Any], width: int, signed_a: bool, signed_b: bool) -> float:
+    return _error_as(of_codes(codes, width, signed_a or signed_b), signed_a, signed_b, False)
+
+
+def _magnitudes_for_two_negatives(table: ProductTable) -> bool:
+    if not (table.signed_a and table.signed_b):
+        return False
+    half_a, half_b = (side // 2 for side in table.products.shape)
+    # Without −2^(n−1), whose magnitude has no positive code.
+    a, b = np.arange(1, half_a)[:, None], np.arange(1, half_b)[None, :]
+    positive = table.products[a, b]
+    negative = table.products[-a, -b]
+    mixed_a, mixed_b = table.products[-a, b], table.products[a, -b]
+    odd = (mixed_a == -positive).all() and (mixed_b == -positive).all()
+    return bool((negative == positive).all() and not odd)
