@@ -1,5 +1,7 @@
 """The leading one of an operand, as logic and as arithmetic: where the families that encode operands begin."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -32,9 +34,7 @@ def position(m: Module, one_hot: Value, name: str) -> Signal:
 
 def select(one_hot: Value, choices: list[Value]) -> Value:
     """The choice whose select bit is set, and 0 where none is: an AND-OR multiplexer."""
-    width = max(len(choice) for choice in choices)
-    gated = [choice & one_hot[k].replicate(len(choice)) for k, choice in enumerate(choices)]
-    return Cat(*(Cat(*(g[bit] for g in gated if bit < len(g))).any() for bit in range(width)))
+    return reduce(or_, (choice & one_hot[k].replicate(len(choice)) for k, choice in enumerate(choices)))
 
 
 def floor_log2(x: NDArray[Any]) -> NDArray[Any]:

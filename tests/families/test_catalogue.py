@@ -233,7 +233,7 @@ WIDE = [
     StaticSegment(bits=16, width_a=32, width_b=32),
     Mitchell(bits=32, width_a=32, width_b=32),
     Mitchell(bits=8, unbias=True, width_a=32, width_b=16),
-    Roba(width_a=32, width_b=32),
+    Roba(width_a=32, width_b=31),
     LowerOr(lower=20, width_a=32, width_b=32),
     Compressed(compressor="yang", columns=32, width_a=32, width_b=32),
     SignMagnitude(core=Drum(bits=4, width_a=32, width_b=32), signed_a=True, signed_b=True),
