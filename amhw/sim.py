@@ -28,8 +28,12 @@ from amhw.verilog import read_manifest
 
 SIMULATORS = ("verilator", "icarus")
 
-_BENCHES = {"multiplier": "multiplier_bench"}
-"""Which bench drives which kind of manifest."""
+_BENCHES = {
+    "multiplier": ("multiplier_bench", "products"),
+    "array": ("matmul_bench", "sums"),
+    "conv-engine": ("conv_bench", "codes"),
+}
+"""Which bench drives which kind of manifest, and what it compares."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +43,23 @@ class Outcome:
     Attributes:
         name: the design.
         simulator: ``verilator`` or ``icarus``.
-        pairs: operand pairs tried.
-        matched: of these, how many gave the golden model's product.
-        first_difference: operands ``a`` and ``b``, ``expected`` and ``found`` product, or None.
+        compared: what the results are: products, sums or codes.
+        pairs: how many were compared; for a multiplier, operand pairs tried.
+        matched: of these, how many gave the golden model's result.
+        first_difference: where it is (a multiplier's operands ``a`` and ``b``), what was ``expected`` and ``found``;
+            or None.
         seconds: build and run.
+        cycles: for an array, clocks counted for one product or image among others without stalls.
     """
 
     name: str
     simulator: str
+    compared: str
     pairs: int
     matched: int
     first_difference: dict[str, Any] | None
     seconds: float
+    cycles: int | None = None
 
     @property
     def passed(self) -> bool:
@@ -79,14 +88,14 @@ def simulate(manifest: Path | str, *, simulator: str | None = None, seed: int = 
     """
     started = time.monotonic()
     described = read_manifest(manifest)
-    bench = _BENCHES.get(described.get("kind", ""))
+    bench, compared = _BENCHES.get(described.get("kind", ""), (None, ""))
     if bench is None:
         raise Refusal(f"{manifest} describes {described.get('kind')!r}; there are benches for {', '.join(_BENCHES)}")
     simulator = default_simulator() if simulator is None else simulator
     _require(simulator)
     with tempfile.TemporaryDirectory(prefix="amhw-sim-") as folder, _environment():
         outcome = _run(described, Path(manifest).resolve(), bench, simulator, seed, Path(folder))
-    return Outcome(described["name"], simulator, **outcome, seconds=time.monotonic() - started)
+    return Outcome(described["name"], simulator, compared, **outcome, seconds=time.monotonic() - started)
 
 
 def _run(
@@ -204,10 +213,14 @@ def command(manifest: Path, simulator: str | None, seed: int, as_json: bool) -> 
     if as_json:
         print_json({**vars(outcome), "passed": outcome.passed})
     else:
-        click.echo(f"{outcome.matched}/{outcome.pairs} products match")
+        click.echo(f"{outcome.matched}/{outcome.pairs} {outcome.compared} match")
         if outcome.first_difference is not None:
-            d = outcome.first_difference
-            click.echo(f"first difference: a={d['a']} b={d['b']} gives {d['found']}, expected {d['expected']}")
+            place = outcome.first_difference.copy()
+            expected, found = place.pop("expected"), place.pop("found")
+            where = " ".join(f"{name}={value}" for name, value in place.items())
+            click.echo(f"first difference: {where} gives {found}, expected {expected}")
+        if outcome.cycles is not None:
+            click.echo(f"{outcome.cycles} clocks each, one after another without stalls")
     return 0 if outcome.passed else 1
 
 

@@ -1,0 +1,18 @@
+"""Systolic arrays around any multiplier: processing element, mesh, matrix product, LeNet-5 convolution engine.
+
+`amhw.array.golden` says in NumPy what each computes; nothing in it looks at the circuits.
+"""
+
+from amhw.array.element import OutputElement, ProcessingElement
+from amhw.array.matmul import MatMul
+from amhw.array.mesh import OutputStationaryArray, SystolicArray
+from amhw.array.widths import Widths
+
+__all__ = [
+    "MatMul",
+    "OutputElement",
+    "OutputStationaryArray",
+    "ProcessingElement",
+    "SystolicArray",
+    "Widths",
+]

@@ -1,0 +1,205 @@
+"""Processing elements: `depth` products and one running sum in a single bit heap.
+
+The product's bits and the sum's bits meet in one heap, so that an element has one carry-propagate adder and
+not two. Depth 1 is the classical systolic element; an element as deep as the array is an adder tree.
+
+    weight-stationary                                   output-stationary
+
+                s_in  w_in                                     b_in
+                 │     │                                        │
+                 │  [shadow]──► w_out                  a_in ──►[a]──► a_out
+                 │     │ swap                                   │  [b]──► b_out
+    a_in ──►[a]──┼────[w]                                       ▼   │
+             │   ▼     │                                       heap ┘◄─┐
+             │  heap ◄─┘                                        └─►[acc]
+             ▼   └─►[s]──► s_out                                     │ start
+           a_out                                          d_out ◄──[d]◄── d_in
+
+Square brackets are registers. None is reset: a weight is loaded and a sum flows through before either counts.
+
+Sources: Kung, "Why systolic architectures?", Computer 15(1), 1982; two weight registers, one loaded while
+the other works: Jouppi et al., "In-datacenter performance analysis of a tensor processing unit", ISCA 2017.
+"""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, ClockDomain, Const, Module, Shape, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from amhw.array.widths import Widths
+from amhw.bitheap import BitHeap, compress
+from amhw.multiplier import Multiplier
+
+
+class _Element(wiring.Component):
+    """What both elements share: packed operands, a clock port and the heap.
+
+    The element is a module of its own in the Verilog, instantiated for each place in the mesh, and so has its
+    clock as an ordinary port.
+    """
+
+    def __init__(self, multiplier: Multiplier, widths: Widths, depth: int, ports: dict[str, wiring.Member]) -> None:
+        self.multiplier = multiplier
+        self.widths = widths
+        self.depth = depth
+        super().__init__({"clk": In(1)} | ports)
+
+    @property
+    def packed_a(self) -> int:
+        """Bits of `depth` activations without those that are never read."""
+        return self.depth * len(self.widths.bits_a)
+
+    @property
+    def packed_b(self) -> int:
+        """Bits of `depth` weights without those that are never read."""
+        return self.depth * len(self.widths.bits_b)
+
+    def _clocked(self) -> Module:
+        m = Module()
+        m.domains.sync = domain = ClockDomain("sync", reset_less=True, local=True)
+        m.d.comb += domain.clk.eq(self.clk)
+        return m
+
+    def _sum(self, m: Module, a: Value, b: Value, addend: Sequence[Value], width: int) -> Value:
+        """The products of the packed operands plus the addend, all in units of 2^shift and modulo 2^width."""
+        heap = BitHeap()
+        bits_a, bits_b = self.widths.bits_a, self.widths.bits_b
+        for k in range(self.depth):
+            heap.add_heap(
+                self.multiplier.heap(
+                    m,
+                    unpack(a[k * len(bits_a) : (k + 1) * len(bits_a)], bits_a, self.multiplier.shape_a),
+                    unpack(b[k * len(bits_b) : (k + 1) * len(bits_b)], bits_b, self.multiplier.shape_b),
+                )
+            )
+        shift = self.widths.shift
+        for k, bit in enumerate(addend):
+            # A top bit of weight 2^(width−1) is the same modulo 2^width with either sign.
+            negative = self.widths.signed and k == len(addend) - 1 < width - 1
+            heap.add_bit(bit, shift + k, negative=negative)
+        return compress(m, heap, shift + width)[shift:]
+
+
+class ProcessingElement(_Element):
+    """The weight-stationary element: s_out = s_in + Σ_d T(a_d, w_d), one clock after `a` is registered.
+
+    Latency: a_in → a_out 1; a_in → s_out 2; s_in → s_out 1. A high `swap` beside an activation makes the weight
+    loaded last the one that meets this and later activations.
+
+    Args:
+        multiplier: T.
+        widths: of its table.
+        depth: operand pairs in the element.
+        terms: products that s_in sums up; with `depth` more the sum still fits.
+
+    Members:
+        clk: In, clock.
+        a_in, a_out: activations, packed.
+        w_in, w_out, w_load: the chain that loads weights, packed; it moves while `w_load` is high.
+        swap: In.
+        s_in, s_out: sums in units of 2^widths.shift; no s_in where `terms` is 0.
+    """
+
+    def __init__(self, multiplier: Multiplier, widths: Widths, depth: int = 1, terms: int = 0) -> None:
+        self.terms = terms
+        packed_a, packed_b = depth * len(widths.bits_a), depth * len(widths.bits_b)
+        ports = {
+            "a_in": In(packed_a),
+            "a_out": Out(packed_a),
+            "swap": In(1),
+            "w_load": In(1),
+            "w_in": In(packed_b),
+            "w_out": Out(packed_b),
+        }
+        if terms:
+            ports["s_in"] = In(widths.sum_width(terms))
+        ports["s_out"] = Out(widths.sum_width(terms + depth))
+        super().__init__(multiplier, widths, depth, ports)
+
+    @property
+    def name(self) -> str:
+        """The Verilog module's name; elements with equal names are equal."""
+        incoming = self.widths.sum_width(self.terms)
+        return f"pe_{self.multiplier.name}_d{self.depth}_s{incoming}_{len(self.s_out)}"
+
+    def elaborate(self, platform: object) -> Module:
+        m = self._clocked()
+        a = Signal(self.packed_a, reset_less=True)
+        shadow = Signal(self.packed_b, reset_less=True)
+        w = Signal(self.packed_b, reset_less=True)
+        s = Signal(len(self.s_out), reset_less=True)
+        m.d.sync += a.eq(self.a_in)
+        with m.If(self.w_load):
+            m.d.sync += shadow.eq(self.w_in)
+        with m.If(self.swap):
+            m.d.sync += w.eq(shadow)
+        addend = list(self.s_in) if self.terms else []
+        m.d.sync += s.eq(self._sum(m, a, w, addend, len(s)))
+        m.d.comb += [self.a_out.eq(a), self.w_out.eq(shadow), self.s_out.eq(s)]
+        return m
+
+
+class OutputElement(_Element):
+    """The output-stationary element: acc ← Σ_d T(a_d, b_d) + (0 if start else acc).
+
+    `start` comes one clock after the first operands of a sum, as they leave their registers. At that moment the
+    finished sum moves into `d`, which otherwise takes what comes in at `d_in`: a chain that carries finished sums
+    out.
+
+    Args:
+        multiplier, widths, depth: as for `ProcessingElement`.
+        terms: products in a sum.
+
+    Members:
+        clk: In, clock.
+        a_in, a_out, b_in, b_out: operands, packed; a_in → a_out and b_in → b_out take 1 clock.
+        start: In.
+        d_in, d_out: sums in units of 2^widths.shift.
+    """
+
+    def __init__(self, multiplier: Multiplier, widths: Widths, depth: int, terms: int) -> None:
+        packed_a, packed_b = depth * len(widths.bits_a), depth * len(widths.bits_b)
+        width = widths.sum_width(terms)
+        ports = {
+            "a_in": In(packed_a),
+            "a_out": Out(packed_a),
+            "b_in": In(packed_b),
+            "b_out": Out(packed_b),
+            "start": In(1),
+            "d_in": In(width),
+            "d_out": Out(width),
+        }
+        super().__init__(multiplier, widths, depth, ports)
+
+    @property
+    def name(self) -> str:
+        """The Verilog module's name; elements with equal names are equal."""
+        return f"pe_os_{self.multiplier.name}_d{self.depth}_s{len(self.d_out)}"
+
+    def elaborate(self, platform: object) -> Module:
+        m = self._clocked()
+        a = Signal(self.packed_a, reset_less=True)
+        b = Signal(self.packed_b, reset_less=True)
+        acc = Signal(len(self.d_out), reset_less=True)
+        d = Signal(len(self.d_out), reset_less=True)
+        m.d.sync += [a.eq(self.a_in), b.eq(self.b_in), d.eq(self.d_in)]
+        with m.If(self.start):
+            m.d.sync += d.eq(acc)
+        going_on = Signal(len(acc))
+        m.d.comb += going_on.eq(acc & (~self.start).replicate(len(acc)))
+        m.d.sync += acc.eq(self._sum(m, a, b, list(going_on), len(acc)))
+        m.d.comb += [self.a_out.eq(a), self.b_out.eq(b), self.d_out.eq(d)]
+        return m
+
+
+def pack(value: Value, bits: Sequence[int]) -> Value:
+    """Only the operand bits that are read."""
+    return Cat(*(value[k] for k in bits))
+
+
+def unpack(packed: Value, bits: Sequence[int], shape: Shape) -> Value:
+    """The operand again, with 0 for the bits that nobody reads."""
+    place = {bit: k for k, bit in enumerate(bits)}
+    value = Cat(*(packed[place[k]] if k in place else Const(0, 1) for k in range(shape.width)))
+    return value.as_signed() if shape.signed else value
