@@ -94,7 +94,7 @@ def reduced(library: Library, selection: Selection) -> Library:
             outputs.append(replace(output, arcs=tuple(arcs)))
         return replace(full, outputs=tuple(outputs))
 
-    return Library(library.name, {name: cell(library.cells[name]) for name in names}, library.max_transition)
+    return Library(library.name, {name: cell(library.cells[name]) for name in names}, library.max_transition, library.voltage)
 
 
 def as_text(facts: dict[str, object]) -> str:

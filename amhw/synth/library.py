@@ -74,12 +74,18 @@ class Arc:
 
 @dataclass(frozen=True)
 class Input:
-    """An input pin and what it loads its driver with, in fF, when the signal rises and falls."""
+    """An input pin and what it loads its driver with, in fF, when the signal rises and falls.
+
+    `energy` (fJ) is what a transition of the pin alone costs inside the cell; `setup` the times before the
+    clock edge at which a rising and a falling datum must be there, over data slew and (as `loads`) clock slew.
+    """
 
     name: str
     rise_capacitance: float
     fall_capacitance: float
     is_clock: bool = False
+    energy: float = 0.0
+    setup: tuple[Table, Table] | None = None
 
     @property
     def capacitance(self) -> float:
@@ -89,12 +95,21 @@ class Input:
 
 @dataclass(frozen=True)
 class Output:
-    """An output pin: its function in Liberty's notation, the load it may drive (fF), its arcs."""
+    """An output pin: its function in Liberty's notation, the load it may drive (fF), its arcs.
+
+    `energy` (fJ) is what one transition costs inside the cell, without the load: the mean over the library's
+    conditions, rise and fall, at `ENERGY_SLEW` and `ENERGY_LOAD`.
+    """
 
     name: str
     function: str
     max_capacitance: float
     arcs: tuple[Arc, ...]
+    energy: float = 0.0
+
+
+ENERGY_SLEW, ENERGY_LOAD = 50.0, 6.0
+"""Slew (ps) and load (fF) at which internal energies are taken: what a gate inside a multiplier sees."""
 
 
 @dataclass(frozen=True)
@@ -110,13 +125,19 @@ class FlipFlop:
 
 @dataclass(frozen=True)
 class Cell:
-    """One standard cell; `flip_flop` is None for a combinational one."""
+    """One standard cell; `flip_flop` is None for a combinational one; `leakage` is its mean, in nW."""
 
     name: str
     area: float
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
     flip_flop: FlipFlop | None = None
+    leakage: float = 0.0
+
+    @property
+    def clock_expression(self) -> str:
+        """When a flip-flop samples; empty for a combinational cell."""
+        return self.flip_flop.clocked_on.replace("'", "!") if self.flip_flop else ""
 
     @cached_property
     def truth(self) -> int | None:
@@ -130,12 +151,13 @@ class Cell:
 class Library:
     """Cells under their names, and the library's own name.
 
-    `max_transition` (ps) is the slew beyond which the tables say nothing.
+    `max_transition` (ps) is the slew beyond which the tables say nothing; `voltage` (V) is the supply.
     """
 
     name: str
     cells: Mapping[str, Cell]
     max_transition: float
+    voltage: float = 0.0
     _index: Mapping[tuple[int, int], Cell] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -159,7 +181,7 @@ class Library:
     def restricted_to(self, names: Iterable[str]) -> "Library":
         """The same library with those cells only."""
         kept = set(names)
-        return Library(self.name, {n: c for n, c in self.cells.items() if n in kept}, self.max_transition)
+        return Library(self.name, {n: c for n, c in self.cells.items() if n in kept}, self.max_transition, self.voltage)
 
 
 INVERTER = (1, 0b01)
@@ -192,6 +214,21 @@ def liberty_text(library: Library) -> str:
             f'    index_2 ("{_numbers(range(1, loads + 1))}");',
             "  }",
         ]
+    constraints = {
+        (len(table.slews), len(table.loads))
+        for cell in library.cells.values()
+        for pin in cell.inputs
+        for table in pin.setup or ()
+    }
+    for slews, clocks in sorted(constraints):
+        lines += [
+            f"  lu_table_template (setup{slews}x{clocks}) {{",
+            "    variable_1 : constrained_pin_transition;",
+            "    variable_2 : related_pin_transition;",
+            f'    index_1 ("{_numbers(range(1, slews + 1))}");',
+            f'    index_2 ("{_numbers(range(1, clocks + 1))}");',
+            "  }",
+        ]
     lines += itertools.chain.from_iterable(_cell_lines(cell) for cell in library.cells.values())
     lines += ["}", ""]
     return "\n".join(lines)
@@ -214,6 +251,15 @@ def _cell_lines(cell: Cell) -> Iterator[str]:
         yield f"      capacitance : {pin.capacitance:.8g};"
         yield f"      rise_capacitance : {pin.rise_capacitance:.8g};"
         yield f"      fall_capacitance : {pin.fall_capacitance:.8g};"
+        if pin.setup is not None:
+            clock = next(other for other in cell.inputs if other.is_clock)
+            edge = "falling" if "!" in cell.clock_expression else "rising"
+            yield "      timing () {"
+            yield f'        related_pin : "{clock.name}";'
+            yield f"        timing_type : setup_{edge};"
+            for name, table in zip(("rise_constraint", "fall_constraint"), pin.setup, strict=True):
+                yield from _table_lines(name, "setup", table)
+            yield "      }"
         yield "    }"
     for output in cell.outputs:
         yield f"    pin ({output.name}) {{"
@@ -226,15 +272,19 @@ def _cell_lines(cell: Cell) -> Iterator[str]:
             yield f"        timing_sense : {arc.sense};"
             yield f"        timing_type : {arc.kind};"
             for name, table in zip(Arc.TABLES, arc.tables, strict=True):
-                yield f"        {name} (t{len(table.slews)}x{len(table.loads)}) {{"
-                yield f'          index_1 ("{_numbers(table.slews)}");'
-                yield f'          index_2 ("{_numbers(table.loads)}");'
-                rows = ", ".join(f'"{_numbers(row)}"' for row in table.values)
-                yield f"          values ({rows});"
-                yield "        }"
+                yield from _table_lines(name, "t", table)
             yield "      }"
         yield "    }"
     yield "  }"
+
+
+def _table_lines(name: str, template: str, table: Table) -> Iterator[str]:
+    yield f"        {name} ({template}{len(table.slews)}x{len(table.loads)}) {{"
+    yield f'          index_1 ("{_numbers(table.slews)}");'
+    yield f'          index_2 ("{_numbers(table.loads)}");'
+    rows = ", ".join(f'"{_numbers(row)}"' for row in table.values)
+    yield f"          values ({rows});"
+    yield "        }"
 
 
 def _numbers(values: Iterable[float]) -> str:

@@ -140,7 +140,8 @@ def _shipped(name: str) -> Technology:
 
 
 # The table of facts. Times are in ps, loads in fF, areas in µm². All tables share `slews_ps`; those of one
-# output share its loads. A table is its rows in one list, in tenths of a picosecond.
+# output share its loads. A table is its rows in one list, in tenths of a picosecond. Energies are in fJ, leakage
+# in nW. An arc's kind is empty where it is combinational.
 
 
 def encoded(library: Library, about: dict[str, Any]) -> dict[str, Any]:
@@ -152,6 +153,7 @@ def encoded(library: Library, about: dict[str, Any]) -> dict[str, Any]:
         **about,
         "library": library.name,
         "max_transition_ps": library.max_transition,
+        "voltage": library.voltage,
         "slews_ps": list(slews.pop()),
         "cells": {name: _encoded_cell(cell) for name, cell in library.cells.items()},
     }
@@ -161,18 +163,26 @@ def decoded(facts: dict[str, Any]) -> Library:
     """The library in a table of facts."""
     slews = tuple(facts["slews_ps"])
     cells = {name: _decoded_cell(name, cell, slews) for name, cell in facts["cells"].items()}
-    return Library(facts["library"], cells, facts["max_transition_ps"])
+    return Library(facts["library"], cells, facts["max_transition_ps"], facts["voltage"])
 
 
 def _encoded_cell(cell: Cell) -> dict[str, Any]:
-    facts: dict[str, Any] = {"area": cell.area}
+    facts: dict[str, Any] = {"area": cell.area, "leakage": round(cell.leakage, 3)}
     if (flip_flop := cell.flip_flop) is not None:
         expressions = (flip_flop.clocked_on, flip_flop.next_state, flip_flop.clear, flip_flop.preset)
         facts["flip_flop"] = [*flip_flop.state, *expressions]
         facts["clocks"] = [pin.name for pin in cell.inputs if pin.is_clock]
     facts["inputs"] = {
-        pin.name: [round(pin.rise_capacitance, 4), round(pin.fall_capacitance, 4)] for pin in cell.inputs
+        pin.name: [round(pin.rise_capacitance, 4), round(pin.fall_capacitance, 4), round(pin.energy, 2)]
+        for pin in cell.inputs
     }
+    facts["setup"] = {
+        pin.name: [list(pin.setup[0].slews), list(pin.setup[0].loads), *(_tenths(table) for table in pin.setup)]
+        for pin in cell.inputs
+        if pin.setup is not None
+    }
+    if not facts["setup"]:
+        del facts["setup"]
     facts["outputs"] = {output.name: _encoded_output(output) for output in cell.outputs}
     return facts
 
@@ -184,16 +194,26 @@ def _encoded_output(output: Output) -> dict[str, Any]:
     return {
         "function": output.function,
         "max_load": round(output.max_capacitance, 4),
+        "energy": round(output.energy, 2),
         "loads": list(loads.pop()),
         "arcs": {
             arc.related_pin: [
                 arc.sense,
-                arc.kind,
-                *([round(value * 10) for row in table.values for value in row] for table in arc.tables),
+                arc.kind if arc.kind != "combinational" else "",
+                *(_tenths(table) for table in arc.tables),
             ]
             for arc in output.arcs
         },
     }
+
+
+def _tenths(table: Table) -> list[int]:
+    return [round(value * 10) for row in table.values for value in row]
+
+
+def _from_tenths(slews: tuple[float, ...], loads: tuple[float, ...], values: list[int]) -> Table:
+    rows = (values[i : i + len(loads)] for i in range(0, len(values), len(loads)))
+    return Table(slews, loads, tuple(tuple(value / 10 for value in row) for row in rows))
 
 
 def _decoded_cell(name: str, facts: dict[str, Any], slews: tuple[float, ...]) -> Cell:
@@ -202,21 +222,28 @@ def _decoded_cell(name: str, facts: dict[str, Any], slews: tuple[float, ...]) ->
     return Cell(
         name,
         facts["area"],
-        tuple(Input(pin, rise, fall, pin in clocks) for pin, (rise, fall) in facts["inputs"].items()),
+        tuple(
+            Input(pin, rise, fall, pin in clocks, energy, _decoded_setup(facts.get("setup", {}).get(pin)))
+            for pin, (rise, fall, energy) in facts["inputs"].items()
+        ),
         tuple(_decoded_output(pin, output, slews) for pin, output in facts["outputs"].items()),
         FlipFlop((flip_flop[0], flip_flop[1]), *flip_flop[2:]) if flip_flop else None,
+        facts["leakage"],
     )
+
+
+def _decoded_setup(facts: list[Any] | None) -> tuple[Table, Table] | None:
+    if facts is None:
+        return None
+    slews, clocks, rise, fall = facts
+    return _from_tenths(tuple(slews), tuple(clocks), rise), _from_tenths(tuple(slews), tuple(clocks), fall)
 
 
 def _decoded_output(name: str, facts: dict[str, Any], slews: tuple[float, ...]) -> Output:
     loads = tuple(facts["loads"])
 
-    def table(values: list[int]) -> Table:
-        rows = (values[i : i + len(loads)] for i in range(0, len(values), len(loads)))
-        return Table(slews, loads, tuple(tuple(value / 10 for value in row) for row in rows))
-
     arcs = (
-        Arc(related, sense, kind, *(table(values) for values in tables))
+        Arc(related, sense, kind or "combinational", *(_from_tenths(slews, loads, values) for values in tables))
         for related, (sense, kind, *tables) in facts["arcs"].items()
     )
-    return Output(name, facts["function"], facts["max_load"], tuple(arcs))
+    return Output(name, facts["function"], facts["max_load"], tuple(arcs), facts["energy"])
