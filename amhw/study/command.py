@@ -1,6 +1,7 @@
 """The study command: a list of multipliers through every stage, with a table, a CSV and a picture."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich import box
@@ -10,15 +11,18 @@ from rich.table import Table
 
 from amhw.command import Command
 from amhw.files import write_atomically
+from amhw.refusal import Refusal
 from amhw.results import Results
 from amhw.sim import SIMULATORS
+from amhw.study.plan import Data, Plan
 from amhw.study.plot import accuracy_against_cost
-from amhw.study.sweep import Event, Row, Sweep, demo_designs, write_csv
+from amhw.study.sweep import Event, Row, Sweep, write_csv
 from amhw.verilog import Design
 from amhw.workers import executor
 
 
 @click.command(cls=Command, epilog="Example: amhw study --out study   (resumes where it was interrupted)")
+@click.argument("study", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--multiplier",
     "names",
@@ -26,17 +30,23 @@ from amhw.workers import executor
     metavar="NAME",
     help="A design to study; may be repeated. Default: a dozen masks from exact to six partial products.",
 )
-@click.option("--tech", default="sky130hd", show_default=True, help="Technology, or a Liberty file's path.")
-@click.option("--layers", default="conv1,conv2", show_default=True, help="Layers that use the multiplier.")
+@click.option(
+    "--tech",
+    "technologies",
+    multiple=True,
+    help="Technology, or a Liberty file's path; may be repeated. [default: sky130hd]",
+)
+@click.option("--layers", help="Layers that use the multiplier. [default: conv1,conv2]")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="IDX test images; default: MNIST.")
 @click.option("--simulator", type=click.Choice(SIMULATORS), help="Default: icarus if installed, else verilator.")
 @click.option("--workers", type=int, help="Processes; default: one for each core.")
 @click.option("--dask", metavar="ADDRESS", help="Use the workers of this Dask scheduler instead.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("study"), show_default=True, help="Folder.")
 def command(
+    study: Path | None,
     names: tuple[str, ...],
-    tech: str,
-    layers: str,
+    technologies: tuple[str, ...],
+    layers: str | None,
     data_dir: Path | None,
     simulator: str | None,
     workers: int | None,
@@ -45,18 +55,25 @@ def command(
 ) -> int:
     """Generate, simulate, synthesise and score a list of multipliers.
 
-    Writes sweep.csv and sweep.png into the folder, and keeps every result in results.sqlite there: what is known
-    is not computed again, and Ctrl-C loses only what was in flight. Exit status 1 if any stage failed.
+    The list comes from the file STUDY (TOML: designs, technologies, data sets; see docs/study.md) or from the
+    flags. Writes sweep.csv and sweep.png into the folder, and keeps every result in results.sqlite there: what
+    is known is not computed again, and Ctrl-C loses only what was in flight. Exit status 1 if any stage failed.
     """
-    designs = [Design.parse(name) for name in names] or demo_designs()
+    if study is not None:
+        if names or technologies or layers or data_dir or simulator:
+            raise Refusal(f"{study} says what is studied; leave out --multiplier, --tech, --layers and the like")
+        plan = Plan.read(study)
+    else:
+        choices: dict[str, Any] = {"simulator": simulator}
+        if technologies:
+            choices["technologies"] = technologies
+        if layers is not None:
+            choices["layers"] = tuple(name.strip() for name in layers.split(","))
+        if data_dir is not None:
+            choices["data"] = (Data(data_dir.name, str(data_dir)),)
+        plan = Plan.of_names(names, **choices)
+    sweep = Sweep(plan)
     console = Console(stderr=True)
-    plan = Sweep(
-        designs,
-        technology=tech,
-        layers=tuple(name.strip() for name in layers.split(",")),
-        data_dir=None if data_dir is None else str(data_dir),
-        simulator=simulator,
-    )
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -69,17 +86,19 @@ def command(
         executor(workers, dask=dask) as pool,
         Progress(*columns, console=console) as progress,
     ):
-        bar = progress.add_task("working", total=len(plan))
+        bar = progress.add_task("working", total=len(sweep))
 
         def heard(event: Event) -> None:
             progress.update(bar, advance=1, description=event.stage)
             if event.failure:
                 progress.console.print(f"{event.stage} of {event.design} failed: {event.failure}", style="red")
 
-        rows = plan.run(results, pool, heard)
+        rows = sweep.run(results, pool, heard)
     table_file = write_atomically(out / "sweep.csv", write_csv(rows))
     picture = write_atomically(out / "sweep.png", accuracy_against_cost(rows))
-    Console().print(_table(rows))
+    for data in dict.fromkeys(row.data for row in rows):
+        for tech in dict.fromkeys(row.tech for row in rows):
+            Console().print(_table([row for row in rows if (row.data, row.tech) == (data, tech)]))
     click.echo(f"{table_file}\n{picture}")
     return 1 if any(row.failure for row in rows) else 0
 
@@ -87,7 +106,7 @@ def command(
 def _table(rows: list[Row]) -> Table:
     operands = Design.parse(rows[0].name).multiplier.operands
     table = Table(
-        title=f"{operands} multipliers in LeNet-5; {rows[0].tech}, smallest and fastest netlist of each",
+        title=f"{operands} multipliers in LeNet-5, {rows[0].data}; {rows[0].tech}, smallest and fastest netlist",
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),
     )

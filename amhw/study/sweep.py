@@ -1,32 +1,18 @@
-"""A sweep: designs through generation, simulation, synthesis and accuracy, one row each."""
+"""A sweep: designs through generation, simulation, synthesis and accuracy; a row for each, technology and data set."""
 
 import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 from amhw.families import Masked
 from amhw.multiplier import Multiplier
 from amhw.results import Record, Results, Task, run
 from amhw.study import stages
+from amhw.study.plan import Data, Entry, Plan
 from amhw.verilog import Design
-
-MASKS_OF_THE_DEMO = (
-    "full",
-    "columns>=4",
-    "columns>=6",
-    "0,80,c0,e0,f0,f8,fc,fe",
-    "0,0,0,20,f8,f8,fc,fe",
-    "columns>=9",
-    "0,0,0,0,20,f0,f8,fc",
-    "0,0,0,0,0,e0,f0,f8",
-    "0,0,0,0,0,e0,e0,e0",
-    "0,0,0,0,0,c0,e0,e0",
-    "0,0,0,0,0,0,f0,f0",
-    "0,0,0,0,0,0,e0,e0",
-)
-"""From exact to six partial products, as rows from a_0 up."""
 
 EXACT_STRUCTURES = (("dadda", "auto"), ("dadda", "brent-kung"), ("wallace", "kogge-stone"), ("array", "ripple"))
 """The exact multipliers among which the smallest and the fastest are the baseline of every ratio."""
@@ -34,10 +20,11 @@ EXACT_STRUCTURES = (("dadda", "auto"), ("dadda", "brent-kung"), ("wallace", "kog
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of one design.
+    """What is known of one design in one technology, with one data set.
 
     Attributes:
         name: the design.
+        group: its label in the study.
         kept: partial products kept, where the multiplier is a mask.
         products: simulated operand pairs that matched the golden model, of how many.
         area_um2, area_recipe: of the smallest netlist that any recipe gave.
@@ -48,10 +35,13 @@ class Row:
             area × delay.
         correct, images, accuracy: correct predictions, images and their fraction.
         tech: where area and delay come from.
+        data: whose test images.
+        network: hash of the quantised network.
         failure: why a stage has no result, or empty.
     """
 
     name: str
+    group: str
     kept: int | None
     products: str
     area_um2: float | None
@@ -67,6 +57,8 @@ class Row:
     images: int | None
     accuracy: float | None
     tech: str
+    data: str
+    network: str
     failure: str
 
 
@@ -80,76 +72,119 @@ class Event:
     failure: str | None
 
 
-def demo_designs() -> list[Design]:
-    """The designs of the demonstration: u8s8 masks from exact to six partial products."""
-    masked = [Masked.from_text(text, 8, 8, signed_b=True) for text in MASKS_OF_THE_DEMO]
-    return [Design(multiplier) for multiplier in masked]
-
-
 class Sweep:
-    """Designs and the stages that each goes through.
+    """A plan and the tasks that it takes.
 
     Making one generates the Verilog and finds every refusal; `run` computes.
 
-    Args:
-        designs: what to study; the rows are in their order.
-        technology: a shipped technology's name or a Liberty file's path.
-        layers: of the network, which use the multiplier.
-        data_dir: folder of an IDX data set; default the packaged MNIST test set.
-        simulator: see `amhw.sim.simulate`.
-
     Raises:
-        Refusal: an operand, layer, technology or data set cannot be used.
+        Refusal: an operand, layer, technology, network or data set cannot be used.
     """
 
-    def __init__(
-        self,
-        designs: Sequence[Design],
-        *,
-        technology: str = "sky130hd",
-        layers: tuple[str, ...] = ("conv1", "conv2"),
-        data_dir: str | None = None,
-        simulator: str | None = None,
-    ) -> None:
-        self.designs = list(designs)
-        self.technology = technology
-        stages.technology_named(technology)
-        self._exact = _exact_designs(self.designs)
-        synthesised = list(dict.fromkeys([*self.designs, *self._exact]))
-        accuracies = [stages.accuracy(design.multiplier.name, layers, data_dir) for design in self.designs]
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        for technology in plan.technologies:
+            stages.technology_named(technology)
+        self._exact = _exact_designs(plan.entries[0].design.multiplier)
+        designs = list(dict.fromkeys(entry.design for entry in plan.entries))
+        synthesised = list(dict.fromkeys([*designs, *self._exact]))
+        self._accuracy = {
+            (entry, data): stages.accuracy(
+                entry.design.multiplier.name, plan.layers, data_dir=data.folder, network=entry.network
+            )
+            for entry in plan.entries
+            for data in plan.data
+        }
         texts = {design: design.verilog() for design in synthesised}
+        self._simulation = {d: stages.simulation(d, texts[d], plan.simulator) for d in designs}
+        self._synthesis = {
+            (d, technology): stages.synthesis(texts[d], d.name, technology)
+            for d in synthesised
+            for technology in plan.technologies
+        }
         # Where one simulation takes ten seconds and a synthesis one, the long ones go first.
-        self._stages: list[tuple[str, Design, Task]] = [
-            *(("simulation", d, stages.simulation(d, texts[d], simulator)) for d in self.designs),
-            *(("synthesis", d, stages.synthesis(texts[d], d.name, technology)) for d in synthesised),
-            *(("accuracy", d, task) for d, task in zip(self.designs, accuracies, strict=True)),
+        self._wanted: list[tuple[str, str, Task]] = [
+            *(("simulation", d.name, task) for d, task in self._simulation.items()),
+            *(("synthesis", d.name, task) for (d, _), task in self._synthesis.items()),
+            *(("accuracy", entry.design.name, task) for (entry, _), task in self._accuracy.items()),
         ]
 
     def __len__(self) -> int:
-        """The number of stages."""
-        return len(self._stages)
+        """The number of tasks."""
+        return len(self._wanted)
 
     def run(
         self, results: Results, executor: Executor, report: Callable[[Event], None] = lambda event: None
     ) -> list[Row]:
-        """Compute what `results` does not hold yet, and return a row for each design.
+        """Compute what `results` does not hold yet; a row for each design, technology and data set.
 
         Each result is stored as soon as it is there. A stage that fails costs that stage of that design.
 
         Args:
-            report: hears of every stage that ends.
+            report: hears of every task that ends.
         """
-        same: dict[str, list[tuple[str, Design]]] = {}
-        for stage, design, task in self._stages:
-            same.setdefault(task.key, []).append((stage, design))
-        tasks = {task.key: task for _, _, task in self._stages}
-        outcomes: dict[tuple[str, Design], Record | Exception] = {}
+        same: dict[str, list[tuple[str, str]]] = {}
+        for stage, name, task in self._wanted:
+            same.setdefault(task.key, []).append((stage, name))
+        tasks = {task.key: task for *_, task in self._wanted}
+        outcomes: dict[str, Record | Exception] = {}
         for task, outcome, known in run(tasks.values(), results, executor):
-            for stage, design in same[task.key]:
-                outcomes[stage, design] = outcome
-                failure = str(outcome) if isinstance(outcome, Exception) else None
-                report(Event(design.name, stage, known, failure))
-        return [_row(design, outcomes, self._exact, self.technology) for design in self.designs]
+            outcomes[task.key] = outcome
+            for stage, name in same[task.key]:
+                report(Event(name, stage, known, str(outcome) if isinstance(outcome, Exception) else None))
+        return [
+            self._row(entry, technology, data, outcomes)
+            for data in self.plan.data
+            for technology in self.plan.technologies
+            for entry in self.plan.entries
+        ]
+
+    def _row(self, entry: Entry, technology: str, data: Data, outcomes: dict[str, Record | Exception]) -> Row:
+        failures = []
+
+        def of(stage: str, task: Task) -> Record:
+            outcome = outcomes[task.key]
+            if isinstance(outcome, Exception):
+                failures.append(f"{stage}: {outcome}")
+                return {}
+            return outcome
+
+        simulated = of("simulation", self._simulation[entry.design])
+        synthesised = of("synthesis", self._synthesis[entry.design, technology])
+        scored = of("accuracy", self._accuracy[entry, data])
+        if simulated and not simulated["passed"]:
+            failures.append(f"simulation: products differ, first {simulated['first_difference']}")
+        exact = [outcomes[self._synthesis[design, technology].key] for design in self._exact]
+        baselines = [record for record in exact if isinstance(record, dict)]
+        smallest, fastest = synthesised.get("best_area", {}), synthesised.get("best_delay", {})
+
+        def ratio(best: str, figure: str) -> float | None:
+            if not synthesised or not baselines:
+                return None
+            return float(synthesised[best][figure] / min(record[best][figure] for record in baselines))
+
+        return Row(
+            name=entry.design.name,
+            group=entry.group,
+            kept=kept(entry.design.multiplier),
+            products=f"{simulated['matched']}/{simulated['pairs']}" if simulated else "",
+            area_um2=smallest.get("area_um2"),
+            area_recipe=smallest.get("recipe", ""),
+            area_ratio=ratio("best_area", "area_um2"),
+            delay_ps=fastest.get("delay_ps"),
+            delay_recipe=fastest.get("recipe", ""),
+            delay_ratio=ratio("best_delay", "delay_ps"),
+            balanced_area_um2=synthesised.get("area_um2"),
+            balanced_delay_ps=synthesised.get("delay_ps"),
+            balanced_recipe=synthesised.get("recipe", ""),
+            correct=scored.get("correct"),
+            images=scored.get("images"),
+            accuracy=scored.get("accuracy"),
+            tech=synthesised.get("tech", Path(technology).name),
+            data=data.name,
+            network=scored.get("network_sha256", ""),
+            failure="; ".join(failures),
+        )
 
 
 def write_csv(rows: Iterable[Row]) -> str:
@@ -161,58 +196,12 @@ def write_csv(rows: Iterable[Row]) -> str:
     return text.getvalue()
 
 
-def _exact_designs(designs: Sequence[Design]) -> list[Design]:
-    """The exact multipliers with the operands of the first design."""
-    first = designs[0].multiplier
-    exact = Masked.exact(first.width_a, first.width_b, signed_a=first.signed_a, signed_b=first.signed_b)
-    return [Design(exact, tree, adder) for tree, adder in EXACT_STRUCTURES]
-
-
-def _row(
-    design: Design, outcomes: dict[tuple[str, Design], Record | Exception], exact: list[Design], technology: str
-) -> Row:
-    failures = []
-
-    def of(stage: str) -> Record:
-        outcome = outcomes[stage, design]
-        if isinstance(outcome, Exception):
-            failures.append(f"{stage}: {outcome}")
-            return {}
-        return outcome
-
-    simulated, synthesised, scored = of("simulation"), of("synthesis"), of("accuracy")
-    if simulated and not simulated["passed"]:
-        failures.append(f"simulation: products differ, first {simulated['first_difference']}")
-    baselines = [record for d in exact if isinstance(record := outcomes["synthesis", d], dict)]
-
-    smallest, fastest = synthesised.get("best_area", {}), synthesised.get("best_delay", {})
-
-    def ratio(best: str, figure: str) -> float | None:
-        if not synthesised or not baselines:
-            return None
-        return float(synthesised[best][figure] / min(record[best][figure] for record in baselines))
-
-    return Row(
-        name=design.name,
-        kept=kept(design.multiplier),
-        products=f"{simulated['matched']}/{simulated['pairs']}" if simulated else "",
-        area_um2=smallest.get("area_um2"),
-        area_recipe=smallest.get("recipe", ""),
-        area_ratio=ratio("best_area", "area_um2"),
-        delay_ps=fastest.get("delay_ps"),
-        delay_recipe=fastest.get("recipe", ""),
-        delay_ratio=ratio("best_delay", "delay_ps"),
-        balanced_area_um2=synthesised.get("area_um2"),
-        balanced_delay_ps=synthesised.get("delay_ps"),
-        balanced_recipe=synthesised.get("recipe", ""),
-        correct=scored.get("correct"),
-        images=scored.get("images"),
-        accuracy=scored.get("accuracy"),
-        tech=synthesised.get("tech", technology),
-        failure="; ".join(failures),
-    )
-
-
 def kept(multiplier: Multiplier) -> int | None:
     """Partial products kept, where the multiplier is a mask."""
     return multiplier.kept if isinstance(multiplier, Masked) else None
+
+
+def _exact_designs(first: Multiplier) -> Sequence[Design]:
+    """The exact multipliers with the operands of the first design."""
+    exact = Masked.exact(first.width_a, first.width_b, signed_a=first.signed_a, signed_b=first.signed_b)
+    return [Design(exact, tree, adder) for tree, adder in EXACT_STRUCTURES]

@@ -11,8 +11,8 @@ import time
 from click.testing import CliRunner
 
 from amhw.study.command import command
+from amhw.study.plan import MASKS_OF_THE_DEMO, Plan
 from amhw.study.plot import accuracy_against_cost
-from amhw.study.sweep import MASKS_OF_THE_DEMO, demo_designs
 
 SMALL = ["--multiplier", "mul_u3s4_pp_full", "--multiplier", "mul_u3s4_pp_0_c_e__wallace__ripple", "--workers", "2"]
 
@@ -73,8 +73,53 @@ def test_bad_input(tmp_path):
         assert len(result.stderr.strip().splitlines()) == 1, result.stderr
 
 
+STUDY = """
+title = "Two technologies"
+technologies = ["sky130hd", "sg13g2"]
+[[designs]]
+group = "masks"
+names = ["mul_u3s4_pp_full", "mul_u3s4_pp_0_c_e"]
+"""
+
+
+def test_a_study_file(tmp_path):
+    file = tmp_path / "study.toml"
+    file.write_text(STUDY)
+    result = CliRunner().invoke(command, [str(file), "--out", str(tmp_path / "out"), "--workers", "2"])
+    assert result.exit_code == 0, result.stderr
+    with (tmp_path / "out" / "sweep.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert [(row["tech"], row["group"], row["kept"]) for row in rows] == [
+        ("sky130hd", "masks", "12"),
+        ("sky130hd", "masks", "5"),
+        ("sg13g2", "masks", "12"),
+        ("sg13g2", "masks", "5"),
+    ]
+    assert rows[0]["area_um2"] != rows[2]["area_um2"]
+
+
+def test_bad_study_files(tmp_path):
+    file = tmp_path / "study.toml"
+    for text, words in (
+        ("", "no designs"),
+        ("x = [", "no TOML"),
+        (STUDY + "colour = 'red'", "colour"),
+        ("speed = 3\n" + STUDY, "speed"),
+        (STUDY.replace("u3s4_pp_full", "nosuch"), "mul_u8s8"),
+        (STUDY.replace('["sky130hd", "sg13g2"]', '"sky130hd"'), "technologies"),
+        (STUDY + "[[data]]\nname = 'x'", "folder"),
+        (STUDY + "[[data]]\nfolder = 'nowhere'", "nowhere"),
+        (STUDY + "network = 'nowhere.npz'", "nowhere.npz"),
+    ):
+        file.write_text(text)
+        result = CliRunner().invoke(command, [str(file), "--out", str(tmp_path / "out")])
+        assert result.exit_code == 2, text
+        assert words in result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1
+
+
 def test_the_demo_falls_from_exact_to_six_partial_products():
-    kept = [design.multiplier.kept for design in demo_designs()]
+    kept = [entry.design.multiplier.kept for entry in Plan.of_names([]).entries]
     assert kept == sorted(kept, reverse=True)
     assert (kept[0], kept[-1], len(kept)) == (64, 6, len(MASKS_OF_THE_DEMO))
 
