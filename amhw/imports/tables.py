@@ -94,6 +94,8 @@ def _raw(content: bytes, negative: bool) -> NDArray[Any]:
 def _grid(content: bytes) -> NDArray[Any]:
     lines = [line for line in _text(content).splitlines() if line.strip() and not line.lstrip().startswith("#")]
     rows = [re.split(r"[,;\s]+", line.strip().rstrip(",;")) for line in lines]
+    if not rows:
+        raise Refusal("no products in it")
     if len({len(row) for row in rows}) != 1:
         raise Refusal("lines of different lengths; a grid has one line for each first index")
     return _integers([cell for row in rows for cell in row]).reshape(len(rows), -1)
