@@ -1,0 +1,297 @@
+"""The network that goes with a multiplier: weight codes, biases, requantisation constants, input rounding.
+
+Layer by layer, on the integers that the layers before really deliver for the training images:
+
+* a layer with a product table gets its codes from `amhw.select.remap`, for a grid of units s;
+* if the next layer has a table too, that one will be fitted to whatever arrives, so each output channel may keep its own
+  unit and offset (a rectifier commutes with positive factors; Nagel et al., "Data-free quantization through weight
+  equalization and bias correction", ICCV 2019). For each requantisation constant of a grid, each channel takes the
+  unit and the bias with which the few levels that the next multiplier can tell apart explain most of the teacher's
+  rectified pre-activation; the best few constants are followed to the end;
+* otherwise one unit serves all channels, the one with the least weighted error;
+* a layer without a table keeps its weights; its bias takes up what the mean lacks, its scale is calibrated again.
+
+Of the networks that result, the one whose class probabilities are nearest to the teacher's (Kullback and Leibler's
+divergence, on training images that include moved and distorted ones) is kept. Labels are never used, nor test images.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from amhw.lenet.inference import Inference, LayerSums, finish
+from amhw.lenet.model import FloatNetwork
+from amhw.lenet.network import QuantisedLayer, QuantisedNetwork, Requantisation
+from amhw.lenet.quantise import best_scale
+from amhw.refusal import Refusal
+from amhw.select.remap import Moments, Remapped, remap
+from amhw.select.teacher import LayerTargets, Teacher
+from amhw.select.terms import Terms, half_step
+from amhw.table import ProductTable
+
+_SAMPLES = 20_000
+_STRETCHES = np.geomspace(0.7, 2.2, 9)
+_OFFSETS = (-0.2, -0.1, 0.0, 0.1, 0.2)
+_TOLERATED = 2.0
+_CLIPPED = 99.9
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Training images and the teacher's logits for them: which of two networks is better.
+
+    Attributes:
+        images: uint8[N, H, W].
+        logits: float32[N, classes], the teacher's.
+    """
+
+    images: np.ndarray
+    logits: np.ndarray
+
+    @staticmethod
+    def of(network: FloatNetwork, images: np.ndarray) -> "Judge":
+        return Judge(images, network.logits(images))
+
+    def divergence(self, network: QuantisedNetwork, tables: Mapping[str, ProductTable]) -> float:
+        """Mean Kullback–Leibler divergence of the network's class probabilities from the teacher's, in nats."""
+        last = network.layers[-1]
+        found = Inference(network, tables).logits(self.images) * (last.activation_scale * last.weight_scale)
+        wanted = torch.log_softmax(torch.tensor(self.logits, dtype=torch.float64), dim=1)
+        given = torch.log_softmax(torch.tensor(found, dtype=torch.float64), dim=1)
+        return float(functional.kl_div(given, wanted, reduction="batchmean", log_target=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A network for some tables and how far it is from the teacher.
+
+    Attributes:
+        errors: for each layer with a table, the root of the weighted mean squared error of its pre-activations,
+            relative to their standard deviation.
+    """
+
+    network: QuantisedNetwork
+    divergence: float
+    errors: dict[str, float]
+
+
+def fit(
+    base: QuantisedNetwork,
+    tables: Mapping[str, ProductTable],
+    teacher: Teacher,
+    judge: Judge,
+    *,
+    beam: int = 2,
+) -> Fitted:
+    """`base` with weight codes, biases and constants made for `tables`.
+
+    Args:
+        base: gives names, geometry and operands, and the weights of the layers without a table.
+        tables: by layer name, convolutions only.
+        beam: how many requantisation constants (and roundings of the image) are followed to the end.
+
+    Raises:
+        Refusal: a table does not fit its layer, or the layer is no convolution.
+    """
+    for name in tables:
+        if base[name].is_linear:
+            raise Refusal(f"{name} is fully connected; weights are chosen for convolutions: {', '.join(base.convolutions)}")
+        LayerSums(base[name], tables[name])  # refuses what does not fit
+    first = base.layers[0]
+    codes = torch.from_numpy(first.operands.codes_of(teacher.images))
+    path = _Path((), codes, first.operands.pixel_scale, {})
+    paths = [path]
+    for index, layer in enumerate(base.layers):
+        following = base.layers[index + 1] if index + 1 < len(base.layers) else None
+        table = tables.get(layer.name)
+        grown: list[_Path] = []
+        for path in paths:
+            if table is None:
+                grown.append(_recalibrated(path, layer, teacher.layers[index], following))
+            elif following is not None and following.name in tables:
+                grown += _freely(path, layer, table, teacher.layers[index], tables[following.name], beam)
+            else:
+                grown.append(_shared(path, layer, table, teacher.layers[index], following))
+        paths = grown
+    name = f"{base.name}, for {', '.join(dict.fromkeys(table.name for table in tables.values()))}"
+    networks = [(QuantisedNetwork(path.layers, name), path.errors) for path in paths]
+    fitted = [Fitted(network, judge.divergence(network, tables), errors) for network, errors in networks]
+    return min(fitted, key=lambda found: found.divergence)
+
+
+@dataclass(frozen=True, eq=False)
+class _Path:
+    """The layers made so far, the activation codes that leave them for all images, and their unit."""
+
+    layers: tuple[QuantisedLayer, ...]
+    codes: torch.Tensor
+    scale: float
+    errors: dict[str, float]
+
+    def with_layer(
+        self, layer: QuantisedLayer, table: ProductTable | None, scale: float, error: float | None = None
+    ) -> "_Path":
+        errors = self.errors if error is None else self.errors | {layer.name: error}
+        if layer.requantisation is None:
+            return _Path((*self.layers, layer), self.codes, scale, errors)
+        codes = finish(layer, LayerSums(layer, table)(self.codes))
+        return _Path((*self.layers, layer), codes, scale, errors)
+
+
+def _remapped(path: _Path, layer: QuantisedLayer, table: ProductTable, targets: LayerTargets) -> tuple[Remapped, float]:
+    """All units' codes, and the targets' total variance."""
+    terms = Terms.of(table)
+    moments = Moments.of(layer, terms, path.codes.numpy(), targets)
+    return remap(moments, terms), float(moments.target.sum())
+
+
+def _with_codes(layer: QuantisedLayer, codes: np.ndarray) -> QuantisedLayer:
+    """`layer` with two's complement weight codes [out, K], and no bias."""
+    width = layer.operands.weight_width
+    values = np.where(codes >> (width - 1), codes - (1 << width), codes).astype(np.int8)
+    return replace(layer, weights=values.reshape(layer.weights.shape), bias=np.zeros(layer.outputs))
+
+
+def _pooled(layer: QuantisedLayer, table: ProductTable | None, codes: torch.Tensor) -> np.ndarray:
+    sums = LayerSums(layer, table)(codes)
+    if layer.geometry.pool > 1:
+        sums = functional.max_pool2d(sums, layer.geometry.pool)
+    return sums.numpy().astype(np.float64)
+
+
+def _freely(
+    path: _Path,
+    layer: QuantisedLayer,
+    table: ProductTable,
+    targets: LayerTargets,
+    following: ProductTable,
+    beam: int,
+) -> list[_Path]:
+    """The layer with each channel's own unit, for the `beam` best requantisation constants."""
+    layer = replace(layer, input_rounding=half_step(table), activation_scale=path.scale)
+    found, variance = _remapped(path, layer, table, targets)
+    sums = [_pooled(_with_codes(layer, codes), table, path.codes) for codes in found.codes]
+    usual = float(
+        np.mean([np.percentile(sums[found.errors[:, o].argmin()][:, o], _CLIPPED) for o in range(layer.outputs)])
+    )
+    view = _levels(following)
+    importance = np.ones(layer.outputs) if targets.weights is None else targets.weights.mean(axis=(0, 2))
+    generator = np.random.default_rng(0)
+    size = targets.sums[:, 0].size
+    chosen = generator.choice(size, min(_SAMPLES, size), replace=False)
+    choices: list[tuple[float, float, list[tuple[float, int, float]]]] = []
+    for stretch in _STRETCHES:
+        factor = 255 * stretch / max(usual, 1.0)
+        channels = [
+            _best_channel(
+                targets.sums[:, o].ravel()[chosen],
+                [part[:, o].ravel()[chosen] for part in sums],
+                found.units,
+                found.errors[:, o],
+                factor,
+                view,
+            )
+            for o in range(layer.outputs)
+        ]
+        total = sum(channel[0] * weight for channel, weight in zip(channels, importance, strict=True))
+        choices.append((float(total), factor, channels))
+    choices.sort(key=lambda choice: choice[0])
+    paths = []
+    for _, factor, channels in choices[:beam]:
+        units = [unit for _, unit, _ in channels]
+        codes = np.stack([found.codes[unit, o] for o, unit in enumerate(units)])
+        nominal = float(np.median(found.units[units]))
+        made = replace(
+            _with_codes(layer, codes),
+            bias=np.rint([bias for _, _, bias in channels]),
+            weight_scale=nominal / path.scale,
+            requantisation=Requantisation.of(factor, layer.requantisation.maximum if layer.requantisation else 255),
+        )
+        error = float(np.sqrt(found.errors[units, np.arange(layer.outputs)].sum() / variance))
+        paths.append(path.with_layer(made, table, nominal / factor, error))
+    return paths
+
+
+def _best_channel(
+    target: np.ndarray,
+    sums: list[np.ndarray],
+    units: np.ndarray,
+    errors: np.ndarray,
+    factor: float,
+    view: np.ndarray,
+) -> tuple[float, int, float]:
+    """(unexplained variance, unit's index, bias) of the unit and bias whose levels explain most of relu(target)."""
+    rectified = np.maximum(target, 0)
+    live = target > 0
+    variance = float(rectified.var()) or 1.0
+    step = 255 / max(1, len(np.unique(view)) - 1) / factor
+    best = (np.inf, int(errors.argmin()), 0.0)
+    for index in np.flatnonzero(errors <= _TOLERATED * errors.min()):
+        shift = float((target / units[index] - sums[index])[live].mean()) if live.any() else -float(sums[index].max())
+        for offset in _OFFSETS:
+            bias = shift + offset * step
+            codes = np.clip((sums[index] + bias) * factor + 0.5, 0, 255).astype(np.int64)
+            seen = view[codes]
+            spread = float(seen.var())
+            explained = float(np.mean((seen - seen.mean()) * rectified)) ** 2 / spread if spread > 0 else 0.0
+            if variance - explained < best[0]:
+                best = (variance - explained, int(index), bias)
+    return best
+
+
+def _levels(table: ProductTable) -> np.ndarray:
+    """What a multiplier makes of each activation code, after its rounding: its table's leading left factor."""
+    rounded = np.minimum(np.arange(len(table.products)) + half_step(table), len(table.products) - 1)
+    left = np.linalg.svd(table.products.astype(np.float64), full_matrices=False)[0][:, 0]
+    return np.round(left[rounded], 9)
+
+
+def _shared(
+    path: _Path,
+    layer: QuantisedLayer,
+    table: ProductTable,
+    targets: LayerTargets,
+    following: QuantisedLayer | None,
+) -> _Path:
+    """The layer with one unit for all outputs."""
+    layer = replace(layer, input_rounding=half_step(table), activation_scale=path.scale)
+    found, variance = _remapped(path, layer, table, targets)
+    index = int(found.errors.sum(axis=1).argmin())
+    made = _with_codes(layer, found.codes[index])
+    error = float(np.sqrt(found.errors[index].sum() / variance))
+    return _finished(path, made, table, targets, float(found.units[index]), following, error)
+
+
+def _recalibrated(
+    path: _Path, layer: QuantisedLayer, targets: LayerTargets, following: QuantisedLayer | None
+) -> _Path:
+    """The layer with its own weights, new bias and scale."""
+    layer = replace(layer, activation_scale=path.scale, bias=np.zeros(layer.outputs))
+    return _finished(path, layer, None, targets, path.scale * layer.weight_scale, following, None)
+
+
+def _finished(
+    path: _Path,
+    layer: QuantisedLayer,
+    table: ProductTable | None,
+    targets: LayerTargets,
+    unit: float,
+    following: QuantisedLayer | None,
+    error: float | None,
+) -> _Path:
+    """The layer with the bias that gives live outputs the teacher's mean, and the best scale of its outputs."""
+    sums = _pooled(layer, table, path.codes)
+    live = np.ones_like(targets.sums, dtype=bool) if following is None else targets.sums > 0
+    axes = tuple(axis for axis in range(sums.ndim) if axis != 1)
+    lacking = np.where(live, targets.sums / unit - sums, 0).sum(axis=axes) / np.maximum(live.sum(axis=axes), 1)
+    bias = np.rint(lacking)
+    layer = replace(layer, bias=bias, weight_scale=unit / path.scale)
+    if following is None:
+        return path.with_layer(layer, table, unit, error)
+    activations = np.maximum(sums + bias.reshape(-1, *[1] * (sums.ndim - 2)), 0) * unit
+    scale = best_scale(activations.astype(np.float32), following.operands.activation_max)
+    constants = Requantisation.of(unit / scale, following.operands.activation_max)
+    return path.with_layer(replace(layer, requantisation=constants), table, scale, error)
