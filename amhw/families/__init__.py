@@ -1,5 +1,6 @@
 """The multiplier families, one idea a file: citation, fields, mathematics, circuit."""
 
+from amhw.families.bfloat16 import Bfloat16
 from amhw.families.booth import Booth
 from amhw.families.broken_array import broken_array, perforated
 from amhw.families.compensated import Compensated
@@ -15,6 +16,7 @@ from amhw.families.segmented import Drum, StaticSegment
 from amhw.families.sign_magnitude import SignMagnitude
 
 __all__ = [
+    "Bfloat16",
     "Booth",
     "Compensated",
     "Compressed",
