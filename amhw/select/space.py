@@ -1,0 +1,122 @@
+"""The multipliers that are searched: which partial products are kept, and which columns are OR-ed instead of added.
+
+A point of the space is a vector of wa·wb + (wa + wb − 1) bits: keep partial product (i, j) at index i·wb + j, then OR
+column k. With no column to OR it is a `Masked` multiplier, otherwise an `OrCompressed` one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amhw.families.masked import Masked
+from amhw.families.or_compressed import OrCompressed
+from amhw.lenet.network import Operands
+
+Candidate = Masked | OrCompressed
+
+
+@dataclass(frozen=True)
+class Space:
+    """The multipliers for some operands: activation a, signed weight b."""
+
+    operands: Operands = Operands()
+
+    @property
+    def width_a(self) -> int:
+        return self.operands.activation_width
+
+    @property
+    def width_b(self) -> int:
+        return self.operands.weight_width
+
+    @property
+    def size(self) -> int:
+        """Bits of a point."""
+        return self.width_a * self.width_b + self.width_a + self.width_b - 1
+
+    def multiplier(self, point: NDArray[np.bool_]) -> Candidate:
+        """The multiplier at a point.
+
+        Raises:
+            Refusal: nothing is kept.
+        """
+        products = self.width_a * self.width_b
+        keep = point[:products].reshape(self.width_a, self.width_b)
+        rows = tuple(int((row << np.arange(self.width_b)).sum()) for row in keep.astype(np.int64))
+        return self.of_rows(rows, tuple(np.flatnonzero(point[products:]).tolist()))
+
+    def of_rows(self, rows: tuple[int, ...], or_columns: tuple[int, ...] = ()) -> Candidate:
+        """The multiplier with these rows, OR-ing these columns as far as there is anything to OR."""
+        mask = Masked(
+            rows=rows,
+            width_a=self.width_a,
+            width_b=self.width_b,
+            signed_a=self.operands.activation_signed,
+            signed_b=True,
+        )
+        if not or_columns:
+            return mask
+        merged = OrCompressed(
+            rows=rows,
+            or_columns=or_columns,
+            width_a=self.width_a,
+            width_b=self.width_b,
+            signed_a=self.operands.activation_signed,
+            signed_b=True,
+        )
+        return merged if merged.or_columns else mask
+
+    def point(self, multiplier: Candidate) -> NDArray[np.bool_]:
+        """The point of a multiplier."""
+        keep = np.array([[row >> j & 1 for j in range(self.width_b)] for row in multiplier.rows], dtype=bool)
+        columns = np.zeros(self.width_a + self.width_b - 1, dtype=bool)
+        if isinstance(multiplier, OrCompressed):
+            columns[list(multiplier.or_columns)] = True
+        return np.concatenate([keep.ravel(), columns])
+
+    def exact(self) -> Masked:
+        """The exact multiplier."""
+        return Masked.exact(
+            self.width_a, self.width_b, signed_a=self.operands.activation_signed, signed_b=True
+        )
+
+    def reduced_precision(self, bits_a: int, bits_b: int) -> Masked:
+        """The exact multiplier of the top `bits_a` bits of a and the top `bits_b` bits of b.
+
+        >>> Space().reduced_precision(2, 3).rows
+        (0, 0, 0, 0, 0, 0, 224, 224)
+        """
+        row = (1 << self.width_b) - (1 << (self.width_b - bits_b))
+        rows = (0,) * (self.width_a - bits_a) + (row,) * bits_a
+        return Masked(
+            rows=rows,
+            width_a=self.width_a,
+            width_b=self.width_b,
+            signed_a=self.operands.activation_signed,
+            signed_b=True,
+        )
+
+    def precisions(self) -> Iterator[tuple[int, int, Masked]]:
+        """Every reduced precision."""
+        for bits_a in range(1, self.width_a + 1):
+            for bits_b in range(1, self.width_b + 1):
+                yield bits_a, bits_b, self.reduced_precision(bits_a, bits_b)
+
+    def small(self, bits_a: int = 2, bits_b: int = 4) -> Iterator[Candidate]:
+        """Every mask within the top bits whose top row has the sign, with every choice of columns to OR."""
+        choices = range(1 << bits_b)
+        shift = self.width_b - bits_b
+        for index in np.ndindex(*[len(choices)] * bits_a):
+            if not index[-1] >> (bits_b - 1):
+                continue
+            rows = (0,) * (self.width_a - bits_a) + tuple(choice << shift for choice in index)
+            mask = self.of_rows(rows)
+            yield mask
+            merging = self.of_rows(rows, tuple(range(self.width_a + self.width_b - 1)))
+            if isinstance(merging, OrCompressed):
+                for count in range(1, len(merging.or_columns) + 1):
+                    for columns in combinations(merging.or_columns, count):
+                        yield self.of_rows(rows, columns)
