@@ -112,10 +112,11 @@ def test_clicking_keeps_designs_side_by_side(opened):
         return [text.text for text in texts if "a_7" in text.text]
 
     assert cards() == []
-    for number, chart in ((1, 0), (2, 1)):
-        ActionChains(opened).move_to_element(designs(opened, chart)[number]).click().perform()
-        WebDriverWait(opened, 10).until(lambda b, number=number: len(cards()) == number)
-    assert [NAMES[k].removeprefix("mul_") in card for k, card in zip((1, 2), cards(), strict=True)] == [True, True]
+    for count, chart, design in ((1, 0, 1), (2, 1, 0)):
+        ActionChains(opened).move_to_element(designs(opened, chart)[design]).click().perform()
+        WebDriverWait(opened, 10).until(lambda b, count=count: len(cards()) == count)
+    for name in NAMES[:2]:
+        assert any(name.removeprefix("mul_") in card for card in cards())
     ActionChains(opened).move_to_element(designs(opened, 0)[1]).click().perform()
     WebDriverWait(opened, 10).until(lambda b: len(cards()) == 1)
 
