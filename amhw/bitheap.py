@@ -16,8 +16,9 @@ parallel multipliers", 1965. Adders: Kogge and Stone, 1973; Brent and Kung, 1982
 """
 
 from collections import deque
+from collections.abc import Iterator
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Fragment, Module, Signal, Value
 
 from amhw.refusal import Refusal
 
@@ -85,20 +86,29 @@ def compress(m: Module, heap: BitHeap, width: int, *, tree: str = "dadda", adder
     """
     check_structure(tree, adder)
     wires = _Wires(m)
-    columns = [list(heap.columns.get(k, ())) for k in range(width)]
-    constant = heap.constant % (1 << width)
-    for k in range(width):
-        if constant >> k & 1:
-            # First in its column: an adder with a constant input costs less, and the constant is never late.
-            columns[k].insert(0, Const(1))
-    if tree == "dadda":
-        for limit in _dadda_limits(_height(columns)):
-            columns = _dadda_stage(wires, columns, limit)
-    else:
-        stage = _wallace_stage if tree == "wallace" else _array_stage
-        while _height(columns) > 2:
-            columns = stage(wires, columns)
+    *_, columns = _reductions(wires, heap, width, tree)
     return _add_rows(wires, columns, adder)
+
+
+def stage_heights(heap: BitHeap, width: int, *, tree: str = "dadda") -> list[list[int]]:
+    """The heights of the `width` columns, lightest first: of the heap, and after each stage of the tree.
+
+    The heap's constant counts as the bits that it has.
+
+    >>> heap = BitHeap()
+    >>> for bit in [Const(1)] * 4:
+    ...     heap.add_bit(bit, 0)
+    >>> stage_heights(heap, 3)
+    [[4, 0, 0], [3, 1, 0], [2, 2, 0]]
+
+    Raises:
+        Refusal: unknown tree.
+    """
+    check_structure(tree, ADDERS[0])
+    m = Module()
+    heights = [[len(column) for column in columns] for columns in _reductions(_Wires(m), heap, width, tree)]
+    Fragment.get(m, None)  # nothing is built of it; Amaranth warns of modules that are dropped unseen
+    return heights
 
 
 def check_structure(tree: str, adder: str) -> None:
@@ -141,6 +151,26 @@ class _Wires:
             return half, both
         passed = self.wire(half & rest[0], "t", k + 1)
         return self.wire(half ^ rest[0], "s", k), self.wire(both | passed, "c", k + 1)
+
+
+def _reductions(wires: _Wires, heap: BitHeap, width: int, tree: str) -> Iterator[list[list[Value]]]:
+    """The columns of the heap, and after each stage, until none has more than two bits."""
+    columns = [list(heap.columns.get(k, ())) for k in range(width)]
+    constant = heap.constant % (1 << width)
+    for k in range(width):
+        if constant >> k & 1:
+            # First in its column: an adder with a constant input costs less, and the constant is never late.
+            columns[k].insert(0, Const(1))
+    yield columns
+    if tree == "dadda":
+        for limit in _dadda_limits(_height(columns)):
+            columns = _dadda_stage(wires, columns, limit)
+            yield columns
+        return
+    stage = _wallace_stage if tree == "wallace" else _array_stage
+    while _height(columns) > 2:
+        columns = stage(wires, columns)
+        yield columns
 
 
 def _height(columns: list[list[Value]]) -> int:

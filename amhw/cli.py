@@ -10,6 +10,7 @@ from amhw.command import Group
 
 COMMANDS = {
     "gen": ("amhw.gen", "Generate a multiplier: Verilog and a manifest that says what it is."),
+    "show": ("amhw.show", "Draw a multiplier's dot diagram and the stages of its tree."),
     "families": ("amhw.families.command", "List the multiplier families, their parameters and an example of each."),
     "errors": ("amhw.errors.command", "Error figures of a multiplier or a table; a heat map."),
     "import": ("amhw.imports.command", "Read anyone's combinational multiplier, or a product table."),

@@ -188,6 +188,13 @@ class Multiplier(ABC):
             a, b: the operands, of shapes `shape_a` and `shape_b`.
         """
 
+    def layout(self) -> BitHeap:
+        """The heap on operands of its own, to be looked at and not built."""
+        m = Module()
+        heap = self.heap(m, Signal(self.shape_a), Signal(self.shape_b))
+        Fragment.get(m, None)  # Amaranth warns of modules that are dropped unseen
+        return heap
+
     def create(self, *, tree: str = "dadda", adder: str = "auto") -> "MultiplierComponent":
         """The combinational circuit with ports `a`, `b` and `p`; see `amhw.bitheap.compress` for the choices."""
         return MultiplierComponent(self, tree=tree, adder=adder)

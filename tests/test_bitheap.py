@@ -6,7 +6,7 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amhw.bitheap import ADDERS, TREES, BitHeap, compress
+from amhw.bitheap import ADDERS, TREES, BitHeap, check_structure, compress
 from amhw.refusal import Refusal
 
 
@@ -67,4 +67,4 @@ def test_values_and_heaps_add_up():
 @pytest.mark.parametrize(("tree", "adder"), [("oak", "auto"), ("dadda", "snake")])
 def test_unknown_structures_are_refused(tree, adder):
     with pytest.raises(Refusal, match="choose one of"):
-        compress(Module(), BitHeap(), 4, tree=tree, adder=adder)
+        check_structure(tree, adder)

@@ -170,7 +170,7 @@ class Compensated(Multiplier):
 
 
 def _weight(mask: Masked, i: int, j: int) -> int:
-    return (-1 if mask._negative(i, j) else 1) << (i + j)
+    return (-1 if mask.is_negative(i, j) else 1) << (i + j)
 
 
 def _dropped(mask: Masked) -> tuple[int, int]:

@@ -66,11 +66,10 @@ class Masked(Multiplier):
         object.__setattr__(self, "rows", tuple(int(row) for row in self.rows))
         if len(self.rows) != self.width_a:
             raise Refusal(f"the mask has {len(self.rows)} rows; a has {self.width_a} bits and needs as many")
+        full = (1 << self.width_b) - 1
         for i, row in enumerate(self.rows):
-            if not 0 <= row < 1 << self.width_b:
-                raise Refusal(
-                    f"mask row a_{i} is {row:x}; b has {self.width_b} bits, so at most {'%x' % ((1 << self.width_b) - 1)}"
-                )
+            if not 0 <= row <= full:
+                raise Refusal(f"mask row a_{i} is {row:x}; b has {self.width_b} bits, so at most {full:x}")
         if not any(self.rows):
             raise Refusal("the mask keeps no partial product; keep at least one")
 
@@ -200,12 +199,12 @@ class Masked(Multiplier):
         for i, row in enumerate(self.rows):
             cells = []
             for j in reversed(range(self.width_b)):
-                negative = self._negative(i, j)
+                negative = self.is_negative(i, j)
                 cells.append("  " + (("-" if negative else "o") if row >> j & 1 else "."))
             lines.append((f"a_{i}".ljust(label) + "   " * (self.width_a - i) + "".join(cells)).rstrip())
         return "\n".join(lines) + "\n"
 
-    def _negative(self, i: int, j: int) -> bool:
+    def is_negative(self, i: int, j: int) -> bool:
         """Whether a_i·b_j weighs −2^(i+j): exactly one of the two is a sign bit."""
         return (self.signed_a and i == self.width_a - 1) != (self.signed_b and j == self.width_b - 1)
 
@@ -226,7 +225,7 @@ class Masked(Multiplier):
                 if row >> j & 1:
                     bit = Signal(name=f"pp_{i}_{j}")
                     m.d.comb += bit.eq(a[i] & b[j])
-                    heap.add_bit(bit, i + j, negative=self._negative(i, j))
+                    heap.add_bit(bit, i + j, negative=self.is_negative(i, j))
         return heap
 
 
