@@ -3,14 +3,17 @@
 `synthesise(verilog, top, technology)` for one design, `Synthesiser` for many, `Technology` says in what.
 """
 
+from amhw.synth.failure import SynthesisError
 from amhw.synth.pool import Synthesiser, synthesise
 from amhw.synth.recipe import RECIPES, SEARCH, Recipe
-from amhw.synth.result import Failure, Mapping, SynthesisError, SynthesisResult
+from amhw.synth.result import Failure, Mapping, SynthesisResult
 from amhw.synth.technology import Technology, technologies
+from amhw.synth.truth import Expected, WrongNetlistError
 
 __all__ = [
     "RECIPES",
     "SEARCH",
+    "Expected",
     "Failure",
     "Mapping",
     "Recipe",
@@ -18,6 +21,7 @@ __all__ = [
     "SynthesisResult",
     "Synthesiser",
     "Technology",
+    "WrongNetlistError",
     "synthesise",
     "technologies",
 ]

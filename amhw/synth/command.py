@@ -5,9 +5,10 @@ import click
 from amhw.command import Command, print_json
 from amhw.files import read_whole
 from amhw.refusal import Refusal
+from amhw.synth.failure import SynthesisError
 from amhw.synth.pool import Synthesiser
 from amhw.synth.recipe import RECIPES, SEARCH
-from amhw.synth.result import SynthesisError, SynthesisResult
+from amhw.synth.result import SynthesisResult
 from amhw.synth.technology import Technology, technologies
 
 

@@ -204,6 +204,9 @@ def liberty_text(library: Library) -> str:
         '  time_unit : "1ps";',
         "  capacitive_load_unit (1, ff);",
         f"  default_max_transition : {library.max_transition:g};",
+        *(f"  {side}_threshold_pct_{edge} : 50;" for side in ("input", "output") for edge in ("rise", "fall")),
+        *(f"  slew_lower_threshold_pct_{edge} : 20;" for edge in ("rise", "fall")),
+        *(f"  slew_upper_threshold_pct_{edge} : 80;" for edge in ("rise", "fall")),
     ]
     for slews, loads in sorted(shapes):
         lines += [

@@ -5,23 +5,28 @@ import hashlib
 import json
 import math
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from amhw.refusal import Refusal
+from amhw.synth.failure import SynthesisError
+from amhw.synth.netlist import Netlist
 from amhw.synth.recipe import RECIPES, Recipe
-from amhw.synth.reports import error_in, timing_of
-from amhw.synth.result import Failure, Mapping, SynthesisError, SynthesisResult
+from amhw.synth.reports import error_in
+from amhw.synth.result import Failure, Mapping, SynthesisResult
 from amhw.synth.technology import Technology
+from amhw.synth.timing import timing
+from amhw.synth.truth import Expected, WrongNetlistError, check
 
 _WORKER = Path(__file__).with_name("worker.py")
 _REFUSED_AT = {
@@ -52,15 +57,26 @@ class Synthesiser:
         timeout: float = 300.0,
         netlists: bool = False,
     ) -> None:
-        """`timeout` is in seconds a design; `netlists` keeps the Verilog of each netlist in its `Mapping`."""
+        """`timeout` is in seconds a design; `netlists` keeps each netlist, as Verilog and as a value.
+
+        Raises:
+            Refusal: there is no room for temporary files.
+        """
         if not recipes:
             raise ValueError("no recipe")
-        self.technology, self.recipes = technology, tuple(recipes)
+        self.technology = technology
+        self.recipes = tuple(r for r in recipes if technology.adders or not r.adders)
         self.workers = workers or os.cpu_count() or 1
         self.timeout, self.netlists = timeout, netlists
-        self._folder = Path(tempfile.mkdtemp(prefix="amhw-synth-"))
-        (self._folder / "cells.lib").write_text(technology.liberty)
-        (self._folder / "constraints").write_text(technology.constraints)
+        files = {"cells.lib": technology.liberty, "constraints": technology.constraints, "adders.v": technology.adders}
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="amhw-synth-"))
+            for name, text in files.items():
+                (self._folder / name).write_text(text)
+        except OSError as error:
+            raise Refusal(
+                f"cannot write temporary files: {error.strerror or error}; TMPDIR names the folder"
+            ) from error
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="synthesis")
         self._own = threading.local()
         self._processes: set[subprocess.Popen[bytes]] = set()
@@ -84,14 +100,27 @@ class Synthesiser:
         self._threads.shutdown(wait=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def submit(self, verilog: str, top: str | None = None) -> "Future[SynthesisResult]":
+    def submit(
+        self,
+        verilog: str,
+        top: str | None = None,
+        expected: Expected | None = None,
+        *,
+        prove: bool = False,
+        includes: Path | None = None,
+    ) -> "Future[SynthesisResult]":
         """Synthesise the module `top` (default: the only one nobody instantiates) of the text `verilog`.
+
+        With `expected`, every product of every netlist is compared with it; with `prove`, ABC proves every
+        netlist equal to the Verilog as Yosys read it, registers matched by name. `includes` is the folder
+        where `include finds files.
 
         The future raises `Refusal` when the design cannot be used (Yosys rejects it, no or several possible
         tops, a black box, a latch, a combinational loop, an undriven or multiply-driven net) and
-        `SynthesisError` when the tool failed.
+        `SynthesisError` when the tool failed with every recipe, and `WrongNetlistError` when a netlist does not
+        compute what it should.
         """
-        return self._threads.submit(self._synthesise, verilog, top)
+        return self._threads.submit(self._synthesise, verilog, top, expected, prove, includes)
 
     def map(self, designs: Iterable[tuple[str, str | None]]) -> Iterator[SynthesisResult | Failure]:
         """The results of (verilog, top) pairs in their order; a `Failure` where one failed."""
@@ -104,10 +133,14 @@ class Synthesiser:
             except SynthesisError as error:
                 yield Failure(str(error), refused=False)
 
-    def _synthesise(self, verilog: str, top: str | None) -> SynthesisResult:
+    def _synthesise(
+        self, verilog: str, top: str | None, expected: Expected | None, prove: bool, includes: Path | None
+    ) -> SynthesisResult:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         try:
             (folder / "design.v").write_text(verilog)
+            if includes is not None:
+                (folder / "include").symlink_to(includes.resolve(), target_is_directory=True)
             reply = self._ask(
                 {
                     "folder": str(folder),
@@ -115,12 +148,17 @@ class Synthesiser:
                     "liberty": str(self._folder / "cells.lib"),
                     "constraints": str(self._folder / "constraints"),
                     "top": top,
-                    "recipes": [{"name": recipe.name, "script": recipe.text} for recipe in self.recipes],
+                    "adders": str(self._folder / "adders.v"),
+                    "registers": self.technology.registers,
+                    "recipes": [
+                        {"name": recipe.name, "script": recipe.text, "adders": recipe.adders} for recipe in self.recipes
+                    ],
+                    "prove": prove,
                     "netlists": self.netlists,
                     "timeout": self.timeout,
                 }
             )
-            return self._result(reply, folder, verilog)
+            return self._result(reply, folder, verilog, expected)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -160,23 +198,44 @@ class Synthesiser:
             self._processes.add(process)
             return process
 
-    def _result(self, reply: dict[str, Any], folder: Path, verilog: str) -> SynthesisResult:
+    def _result(self, reply: dict[str, Any], folder: Path, verilog: str, expected: Expected | None) -> SynthesisResult:
         if "refusal" in reply:
             raise Refusal(reply["refusal"])
+        if "failed" in reply:
+            raise SynthesisError(f"Yosys failed: {reply['failed']}")
         if "timeout" in reply:
             raise SynthesisError(f"synthesis took longer than {reply['timeout']:g} s and was stopped")
         if "died" in reply:
-            log = _last_log(folder)
-            message = error_in(log.read_text(errors="replace")) if log else None
-            if message is not None and log is not None and log.name in _REFUSED_AT:
+            log = next(
+                path for name in ("registers", "read") if (path := folder / f"{name}.log").exists() or name == "read"
+            )
+            message = error_in(log.read_text(errors="replace")) if log.exists() else None
+            if message is not None:
                 raise Refusal(f"{_REFUSED_AT[log.name]}: {message}")
-            recipe = re.fullmatch(r"map(\d+)\.log", log.name) if log else None
-            place = f" in recipe {self.recipes[int(recipe[1])].name}" if recipe else ""
-            raise SynthesisError(f"Yosys failed{place}: {message or _ending(reply['died'])}")
-        mappings = tuple(
-            self._mapping(mapped, (folder / f"map{index}.log").read_text(errors="replace"), folder, index)
-            for index, mapped in enumerate(reply["mapped"])
-        )
+            raise SynthesisError(f"Yosys failed: {_ending(reply['died'])}")
+        mappings, failures, checked = [], [], ""
+        for index, (recipe, mapped) in enumerate(zip(self.recipes, reply["mapped"], strict=True)):
+            if "failed" in mapped:
+                failures.append((recipe.name, " ".join(mapped["failed"].split())))
+                continue
+            if "died" in mapped:
+                log = folder / f"map{index}.log"
+                message = error_in(log.read_text(errors="replace")) if log.exists() else None
+                failures.append((recipe.name, message or _ending(mapped["died"])))
+                continue
+            mapping = self._mapping(recipe, mapped["seconds"], folder, index)
+            assert mapping.gates is not None
+            if not mapped.get("equivalent", True):
+                raise WrongNetlistError(f"recipe {recipe.name}: the netlist of {reply['top']} is not its Verilog")
+            checked = "proved equivalent to the Verilog" if "equivalent" in mapped else ""
+            if expected is not None:
+                try:
+                    checked = f"{check(mapping.gates, expected)} products"
+                except WrongNetlistError as error:
+                    raise WrongNetlistError(f"recipe {recipe.name}: {error}") from None
+            mappings.append(mapping if self.netlists else replace(mapping, gates=None))
+        if not mappings:
+            raise SynthesisError(f"Yosys failed in recipe {failures[0][0]}: {failures[0][1]}")
         return SynthesisResult(
             top=reply["top"],
             verilog_sha256=hashlib.sha256(verilog.encode()).hexdigest(),
@@ -184,26 +243,30 @@ class Synthesiser:
             tech_sha256=self.technology.sha256,
             nand2_area=self.technology.nand2_area,
             tool=reply["version"],
-            mappings=mappings,
+            mappings=tuple(mappings),
+            failures=tuple(failures),
+            verified=checked,
         )
 
-    def _mapping(self, mapped: dict[str, Any], log: str, folder: Path, index: int) -> Mapping:
-        cells: dict[str, int] = mapped["cells_by_type"]
-        strange = sorted(set(cells) - set(self.technology.library.cells))
-        if strange:
-            raise SynthesisError(f"cells outside the library after mapping: {', '.join(strange[:4])}")
-        timing = timing_of(log)
-        area = math.fsum(count * self.technology.cell(name).area for name, count in cells.items())
+    def _mapping(self, recipe: Recipe, seconds: float, folder: Path, index: int) -> Mapping:
+        netlist = Netlist.read((folder / f"mapped{index}.json").read_text(), self.technology.library)
+        found = timing(netlist, self.technology)
+        cells = Counter(gate.cell.name for gate in netlist.instances)
+        area = math.fsum(gate.cell.area for gate in netlist.instances)
         return Mapping(
-            recipe=mapped["recipe"],
+            recipe=recipe.name,
             area_um2=round(area, 4),
-            delay_ps=timing.delay_ps if timing else 0.0,
-            cells_by_type=cells,
-            path=timing.path if timing else (),
-            start=timing.start if timing else "",
-            end=timing.end if timing else "",
-            seconds=mapped["seconds"],
+            delay_ps=found.delay_ps,
+            cells_by_type=dict(sorted(cells.items())),
+            path=found.path,
+            start=found.start,
+            end=found.end,
+            setup_ps=found.setup_ps,
+            aim=recipe.aim,
+            adders=recipe.adders,
+            seconds=seconds,
             netlist=(folder / f"mapped{index}.v").read_text() if self.netlists else None,
+            gates=netlist,
         )
 
 
@@ -222,13 +285,6 @@ def synthesise(
     """
     with Synthesiser(technology or Technology.named("sky130hd"), recipes, workers=1) as synthesiser:
         return synthesiser.submit(verilog, top).result()
-
-
-def _last_log(folder: Path) -> Path | None:
-    """The log that was being written when the child died: of reading, or of the last recipe it began."""
-    logs = sorted(folder.glob("map*.log"), key=lambda path: int(path.stem.removeprefix("map")))
-    logs = [folder / "read.log", folder / "registers.log", *logs]
-    return next((log for log in reversed(logs) if log.exists()), None)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -10,14 +10,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """One ABC script, run between reading the netlist and reporting the delay."""
+    """One ABC script, and for what.
+
+    Attributes:
+        aim: `area`, `delay` or `balanced`: recipes of one aim are rivals, and their spread is noise.
+        adders: full and half adders are found first and become the library's adder cells; where the library
+            has none the recipe is left out.
+    """
 
     name: str
     script: str
+    aim: str = "balanced"
+    adders: bool = False
 
     @property
     def text(self) -> str:
-        """What ABC runs; `stime` prints the delay, after sizing and with the load on every net."""
+        """What ABC runs."""
         return f"{self.script}; topo; stime -p\n"
 
 
@@ -30,24 +38,31 @@ BALANCED = Recipe(
 )
 """Restructured for depth, then shrunk: of all tried it came nearest to the best area × delay."""
 
-AREA = Recipe("area", f"strash; ifraig; scorr; dc2; dc2; strash; {_AREA_MAPPING}; topo; dnsize")
+AREA = Recipe("area", f"strash; ifraig; scorr; dc2; dc2; strash; {_AREA_MAPPING}; topo; dnsize", "area")
 AREA_AGAIN = Recipe(
     "area-again",
     f"strash; ifraig; scorr; dc2; {'; strash; '.join([_AREA_MAPPING] * 3)}; topo; dnsize",
+    "area",
 )
 """Mapped three times, each from the structure that the last one found."""
 
-AREA_AS_GIVEN = Recipe("area-as-given", f"strash; {_AREA_MAPPING}; topo; dnsize")
+AREA_AS_GIVEN = Recipe("area-as-given", f"strash; {_AREA_MAPPING}; topo; dnsize", "area")
 """Keeps the designer's structure: the tree and the adder of a multiplier show."""
 
-DELAY = Recipe("delay", f"strash; ifraig; scorr; dch; if -g; strash; {_DELAY_MAPPING}; upsize; dnsize")
+DELAY = Recipe("delay", f"strash; ifraig; scorr; dch; if -g; strash; {_DELAY_MAPPING}; upsize; dnsize", "delay")
 DELAY_AGAIN = Recipe(
     "delay-again",
     f"strash; dch; if -g; strash; {_DELAY_MAPPING}; speedup; {_DELAY_MAPPING}; upsize; dnsize",
+    "delay",
 )
 """After the first mapping `speedup` restructures what is on the critical paths."""
+
+ADDERS_AREA = Recipe(
+    "area-adders", f"strash; ifraig; scorr; dc2; dc2; strash; {_AREA_MAPPING}; topo; dnsize", "area", adders=True
+)
+"""The library's full and half adders, and the rest mapped around them."""
 
 SEARCH = BALANCED
 """The one recipe for ranking many designs quickly."""
 
-RECIPES = (BALANCED, AREA, AREA_AGAIN, AREA_AS_GIVEN, DELAY, DELAY_AGAIN)
+RECIPES = (BALANCED, AREA, AREA_AGAIN, AREA_AS_GIVEN, ADDERS_AREA, DELAY, DELAY_AGAIN)

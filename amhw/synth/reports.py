@@ -14,13 +14,20 @@ _ENDS = re.compile(r"^ABC: Start-point = \w+ \((.+?)\)\.\s+End-point = \w+ \((.+
 
 @dataclass(frozen=True)
 class Step:
-    """One stage of a path: cell, arrival after it (ps), output slew (ps), load (fF) and fan-out."""
+    """One stage of a path: cell, arrival after it (ps), output slew (ps), load (fF) and fan-out.
+
+    `pin` is the cell's input on the path, `edge` which way its output goes, `net` the output's name where the
+    designer gave it one.
+    """
 
     cell: str
     arrival_ps: float
     slew_ps: float
     load_ff: float
     fanout: int
+    pin: str = ""
+    edge: str = ""
+    net: str = ""
 
 
 @dataclass(frozen=True)

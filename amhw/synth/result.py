@@ -3,19 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from amhw.synth.netlist import Netlist
 from amhw.synth.reports import Step
-
-
-class SynthesisError(RuntimeError):
-    """Yosys or ABC crashed, hung or contradicted itself; only this design is concerned."""
 
 
 @dataclass(frozen=True)
 class Mapping:
     """One recipe's netlist: area (µm², flip-flops included), delay (ps), cells by type, the longest path.
 
-    The delay is ABC's, with the load on every net but no wires, from an input or a register's output to an
-    output or a register's input; a register's own clock-to-output and set-up times are not in it.
+    The delay is that of `amhw.synth.timing`: the load on every net but no wires, registers' clock-to-output and
+    set-up times (`setup_ps` is the part after the path's last stage) included. `aim` is the recipe's.
     """
 
     recipe: str
@@ -25,8 +22,12 @@ class Mapping:
     path: tuple[Step, ...] = field(repr=False)
     start: str = ""
     end: str = ""
+    setup_ps: float = 0.0
+    aim: str = "balanced"
+    adders: bool = False
     seconds: float = field(default=0.0, compare=False)
     netlist: str | None = field(default=None, repr=False)
+    gates: Netlist | None = field(default=None, repr=False, compare=False)
 
     @property
     def cells(self) -> int:
@@ -42,6 +43,9 @@ class SynthesisResult:
     `best_product`: one netlist, not the best of two. To compare designs take `best_area.area_um2` and
     `best_delay.delay_ps`, what each can reach: the best product may be a small netlist here and a fast one
     there.
+
+    `failures` names the recipes that failed and why; `verified` says how every netlist was checked: the number of
+    products compared, or a proof, or nothing.
     """
 
     top: str
@@ -51,6 +55,8 @@ class SynthesisResult:
     nand2_area: float
     tool: str
     mappings: tuple[Mapping, ...]
+    failures: tuple[tuple[str, str], ...] = ()
+    verified: str = ""
 
     @property
     def best_area(self) -> Mapping:
@@ -87,6 +93,17 @@ class SynthesisResult:
         """Area of `best_product` in two-input NAND gates."""
         return self.area_um2 / self.nand2_area
 
+    def noise(self, figure: str) -> float:
+        """How far apart the two best recipes that aim at `figure` (`area` or `delay`) are, relative to the best.
+
+        ABC is not monotone: which of them wins is luck, and so is a difference of this size between two designs.
+        Recipes with adder cells are left out: what those cells gain or lose is no accident. 0 where there are no
+        two recipes to compare.
+        """
+        rivals = [m for m in self.mappings if m.aim == figure and not m.adders]
+        figures = sorted(m.area_um2 if figure == "area" else m.delay_ps for m in rivals)
+        return figures[1] / figures[0] - 1 if len(figures) > 1 and figures[0] > 0 else 0.0
+
     def record(self) -> dict[str, Any]:
         """All of it in plain types, for JSON."""
         best = self.best_product
@@ -104,7 +121,11 @@ class SynthesisResult:
                 "start": best.start,
                 "end": best.end,
                 "steps": [[step.cell, step.arrival_ps] for step in best.path],
+                "setup_ps": best.setup_ps,
             },
+            "noise": {figure: round(self.noise(figure), 5) for figure in ("area", "delay")},
+            "verified": self.verified,
+            "failures": [list(failure) for failure in self.failures],
             "best_area": _figures(self.best_area),
             "best_delay": _figures(self.best_delay),
             "recipes": [_figures(mapping) for mapping in self.mappings],

@@ -5,8 +5,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from amhw.synth.failure import SynthesisError
 from amhw.synth.reports import Timing, timing_of
-from amhw.synth.result import SynthesisError
 
 
 def timing_with(

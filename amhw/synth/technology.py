@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from amhw.refusal import Refusal
+from amhw.synth.boolean import truth_table
 from amhw.synth.liberty import read_library
 from amhw.synth.library import (
     INVERTER,
@@ -113,6 +114,26 @@ class Technology:
         return liberty_text(self.library)
 
     @cached_property
+    def adders(self) -> str:
+        """Verilog with which Yosys' `techmap` turns `$fa` into full- and half-adder cells; empty without them.
+
+        >>> [line.split()[0] for line in Technology.named("sky130hd").adders.splitlines() if "sky130" in line]
+        ['sky130_fd_sc_hd__ha_1', 'sky130_fd_sc_hd__fa_1']
+        >>> Technology.named("sg13g2").adders
+        ''
+        """
+        full, half = (_adder_instance(self.library, inputs) for inputs in (("A", "B", "C"), ("A", "B")))
+        if not full:
+            return ""
+        # Y is the sum and X the carry. A half adder is a full one whose third input is 0.
+        return _ADDERS.format(full=full, half=half or full)
+
+    @cached_property
+    def registers(self) -> tuple[str, ...]:
+        """The names of the flip-flops."""
+        return tuple(name for name, cell in self.library.cells.items() if cell.flip_flop is not None)
+
+    @cached_property
     def constraints(self) -> str:
         """The constraint file that ABC is given."""
         return f"set_driving_cell {self.driving_cell}\nset_load {self.load:g}\n"
@@ -121,6 +142,41 @@ class Technology:
     def sha256(self) -> str:
         """Of all that decides a figure: Liberty text, driver and load."""
         return hashlib.sha256((self.liberty + self.constraints).encode()).hexdigest()
+
+
+_ADDERS = """\
+(* techmap_celltype = "$fa" *)
+module adders (A, B, C, X, Y);
+  parameter WIDTH = 1;
+  parameter _TECHMAP_CONSTMSK_C_ = 0;
+  parameter _TECHMAP_CONSTVAL_C_ = 0;
+  input [WIDTH-1:0] A, B, C;
+  output [WIDTH-1:0] X, Y;
+  wire _TECHMAP_FAIL_ = WIDTH != 1;
+  generate if (_TECHMAP_CONSTMSK_C_ == 1 && _TECHMAP_CONSTVAL_C_ == 0) begin
+    {half}
+  end else begin
+    {full}
+  end endgenerate
+endmodule
+"""
+
+_SUMS = {2: 0b0110, 3: 0b10010110}
+_CARRIES = {2: 0b1000, 3: 0b11101000}
+
+
+def _adder_instance(library: Library, operands: tuple[str, ...]) -> str:
+    """An instance of the smallest cell that adds `operands`, or an empty string."""
+    found = []
+    for cell in library.cells.values():
+        names = [pin.name for pin in cell.inputs]
+        if cell.flip_flop is None and len(names) == len(operands) and len(cell.outputs) == 2:
+            truths = {truth_table(output.function, names): output.name for output in cell.outputs}
+            if set(truths) == {_SUMS[len(names)], _CARRIES[len(names)]}:
+                pins = [*zip(names, operands, strict=True), (truths[_SUMS[len(names)]], "Y")]
+                pins.append((truths[_CARRIES[len(names)]], "X"))
+                found.append((cell.area, f"{cell.name} _ ({', '.join(f'.{pin}({net})' for pin, net in pins)});"))
+    return min(found)[1] if found else ""
 
 
 def technologies() -> tuple[str, ...]:

@@ -6,8 +6,9 @@ before change ABC's result), memory does not grow, and a crash, an exit or a han
 What the child prints, Yosys, ABC and C library alike, goes to files in the job's folder. The reply is one
 JSON line:
 
-    {"mapped": [{"recipe": …, "cells_by_type": {…}, "seconds": …}, …], "top": …, "version": …}
+    {"mapped": [{"recipe": …, "seconds": …} or {"died": …} or {"failed": …}], "top": …, "version": …}
     {"refusal": "…"}         the design cannot be used
+    {"failed": "…"}          an error in the child
     {"died": STATUS}         the child ended without an answer; its logs say why
     {"timeout": SECONDS}
 
@@ -20,9 +21,12 @@ import os
 import re
 import select
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +111,8 @@ def _child(yosys: Any, job: dict[str, Any], writing: int) -> None:
             reply = synthesise(yosys, job)
         except UnusableError as error:
             reply = {"refusal": str(error)}
+        except Exception as error:
+            reply = {"failed": f"{type(error).__name__}: {error}"}
         data = json.dumps(reply).encode()
         while data:
             data = data[os.write(writing, data) :]
@@ -123,11 +129,12 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
     def run(command: str) -> None:
         yosys.run_pass(command, design)
 
-    run("read_verilog -sv design.v")
+    run("read_verilog -sv -Iinclude design.v")
     top = job["top"] or only_top(_instances(design))
     if top not in _instances(design):
         known = ", ".join(sorted(_instances(design))) or "none"
         raise UnusableError(f"no module {top} in this Verilog; its modules: {known}")
+    job["top"] = top
     run(f"hierarchy -check -top {top}")
     run("proc")
     run("flatten")
@@ -148,29 +155,116 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
     _log_to("registers.log")
     run(f"dfflibmap -liberty {job['liberty']}")
     run("opt_clean -purge")
-    run("design -save before")
-    mapped = []
-    for index, recipe in enumerate(job["recipes"]):
-        started = time.monotonic()
-        _log_to(f"map{index}.log")
-        Path("recipe.abc").write_text(recipe["script"])
-        run("design -load before")
-        run(f"abc -liberty {job['liberty']} -constr {job['constraints']} -script recipe.abc")
-        run("opt_clean -purge")
-        mapped.append(
-            {
-                "recipe": recipe["name"],
-                "cells_by_type": dict(sorted(_types(design).items())),
-                "seconds": time.monotonic() - started,
-            }
-        )
-        if job["netlists"]:
-            run(f"write_verilog -noattr mapped{index}.v")
+    if job["prove"]:
+        _apart(partial(_write_cut, yosys, run, design, job, "reference.blif"))
+    outcomes = []
+    for index in range(len(job["recipes"])):
+        reply = Path(f"mapped{index}.reply")
+        status = _apart(partial(_map, yosys, run, design, job, index), failure=reply)
+        outcomes.append(json.loads(reply.read_text()) if reply.exists() else {"died": status})
     return {
-        "mapped": mapped,
+        "mapped": outcomes,
         "top": top,
         "version": re.sub(r",.*\)", ")", str(yosys.yosys_maybe_version())),  # without the compiler's
     }
+
+
+def _apart(action: Callable[[], None], failure: Path | None = None) -> int:
+    """Do `action` in a process of its own and return how it ended.
+
+    What it does to Yosys' state (the names handed out change ABC's result), or to Yosys, is its own affair. An
+    exception is written to `failure`.
+    """
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            action()
+            status = 0
+        except Exception as error:
+            if failure is not None:
+                failure.write_text(json.dumps({"failed": f"{type(error).__name__}: {error}"}))
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _map(yosys: Any, run: Any, design: Any, job: dict[str, Any], index: int) -> None:
+    """Map the design by one recipe; leaves mapped{index}.json, .v and, last, .reply."""
+    recipe = job["recipes"][index]
+    started = time.monotonic()
+    _log_to(f"map{index}.log")
+    script = Path(f"recipe{index}.abc")
+    script.write_text(recipe["script"])
+    if recipe["adders"]:
+        run("extract_fa -fa")
+        run(f"techmap -map {job['adders']}")
+        run("opt_clean -purge")
+    run(f"abc -liberty {job['liberty']} -constr {job['constraints']} -script {script}")
+    run("opt_clean -purge")
+    run(f"write_json mapped{index}.json")
+    if job["netlists"]:
+        run("splitnets")  # and -simple-lhs: no concatenations, which OpenSTA's reader of netlists does not know
+        run(f"write_verilog -noattr -simple-lhs mapped{index}.v")
+    reply = {"recipe": recipe["name"], "seconds": time.monotonic() - started}
+    if job["prove"]:
+        reply["equivalent"] = _proved(yosys, run, design, job, index)
+    Path(f"mapped{index}.reply").write_text(json.dumps(reply))
+
+
+# Proof: both sides become and-inverter graphs with the registers cut out (their inputs are outputs and their
+# outputs inputs, under the names that both sides share), and ABC proves them equal.
+
+
+def _write_cut(yosys: Any, run: Any, design: Any, job: dict[str, Any], name: str) -> None:
+    run(f"read_liberty -ignore_miss_func {job['liberty']}")
+    if job["registers"]:
+        run(f"setattr -mod -set keep_hierarchy 1 {' '.join(job['registers'])}")
+    run("flatten")
+    _cut_registers(yosys, design, job)
+    for module in [_plain(module.name) for module in design.modules_.values()]:
+        if module != job["top"]:
+            run(f"delete {module}")
+    run(f"aigmap {job['top']}")
+    run("opt_clean")
+    run(f"write_blif {name}")
+
+
+def _cut_registers(yosys: Any, design: Any, job: dict[str, Any]) -> None:
+    """Replace every register by ports, named after it: its outputs become inputs and its inputs outputs."""
+    modules = {_plain(module.name): module for module in design.modules_.values()}
+    top = modules[job["top"]]
+    outputs = {
+        (name, _plain(wire.name))
+        for name in modules.keys() & set(job["registers"])
+        for wire in modules[name].wires_.values()
+        if wire.port_output
+    }
+    for cell in [cell for cell in top.cells_.values() if _plain(cell.type) in job["registers"]]:
+        for pin, net in cell.connections_.items():
+            port = top.addWire(yosys.IdString(f"\\{_plain(cell.name)}.{_plain(pin)}"), 1)
+            driven = (_plain(cell.type), _plain(pin)) in outputs
+            port.port_input, port.port_output = driven, not driven
+            top.connect(net, yosys.SigSpec(port)) if driven else top.connect(yosys.SigSpec(port), net)
+        top.remove(cell)
+    top.fixup_ports()
+
+
+def _proved(yosys: Any, run: Any, design: Any, job: dict[str, Any], index: int) -> bool:
+    _write_cut(yosys, run, design, job, f"mapped{index}.blif")
+    import pyosys
+
+    abc = Path(pyosys.__file__).with_name("yosys-abc")
+    proof = subprocess.run(
+        [abc, "-q", f"cec reference.blif mapped{index}.blif"], capture_output=True, text=True, check=False
+    )
+    Path(f"proof{index}.log").write_text(proof.stdout + proof.stderr)
+    if "Networks are equivalent" in proof.stdout:
+        return True
+    if "NOT EQUIVALENT" in proof.stdout:
+        return False
+    raise RuntimeError(f"ABC could not decide whether it is equivalent: {proof.stdout[-300:]}")
 
 
 def only_top(instances: dict[str, set[str]]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from amhw.refusal import Refusal
 from amhw.synth import SEARCH, Recipe, Synthesiser, SynthesisError, Technology
 
 INVERTER = "module inverter(input a, output y); assign y = ~a; endmodule"
@@ -100,12 +101,22 @@ def test_a_hang_costs_one_design():
             synthesiser.submit(INVERTER).result()
 
 
-def test_a_failing_recipe_is_named():
+def test_a_failing_recipe_is_named_and_costs_only_itself():
     broken = Recipe("broken", "strash; nosuchcommand")
-    with Synthesiser(Technology.named("sky130hd"), [SEARCH, broken], workers=1) as synthesiser:
+    with Synthesiser(Technology.named("sky130hd"), [broken, SEARCH], workers=1) as synthesiser:
+        result = synthesiser.submit(INVERTER).result()
+    assert [mapping.recipe for mapping in result.mappings] == [SEARCH.name]
+    assert result.failures == (("broken", "ABC: unknown command 'nosuchcommand'"),)
+    with Synthesiser(Technology.named("sky130hd"), [broken], workers=1) as synthesiser:
         lost = synthesiser.submit(INVERTER)
         with pytest.raises(SynthesisError, match="in recipe broken: ABC: unknown command 'nosuchcommand'"):
             lost.result()
+
+
+def test_no_room_for_temporary_files_is_refused(monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
+    with pytest.raises(Refusal, match="cannot write temporary files"):
+        Synthesiser(Technology.named("sky130hd"), [SEARCH], workers=1)
 
 
 def test_workers_are_reused(synthesiser):

@@ -1,0 +1,172 @@
+"""Static timing of a mapped netlist with the library's delay tables, loads included, wires not.
+
+Rising and falling edges are followed apart; at each net the latest arrival and the slowest slew count. An input
+comes from the technology's driving cell, of whose delay only what the load adds counts; an output drives the
+technology's load. A path starts at an input or at the clock of a register and ends at an output or at a
+register's datum, where its set-up time is added. The clock is ideal, with `CLOCK_SLEW`.
+
+The method is that of ABC's `stime`, which cannot see registers or cells with two outputs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from amhw.synth.library import Arc, Input
+from amhw.synth.netlist import Gate, Netlist
+from amhw.synth.reports import Step
+from amhw.synth.technology import Technology
+
+CLOCK_SLEW = 50.0
+"""Slew of the clock at every register, ps."""
+
+RISE, FALL = 0, 1
+
+_FROM = {"positive_unate": ((RISE,), (FALL,)), "negative_unate": ((FALL,), (RISE,))}
+_EITHER = ((RISE, FALL), (RISE, FALL))
+
+
+class Edge(NamedTuple):
+    """The latest arrival (ps) and slowest slew (ps) of a net's rising or falling edge, and whence it came."""
+
+    arrival: float
+    slew: float
+    gate: Gate | None = None
+    arc: Arc | None = None
+    before: tuple[int, int] | None = None
+    """The net and the edge that caused it."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The longest path: its delay (ps), start, end and stages; `setup_ps` is the part after the last stage."""
+
+    delay_ps: float
+    start: str
+    end: str
+    path: tuple[Step, ...]
+    setup_ps: float = 0.0
+
+
+def timing(netlist: Netlist, technology: Technology) -> Timing:
+    """The longest path of `netlist`; its delay is 0 where no path has a cell."""
+    loads = _loads(netlist, technology.load)
+    edges: dict[int, tuple[Edge, Edge]] = {}
+    driver = technology.cell(technology.driving_cell).outputs[0].arcs[0]
+    tables = ((driver.cell_rise, driver.rise_transition), (driver.cell_fall, driver.fall_transition))
+    clocks = {gate.nets[pin.name] for gate in netlist.flip_flops for pin in gate.cell.inputs if pin.is_clock}
+    for nets in netlist.inputs.values():
+        for net in nets:
+            if net not in clocks:
+                load = loads.get(net, (0.0, 0.0))
+                edges[net] = tuple(  # type: ignore[assignment]
+                    Edge(max(0.0, delay.at(0, load[e]) - delay.at(0, 0)), slew.at(0, load[e]))
+                    for e, (delay, slew) in enumerate(tables)
+                )
+    for gate in netlist.instances:
+        _propagate(gate, edges, loads)
+    return _longest(netlist, edges, loads)
+
+
+def _loads(netlist: Netlist, outside: float) -> Mapping[int, tuple[float, float]]:
+    """What each net loads its driver with when it rises and when it falls, fF."""
+    loads: dict[int, tuple[float, float]] = {}
+    for gate in netlist.instances:
+        for pin in gate.cell.inputs:
+            if pin.name in gate.nets:
+                rise, fall = loads.get(gate.nets[pin.name], (0.0, 0.0))
+                loads[gate.nets[pin.name]] = rise + pin.rise_capacitance, fall + pin.fall_capacitance
+    for nets in netlist.outputs.values():
+        for net in nets:
+            rise, fall = loads.get(net, (0.0, 0.0))
+            loads[net] = rise + outside, fall + outside
+    return loads
+
+
+def _propagate(gate: Gate, edges: dict[int, tuple[Edge, Edge]], loads: Mapping[int, tuple[float, float]]) -> None:
+    registered = gate.cell.flip_flop is not None
+    for output in gate.cell.outputs:
+        net = gate.nets.get(output.name)
+        if net is None:
+            continue
+        load = loads.get(net, (0.0, 0.0))
+        arrival, slew = [-1.0, -1.0], [0.0, 0.0]
+        cause: list[tuple[Arc | None, tuple[int, int] | None]] = [(None, None), (None, None)]
+        for arc in output.arcs:
+            source = gate.nets.get(arc.related_pin)
+            if registered:
+                if arc.kind == "combinational":
+                    continue
+                befores = None
+            else:
+                befores = edges.get(source) if source is not None else None
+                if befores is None:
+                    continue
+            for e, (delay, transition) in enumerate(
+                ((arc.cell_rise, arc.rise_transition), (arc.cell_fall, arc.fall_transition))
+            ):
+                for b in (RISE,) if registered else _FROM.get(arc.sense, _EITHER)[e]:
+                    before = Edge(0.0, CLOCK_SLEW) if befores is None else befores[b]
+                    at = before.arrival + delay.at(before.slew, load[e])
+                    slew[e] = max(slew[e], transition.at(before.slew, load[e]))
+                    if at > arrival[e]:
+                        arrival[e] = at
+                        cause[e] = (arc, None if befores is None or source is None else (source, b))
+        if max(arrival) >= 0:
+            edges[net] = tuple(  # type: ignore[assignment]
+                Edge(max(arrival[e], 0.0), slew[e], gate, cause[e][0], cause[e][1]) for e in (RISE, FALL)
+            )
+
+
+def _longest(
+    netlist: Netlist, edges: Mapping[int, tuple[Edge, Edge]], loads: Mapping[int, tuple[float, float]]
+) -> Timing:
+    longest, end, last, margin = 0.0, "", None, 0.0
+    for name, nets in netlist.outputs.items():
+        for k, net in enumerate(nets):
+            for e, edge in enumerate(edges.get(net, ())):
+                if edge.arrival > longest and edge.gate is not None:
+                    longest, last, margin = edge.arrival, (net, e), 0.0
+                    end = f"{name}[{k}]" if len(nets) > 1 else name
+    for gate in netlist.flip_flops:
+        for pin in gate.cell.inputs:
+            for e, edge in enumerate(edges.get(gate.nets.get(pin.name, -1), ())):
+                setup = _setup(pin, e, edge.slew)
+                if not pin.is_clock and edge.arrival + setup > longest:
+                    longest, last, margin = edge.arrival + setup, (gate.nets[pin.name], e), setup
+                    end = register_name(netlist, gate)
+    if last is None:
+        return Timing(0.0, "", "", ())
+    path: list[Step] = []
+    where: tuple[int, int] | None = last
+    start = ""
+    while where is not None:
+        net, e = where
+        edge = edges[net][e]
+        path.append(
+            Step(
+                edge.gate.cell.name if edge.gate else "input",
+                round(edge.arrival, 2),
+                round(edge.slew, 2),
+                round(loads.get(net, (0.0, 0.0))[e], 3),
+                len(netlist.sinks.get(net, ())),
+                pin=edge.arc.related_pin if edge.arc else "",
+                edge="rise" if e == RISE else "fall",
+                net=netlist.names.get(net, ""),
+            )
+        )
+        start = netlist.names.get(net, "") if edge.gate is None else start
+        if edge.gate is not None and edge.gate.cell.flip_flop is not None:
+            start = register_name(netlist, edge.gate)
+        where = edge.before
+    return Timing(round(longest, 2), start, end, tuple(reversed(path)), round(margin, 2))
+
+
+def _setup(pin: Input, edge: int, slew: float) -> float:
+    return 0.0 if pin.setup is None else pin.setup[edge].at(slew, CLOCK_SLEW)
+
+
+def register_name(netlist: Netlist, flip_flop: Gate) -> str:
+    """The signal that a register holds, or `register` where its name is Yosys' own."""
+    nets = (flip_flop.nets.get(output.name) for output in flip_flop.cell.outputs)
+    return next((netlist.names[net] for net in nets if net is not None and net in netlist.names), "register")

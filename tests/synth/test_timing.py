@@ -1,0 +1,98 @@
+"""Static timing: by hand, against ABC and against OpenSTA."""
+
+import pytest
+from netlist_text import blif
+
+from amhw.synth import Synthesiser, Technology, technologies
+from amhw.synth.opensta import available, timing_by_opensta
+from amhw.synth.sta import timing_with
+from amhw.synth.timing import CLOCK_SLEW
+
+MAC = """module mac(input clk, input [3:0] a, input signed [3:0] b, output reg signed [9:0] s, output parity);
+  reg [3:0] x; reg signed [3:0] y;
+  always @(posedge clk) begin x <= a; y <= b; s <= s + $signed({1'b0, x}) * y; end
+  assign parity = ^s ^ a[0];
+endmodule
+"""
+MULTIPLIER = """module multiplier(input [4:0] a, input signed [4:0] b, output signed [9:0] p);
+  assign p = $signed({1'b0, a}) * b;
+endmodule
+"""
+
+
+@pytest.fixture(scope="module", params=technologies())
+def synthesiser(request):
+    with Synthesiser(Technology.named(request.param), workers=1, netlists=True) as synthesiser:
+        yield synthesiser
+
+
+def test_one_inverter_by_hand(synthesiser):
+    technology = synthesiser.technology
+    mapping = synthesiser.submit("module m(input a, output y); assign y = ~a; endmodule").result().best_area
+    (cell,) = (gate.cell for gate in mapping.gates.gates)
+    driver = technology.cell(technology.driving_cell).outputs[0].arcs[0]
+    arc, pin = cell.outputs[0].arcs[0], cell.inputs[0]
+    falls = (
+        driver.cell_rise.at(0, pin.rise_capacitance) - driver.cell_rise.at(0, 0)
+        + arc.cell_fall.at(driver.rise_transition.at(0, pin.rise_capacitance), technology.load)
+    )  # fmt: skip
+    rises = (
+        driver.cell_fall.at(0, pin.fall_capacitance) - driver.cell_fall.at(0, 0)
+        + arc.cell_rise.at(driver.fall_transition.at(0, pin.fall_capacitance), technology.load)
+    )  # fmt: skip
+    assert mapping.delay_ps == pytest.approx(max(falls, rises), abs=0.01)
+    assert [step.cell for step in mapping.path] == ["input", cell.name]
+    assert (mapping.start, mapping.end, mapping.path[-1].net) == ("a", "y", "y")
+
+
+def test_a_register_pays_clock_to_output_and_set_up(synthesiser):
+    text = "module m(input clk, d, output q); reg x, z; always @(posedge clk) begin x <= d; z <= x; end "
+    mapping = synthesiser.submit(text + "assign q = z; endmodule").result().best_area
+    names = {step.cell for step in mapping.path}
+    (cell,) = {gate.cell for gate in mapping.gates.flip_flops}
+    # x to z has no gate between: clock to output at z's input load, then z's set-up.
+    capacitance = next(pin for pin in cell.inputs if pin.name == "D")
+    output = next(o for o in cell.outputs if any(o.name in g.nets for g in mapping.gates.flip_flops))
+    (arc,) = (arc for arc in output.arcs if arc.related_pin == "CLK")
+    loads = capacitance.rise_capacitance, capacitance.fall_capacitance
+    tables = (arc.cell_rise, arc.rise_transition), (arc.cell_fall, arc.fall_transition)
+    through = max(
+        delay.at(CLOCK_SLEW, load) + setup.at(slew.at(CLOCK_SLEW, load), CLOCK_SLEW)
+        for (delay, slew), load, setup in zip(tables, loads, capacitance.setup, strict=True)
+    )
+    at_port = max(delay.at(CLOCK_SLEW, synthesiser.technology.load) for delay, _ in tables)
+    assert names == {cell.name}
+    assert mapping.delay_ps == pytest.approx(max(through, at_port), abs=0.01)
+
+
+def test_agrees_with_abc(synthesiser, tmp_path):
+    """ABC's `stime` reads the same library from its Liberty text and finds the same delay."""
+    technology = synthesiser.technology
+    liberty = tmp_path / "cells.lib"
+    liberty.write_text(technology.liberty)
+    mappings = [m for m in synthesiser.submit(MULTIPLIER).result().mappings if not m.adders]
+    netlists = []
+    for mapping in mappings:
+        netlists.append(tmp_path / f"{mapping.recipe}.blif")
+        netlists[-1].write_text(blif(mapping.gates))
+    for mapping, found in zip(mappings, timing_with(liberty, technology.constraints, netlists), strict=True):
+        assert mapping.delay_ps == pytest.approx(found.delay_ps, abs=0.02), mapping.recipe
+
+
+@pytest.mark.skipif(not available(), reason="OpenSTA is not on PATH")
+@pytest.mark.parametrize("text", [MULTIPLIER, MAC])
+def test_agrees_with_opensta(synthesiser, text):
+    for mapping in synthesiser.submit(text).result().mappings:
+        other = timing_by_opensta(mapping.netlist, mapping.gates, synthesiser.technology)
+        assert mapping.delay_ps == pytest.approx(other.delay_ps, abs=0.02), mapping.recipe
+        assert mapping.setup_ps == pytest.approx(other.setup_ps, abs=0.02)
+        assert [step.cell for step in other.path] == [step.cell for step in mapping.path]
+        assert [step.edge for step in other.path] == [step.edge for step in mapping.path]
+
+
+def test_the_path_is_consistent(synthesiser):
+    mapping = synthesiser.submit(MAC).result().best_delay
+    arrivals = [step.arrival_ps for step in mapping.path]
+    assert arrivals == sorted(arrivals)
+    assert mapping.delay_ps == pytest.approx(arrivals[-1] + mapping.setup_ps, abs=0.02)
+    assert all(step.pin and step.load_ff > 0 for step in mapping.path[1:])
