@@ -29,6 +29,7 @@ import numpy as np
 from amhw.files import read_whole, write_atomically
 from amhw.lenet import archive
 from amhw.refusal import Refusal
+from amhw.table import ProductTable
 
 NARROWEST, WIDEST = 2, 8
 """Operand widths a layer may have."""
@@ -152,6 +153,14 @@ class Requantisation:
         return Requantisation(round(scale * 2.0**shift), shift, maximum)
 
 
+@dataclass(frozen=True)
+class MadeFor:
+    """The multiplier that a layer's codes and constants were chosen for: its name and its table's SHA-256."""
+
+    name: str
+    table_sha256: str
+
+
 @dataclass(frozen=True, eq=False)
 class QuantisedLayer:
     """One convolution or fully-connected layer in integers; the module's docstring has the equation.
@@ -162,6 +171,7 @@ class QuantisedLayer:
         requantisation: of the layer's outputs; None in the last layer.
         input_rounding: added to every real activation code, saturating at `operands.activation_max`.
         activation_scale, weight_scale: the real value of one code step; no integer result depends on them.
+        made_for: the multiplier that the layer was made for, where it was made for another than the exact one.
 
     Raises:
         Refusal: a shape, code or constant is out of range, or the accumulator could leave 32 bits.
@@ -176,6 +186,7 @@ class QuantisedLayer:
     input_rounding: int = 0
     activation_scale: float = 1.0
     weight_scale: float = 1.0
+    made_for: MadeFor | None = None
 
     def __post_init__(self) -> None:
         weights, bias, operands = np.asarray(self.weights), np.asarray(self.bias), self.operands
@@ -265,6 +276,21 @@ class QuantisedNetwork:
         """Names of the convolution layers."""
         return tuple(layer.name for layer in self.layers if not layer.is_linear)
 
+    def check_tables(self, tables: Mapping[str, ProductTable]) -> None:
+        """Refuse product tables, by layer name, other than those that layers were made for.
+
+        Raises:
+            Refusal: names both multipliers and their tables' hashes.
+        """
+        for layer in self.layers:
+            made, given = layer.made_for, tables.get(layer.name)
+            if made is not None and (given is None or given.sha256 != made.table_sha256):
+                instead = "exact products" if given is None else f"{given.name} (table {given.sha256[:12]})"
+                raise Refusal(
+                    f"{layer.name} of {self.name} was made for {made.name} (table {made.table_sha256[:12]}), "
+                    f"not for {instead}"
+                )
+
     def to_bytes(self) -> bytes:
         """The network file's content."""
         header = {"kind": _KIND, "name": self.name, "layers": [_described(layer) for layer in self.layers]}
@@ -315,6 +341,8 @@ def _described(layer: QuantisedLayer) -> dict[str, Any]:
         "input_rounding": layer.input_rounding,
         "activation_scale": layer.activation_scale,
         "weight_scale": layer.weight_scale,
+        # Left out where there is none, so that networks for exact products have the bytes they always had.
+        **({} if layer.made_for is None else {"made_for": vars(layer.made_for)}),
     }
 
 
@@ -330,4 +358,5 @@ def _layer(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         description["input_rounding"],
         description["activation_scale"],
         description["weight_scale"],
+        MadeFor(**description["made_for"]) if "made_for" in description else None,
     )

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from amhw.lenet.inference import Inference, LayerSums, finish
 from amhw.lenet.model import FloatNetwork
-from amhw.lenet.network import QuantisedLayer, QuantisedNetwork, Requantisation
+from amhw.lenet.network import MadeFor, QuantisedLayer, QuantisedNetwork, Requantisation
 from amhw.lenet.quantise import best_scale
 from amhw.refusal import Refusal
 from amhw.select.remap import Moments, Remapped, remap
@@ -32,7 +32,7 @@ from amhw.select.teacher import LayerTargets, Teacher
 from amhw.select.terms import Terms, half_step
 from amhw.table import ProductTable
 
-_SAMPLES = 20_000
+_SAMPLES = 12_000
 _STRETCHES = np.geomspace(0.7, 2.2, 9)
 _OFFSETS = (-0.2, -0.1, 0.0, 0.1, 0.2)
 _TOLERATED = 2.0
@@ -148,11 +148,16 @@ def _remapped(path: _Path, layer: QuantisedLayer, table: ProductTable, targets: 
     return remap(moments, terms), float(moments.target.sum())
 
 
-def _with_codes(layer: QuantisedLayer, codes: np.ndarray) -> QuantisedLayer:
-    """`layer` with two's complement weight codes [out, K], and no bias."""
+def _with_codes(layer: QuantisedLayer, table: ProductTable, codes: np.ndarray) -> QuantisedLayer:
+    """`layer` with two's complement weight codes [out, K] for `table`, and no bias."""
     width = layer.operands.weight_width
     values = np.where(codes >> (width - 1), codes - (1 << width), codes).astype(np.int8)
-    return replace(layer, weights=values.reshape(layer.weights.shape), bias=np.zeros(layer.outputs))
+    return replace(
+        layer,
+        weights=values.reshape(layer.weights.shape),
+        bias=np.zeros(layer.outputs),
+        made_for=MadeFor(table.name, table.sha256),
+    )
 
 
 def _pooled(layer: QuantisedLayer, table: ProductTable | None, codes: torch.Tensor) -> np.ndarray:
@@ -173,7 +178,7 @@ def _freely(
     """The layer with each channel's own unit, for the `beam` best requantisation constants."""
     layer = replace(layer, input_rounding=half_step(table), activation_scale=path.scale)
     found, variance = _remapped(path, layer, table, targets)
-    sums = [_pooled(_with_codes(layer, codes), table, path.codes) for codes in found.codes]
+    sums = [_pooled(_with_codes(layer, table, codes), table, path.codes) for codes in found.codes]
     usual = float(
         np.mean([np.percentile(sums[found.errors[:, o].argmin()][:, o], _CLIPPED) for o in range(layer.outputs)])
     )
@@ -182,19 +187,16 @@ def _freely(
     generator = np.random.default_rng(0)
     size = targets.sums[:, 0].size
     chosen = generator.choice(size, min(_SAMPLES, size), replace=False)
+    samples = [
+        (targets.sums[:, o].ravel()[chosen], [part[:, o].ravel()[chosen] for part in sums])
+        for o in range(layer.outputs)
+    ]
     choices: list[tuple[float, float, list[tuple[float, int, float]]]] = []
     for stretch in _STRETCHES:
         factor = 255 * stretch / max(usual, 1.0)
         channels = [
-            _best_channel(
-                targets.sums[:, o].ravel()[chosen],
-                [part[:, o].ravel()[chosen] for part in sums],
-                found.units,
-                found.errors[:, o],
-                factor,
-                view,
-            )
-            for o in range(layer.outputs)
+            _best_channel(wanted, given, found.units, found.errors[:, o], factor, view)
+            for o, (wanted, given) in enumerate(samples)
         ]
         total = sum(channel[0] * weight for channel, weight in zip(channels, importance, strict=True))
         choices.append((float(total), factor, channels))
@@ -205,7 +207,7 @@ def _freely(
         codes = np.stack([found.codes[unit, o] for o, unit in enumerate(units)])
         nominal = float(np.median(found.units[units]))
         made = replace(
-            _with_codes(layer, codes),
+            _with_codes(layer, table, codes),
             bias=np.rint([bias for _, _, bias in channels]),
             weight_scale=nominal / path.scale,
             requantisation=Requantisation.of(factor, layer.requantisation.maximum if layer.requantisation else 255),
@@ -260,7 +262,7 @@ def _shared(
     layer = replace(layer, input_rounding=half_step(table), activation_scale=path.scale)
     found, variance = _remapped(path, layer, table, targets)
     index = int(found.errors.sum(axis=1).argmin())
-    made = _with_codes(layer, found.codes[index])
+    made = _with_codes(layer, table, found.codes[index])
     error = float(np.sqrt(found.errors[index].sum() / variance))
     return _finished(path, made, table, targets, float(found.units[index]), following, error)
 

@@ -22,7 +22,7 @@ Candidate = Masked | OrCompressed
 class Space:
     """The multipliers for some operands: activation a, signed weight b."""
 
-    operands: Operands = Operands()
+    operands: Operands = Operands()  # noqa: RUF009 (frozen)
 
     @property
     def width_a(self) -> int:

@@ -114,19 +114,19 @@ def _batch(
             winners.append(None)
         pooled.append(x)
     squares: list[torch.Tensor | None] = [None] * len(pooled)
-    for round_ in range(_PROJECTIONS):
+    for projection in range(_PROJECTIONS):
         direction = torch.randn(x.shape, generator=generator)
         for z in pooled:
             z.grad = None
-        (x * (direction - direction.mean(dim=1, keepdim=True))).sum().backward(retain_graph=round_ < _PROJECTIONS - 1)
+        (x * (direction - direction.mean(dim=1, keepdim=True))).sum().backward(retain_graph=projection < _PROJECTIONS - 1)
         for index, z in enumerate(pooled):
             if winners[index] is not None and z.grad is not None:
-                before = squares[index]
-                squares[index] = z.grad**2 if before is None else before + z.grad**2
+                square = squares[index]
+                squares[index] = z.grad**2 if square is None else square + z.grad**2
     found = []
-    for z, positions, square in zip(pooled, winners, squares, strict=True):
-        arrays = [z.detach().numpy()]
-        if positions is not None and square is not None:
-            arrays += [positions.numpy(), square.flatten(2).numpy()]
+    for sums, winner, square in zip(pooled, winners, squares, strict=True):
+        arrays = [sums.detach().numpy()]
+        if winner is not None and square is not None:
+            arrays += [winner.numpy(), square.flatten(2).numpy()]
         found.append(tuple(arrays))
     return found

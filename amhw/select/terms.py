@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from amhw.table import ProductTable
 
-MAX_TERMS = 8
-"""More terms make the moment matrices large; what a ninth one adds to real multipliers is small."""
+MAX_TERMS = 4
+"""More terms make the moment matrices large, and what a fifth one adds to real multipliers is small."""
 
-_NEGLIGIBLE = 1e-4
+_NEGLIGIBLE = 1e-3
 _DIGITS = 9
 
 
@@ -19,9 +19,9 @@ _DIGITS = 9
 class Terms:
     """T[a, w] ≈ Σ_r u[a, r]·v[d, r] where w is any code of the distinct table column d.
 
-    Exact where the table has an exact form of at most `MAX_TERMS` terms (every masked multiplier has); otherwise the
-    leading terms of a singular value decomposition, which is the closest form of so few terms. It decides which
-    weight codes are chosen and nothing else: accuracies are always those of the table.
+    Exact where the table has an exact form of at most `MAX_TERMS` terms (every masked multiplier with so few
+    different rows has); otherwise the leading terms of a singular value decomposition, the closest form of so few
+    terms. It decides which weight codes are chosen and nothing else: accuracies are always those of the table.
 
     Attributes:
         u: float32[codes of a, R], each term scaled to at most 1.
