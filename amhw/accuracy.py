@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from amhw.command import Command, print_json
 from amhw.files import read_whole
 from amhw.lenet.data import DataSet, test_set
 from amhw.lenet.inference import Inference
+from amhw.lenet.model import FloatNetwork
 from amhw.lenet.network import QuantisedNetwork
 from amhw.lenet.shipped import float_network, network_for
 from amhw.refusal import Refusal
@@ -59,11 +60,33 @@ def measure(
     Raises:
         Refusal: a layer is unknown or the table does not fit it.
     """
+    return measure_tables(dict.fromkeys(layers, table), network, data, report)
+
+
+def measure_tables(
+    tables: Mapping[str, ProductTable],
+    network: QuantisedNetwork,
+    data: DataSet,
+    report: Callable[[int], None] = lambda images: None,
+) -> Accuracy:
+    """`measure` with a table for each layer; names and hashes are joined by commas where they differ.
+
+    Raises:
+        Refusal: a layer is unknown or its table does not fit it.
+    """
     start = time.perf_counter()
-    correct = Inference(network, dict.fromkeys(layers, table)).correct(data, report)
+    correct = Inference(network, tables).correct(data, report)
     seconds = time.perf_counter() - start
+    names, hashes = ({getattr(table, what): None for table in tables.values()} for what in ("name", "sha256"))
     return Accuracy(
-        table.name, layers, int(correct.sum()), len(data), table.sha256, network.sha256, data.sha256, seconds
+        ",".join(names),
+        tuple(tables),
+        int(correct.sum()),
+        len(data),
+        ",".join(hashes),
+        network.sha256,
+        data.sha256,
+        seconds,
     )
 
 
@@ -125,23 +148,26 @@ def command(
 
     Rows of the product table are activations, columns weights. The shipped LeNet-5 takes the multiplier's
     operand widths, 2 to 8 bits each, in the layers that it serves; the other layers stay unsigned × signed 8 bits.
+    A network file that amhw select wrote says which multiplier each layer was made for: those are used unless
+    others are given, and others are refused.
     """
-    table = _table(multiplier, table_file, signed)
     data = test_set(data_dir)
     if images is not None:
         data = data.first(images)
-    if network is not None:
-        chosen = QuantisedNetwork.load(network)
-        names = _layer_names(layers, chosen.layer_names, chosen.convolutions)
+    chosen = None if network is None else QuantisedNetwork.load(network)
+    if chosen is not None and multiplier is None and table_file is None and layers is None:
+        tables = tables_made_for(chosen)
     else:
-        shipped = float_network()
-        names = _layer_names(layers, shipped.layer_names, shipped.convolutions)
-        chosen = network_for(table, names)
+        table = _table(multiplier, table_file, signed)
+        known: QuantisedNetwork | FloatNetwork = float_network() if chosen is None else chosen
+        names = chosen_layers(layers, known.layer_names, known.convolutions)
+        tables = dict.fromkeys(names, table)
+        chosen = chosen or network_for(table, names)
     click.echo(f"network: {chosen.name} ({network or 'shipped'}); images: {data.name}", err=True)
 
     with Progress(transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("classifying", total=len(data))
-        result = measure(table, names, chosen, data, lambda done: progress.advance(task, done))
+        result = measure_tables(tables, chosen, data, lambda done: progress.advance(task, done))
     if as_json:
         print_json(result.record())
     else:
@@ -149,6 +175,23 @@ def command(
             f"{100 * result.accuracy:.2f} % ({result.correct} of {result.images} images) with {result.multiplier} "
             f"in {', '.join(result.layers)}"
         )
+
+
+def tables_made_for(network: QuantisedNetwork) -> dict[str, ProductTable]:
+    """The product tables of the multipliers that a network's layers were made for, by layer.
+
+    Raises:
+        Refusal: no layer says, or a multiplier's table is not what it was when the network was made.
+    """
+    tables = {
+        layer.name: ProductTable.of(Design.parse(layer.made_for.name).multiplier)
+        for layer in network.layers
+        if layer.made_for is not None
+    }
+    if not tables:
+        raise Refusal(f"{network.name} was made for exact products: give --multiplier NAME or --table FILE.npy")
+    network.check_tables(tables)
+    return tables
 
 
 def _table(name: str | None, file: Path | None, signed: str) -> ProductTable:
@@ -160,7 +203,12 @@ def _table(name: str | None, file: Path | None, signed: str) -> ProductTable:
     return ProductTable.of(Design.parse(name).multiplier)
 
 
-def _layer_names(wanted: str | None, known: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:
+def chosen_layers(wanted: str | None, known: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:
+    """The layers that ``--layers`` names.
+
+    Raises:
+        Refusal: one is unknown.
+    """
     if wanted is None:
         return default
     if wanted == "all":

@@ -76,13 +76,14 @@ class Inference:
     """`network` with a product table in place of the exact product in each layer that `tables` names.
 
     Raises:
-        Refusal: a name is no layer's, or its table does not fit (see `LayerSums`).
+        Refusal: a name is no layer's, or its table does not fit (see `LayerSums`), or a layer was made for another.
     """
 
     def __init__(self, network: QuantisedNetwork, tables: Mapping[str, ProductTable] = MappingProxyType({})) -> None:
         self.network = network
         for name in tables:
             network[name]
+        network.check_tables(tables)
         self._sums = {layer.name: LayerSums(layer, tables.get(layer.name)) for layer in network.layers}
 
     def logits(self, images: np.ndarray) -> np.ndarray:
@@ -207,7 +208,7 @@ def _windows(layer: QuantisedLayer, padded: torch.Tensor) -> torch.Tensor:
     return padded.unfold(2, k, stride).unfold(3, k, stride).permute(0, 2, 3, 1, 4, 5)
 
 
-def _number_format(bound: int) -> torch.dtype | None:
+def number_format(bound: int) -> torch.dtype | None:
     """The fastest format in which sums up to ±bound are exact in any order."""
     if bound <= _FLOAT32_INTEGERS:
         return torch.float32
@@ -221,7 +222,7 @@ def _separable(layer: QuantisedLayer, factors: Factors) -> Callable[[torch.Tenso
     if not v.any():
         u, v = u[:0], v[:0]
     bound = int((np.abs(u).max(axis=1, initial=0)[:, None, None] * np.abs(v)).sum(axis=(0, 2), dtype=object).max())
-    dtype = _number_format(bound)
+    dtype = number_format(bound)
     if dtype is None:
         return None
     terms = len(u)
@@ -240,7 +241,7 @@ def _separable(layer: QuantisedLayer, factors: Factors) -> Callable[[torch.Tenso
         matrix = torch.tensor(v.transpose(2, 0, 1).reshape(-1, layer.outputs), dtype=dtype)  # (k, r) × out
 
         def linear(codes: torch.Tensor) -> torch.Tensor:
-            with _exact_arithmetic(1):
+            with exact_arithmetic(1):
                 return mapped(codes).flatten(1) @ matrix
 
         return linear
@@ -252,7 +253,7 @@ def _separable(layer: QuantisedLayer, factors: Factors) -> Callable[[torch.Tenso
 
     def convolution(codes: torch.Tensor) -> torch.Tensor:
         planes = mapped(codes.permute(0, 2, 3, 1)).flatten(3).permute(0, 3, 1, 2)
-        with _exact_arithmetic(k):
+        with exact_arithmetic(k):
             return functional.conv2d(planes, weight, stride=layer.geometry.stride)
 
     return convolution
@@ -262,7 +263,7 @@ def _gathering(layer: QuantisedLayer, table: ProductTable) -> Callable[[torch.Te
     """The layer as sums of table rows."""
     products = table.products[: layer.operands.activation_max + 1]
     rows = products[:, layer.weight_codes].transpose(2, 0, 1)  # [K, codes, out]
-    dtype = _number_format(int(np.abs(rows.astype(np.int64)).max(axis=1).sum(axis=0).max()))
+    dtype = number_format(int(np.abs(rows.astype(np.int64)).max(axis=1).sum(axis=0).max()))
     assert dtype is not None, "32-bit accumulators have been checked"
     levels, outputs = products.shape[0], layer.outputs
     # Rows must lie row by row: embedding_bag falls back to a loop twenty times slower otherwise.
@@ -297,7 +298,7 @@ def _requantised(sums: torch.Tensor, bias: torch.Tensor, constants: Requantisati
 
 
 @contextmanager
-def _exact_arithmetic(kernel: int) -> Iterator[None]:
+def exact_arithmetic(kernel: int) -> Iterator[None]:
     """Only library algorithms that multiply and add float32 as they are.
 
     NNPACK convolves through FFT and Winograd transforms; oneDNN has a Winograd algorithm for 3×3 windows,

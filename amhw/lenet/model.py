@@ -7,6 +7,7 @@ ReLU and max-pooling): conv1 6@5×5 padding 2 → ReLU → 2×2 max-pool → con
 """
 
 import hashlib
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +47,17 @@ class FloatLayer:
             return functional.linear(x.flatten(1), weights, bias)
         y = functional.conv2d(x, weights, bias, self.geometry.stride, self.geometry.padding)
         return functional.max_pool2d(y, self.geometry.pool) if self.geometry.pool > 1 else y
+
+    def module(self) -> nn.Module:
+        """The torch layer, without pooling."""
+        module: nn.Conv2d | nn.Linear
+        if self.weights.ndim == 2:
+            module = nn.Linear(self.weights.shape[1], len(self.weights))
+        else:
+            out, channels, height, width = self.weights.shape
+            module = nn.Conv2d(channels, out, (height, width), self.geometry.stride, self.geometry.padding)
+        module.load_state_dict({"weight": torch.tensor(self.weights), "bias": torch.tensor(self.bias)})
+        return module
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +129,19 @@ class FloatNetwork:
             return FloatNetwork(layers, header["name"])
         except (KeyError, TypeError) as error:
             raise Refusal(f"{path} is a damaged {_KIND} file: {error} is missing or unknown") from error
+
+    def model(self) -> nn.Sequential:
+        """The torch model that `of` takes; its layers have their names."""
+        modules: dict[str, nn.Module] = {}
+        for index, layer in enumerate(self.layers):
+            if index:
+                modules[f"relu{index}"] = nn.ReLU()
+                if layer.weights.ndim == 2 and self.layers[index - 1].weights.ndim == 4:
+                    modules["flatten"] = nn.Flatten()
+            modules[layer.name] = layer.module()
+            if layer.geometry.pool > 1:
+                modules[f"pool{index + 1}"] = nn.MaxPool2d(layer.geometry.pool)
+        return nn.Sequential(OrderedDict(modules))
 
     @staticmethod
     def of(model: nn.Sequential, name: str = "network") -> "FloatNetwork":

@@ -63,7 +63,7 @@ def _train(data: DataSet, epochs: int, report: Callable[[int, int, float], None]
         order = torch.randperm(len(data))
         for start in range(0, steps_an_epoch * batch, batch):
             chosen = order[start : start + batch]
-            x = _augmented(images[chosen].float() / 255).contiguous(memory_format=torch.channels_last)
+            x = augmented(images[chosen].float() / 255).contiguous(memory_format=torch.channels_last)
             loss = functional.cross_entropy(model(x), labels[chosen])
             optimiser.zero_grad()
             loss.backward()
@@ -86,7 +86,7 @@ def _average(averaged: nn.Module, model: nn.Module, step: int, horizon: float) -
             mean.lerp_(value, weight)
 
 
-def _augmented(x: torch.Tensor) -> torch.Tensor:
+def augmented(x: torch.Tensor) -> torch.Tensor:
     """Each image rotated by up to ±10°, scaled and sheared by up to ±10 %, shifted by up to ±2 pixels."""
     r = torch.rand(6, len(x)) * 2 - 1
     angle = r[0] * (math.pi / 18)

@@ -1,0 +1,11 @@
+"""Training through a multiplier: torch layers that compute on a product table, fine-tuning, prediction.
+
+``approximate`` swaps the layers of any torch model, ``fine_tune`` trains LeNet-5 (or any such chain) through its
+multipliers, ``export`` gives the integers that hardware takes.
+"""
+
+from amhw.nn.finetune import Recipe, fine_tune
+from amhw.nn.layers import ApproxConv2d, ApproxLinear
+from amhw.nn.swap import approximate, export
+
+__all__ = ["ApproxConv2d", "ApproxLinear", "Recipe", "approximate", "export", "fine_tune"]

@@ -1,0 +1,304 @@
+"""Fine-tuning: a trained network learns to live with its multipliers.
+
+Cross-entropy plus distillation from the float network (Hinton, Vinyals and Dean, "Distilling the knowledge in a
+neural network", 2015), Adam with a one-cycle learning rate, the images moved a little as in `amhw.lenet.training`,
+and an exponential moving average of the weights. After each epoch the averaged network, in integers, classifies
+training images that were held out; the best epoch is the result. Test images are never seen.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from amhw.lenet.data import DataSet
+from amhw.lenet.inference import Inference
+from amhw.lenet.model import FloatLayer, FloatNetwork
+from amhw.lenet.network import QuantisedNetwork
+from amhw.lenet.training import augmented
+from amhw.nn.swap import AnyMultiplier, approximate, export, swapped_layers, table_of
+from amhw.refusal import Refusal
+
+_CALIBRATION_IMAGES = 300
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to fine-tune.
+
+    Attributes:
+        epochs: passes over the training images that are not held out.
+        batch: images a step.
+        learning_rate: the highest one, for weights and biases.
+        scale_learning_rate: the highest one for the scales' logarithms.
+        distillation: the float network's share of the loss.
+        temperature: by which both networks' logits are divided for it.
+        averaged_steps: horizon of the moving average.
+        patience: epochs without a better one after which to stop; None: never.
+        seed: of the order, the augmentation and the noise.
+    """
+
+    epochs: int = 8
+    batch: int = 256
+    learning_rate: float = 2e-3
+    scale_learning_rate: float = 2e-3
+    distillation: float = 0.7
+    temperature: float = 3.0
+    averaged_steps: int = 100
+    patience: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 1:
+            raise Refusal(f"{self.epochs} epochs of batches of {self.batch}: wanted at least 1 of each")
+        for what in ("learning_rate", "scale_learning_rate", "temperature"):
+            if not 0 < getattr(self, what) < math.inf:
+                raise Refusal(f"{what.replace('_', ' ')} {getattr(self, what)}: wanted a positive number")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a fine-tuning is: after step `step` of `steps`, with `loss`; `accuracy` of the held-out training
+    images at the end of an epoch, else None."""
+
+    step: int
+    steps: int
+    epoch: int
+    loss: float
+    accuracy: float | None = None
+
+
+def fine_tune(
+    start: FloatNetwork | QuantisedNetwork,
+    multipliers: Mapping[str, AnyMultiplier],
+    data: DataSet,
+    recipe: Recipe = Recipe(),
+    *,
+    teacher: FloatNetwork | None = None,
+    checkpoint: Path | None = None,
+    noise: Mapping[str, tuple[float, float]] | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> QuantisedNetwork:
+    """`start` trained with each layer's multiplier, in integers.
+
+    Args:
+        start: a float network, of which scales are calibrated first; or a quantised one, whose weights, scales and
+            input rounding are where training starts.
+        multipliers: by layer name; layers that it does not name multiply exactly (u8s8).
+        data: training images; one in twelve is held out to choose the epoch by.
+        recipe: how.
+        teacher: what to distil from; default: `start`, if that is a float network.
+        checkpoint: a file written after every epoch, from which an interrupted training of the same kind continues
+            to the same result, on the same machine.
+        noise: by layer, mean and standard deviation of a product's error: training multiplies exactly and adds
+            Gaussian noise to the sums instead. Give such layers no multiplier.
+        report: is told of every step.
+
+    Raises:
+        Refusal: a table does not fit, the loss is no longer a number, or the checkpoint is of another training.
+    """
+    network = start if isinstance(start, FloatNetwork) else dequantised(start, multipliers)
+    teacher = teacher if teacher is not None else (start if isinstance(start, FloatNetwork) else None)
+    training, held_out = split(data)
+    model = trainable(start, network, multipliers, training.images)
+    layers = swapped_layers(model)
+    for name, (mean, deviation) in (noise or {}).items():
+        if name not in layers:
+            raise Refusal(f"no layer {name}; this network has {', '.join(layers)}")
+        layers[name].noise = (mean, deviation)
+    tables = {name: layer.products.table for name, layer in layers.items()}
+
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        identity = f"{network.sha256} {[(n, t.sha256) for n, t in tables.items()]} {data.sha256} {recipe} {noise}"
+        best = _Training(model, teacher, training, held_out, recipe, identity, checkpoint).run(report)
+    title = f"{start.name.split(', fine-tuned')[0]}, fine-tuned {recipe.epochs} epochs, seed {recipe.seed}"
+    return export(best, title)
+
+
+def split(data: DataSet) -> tuple[DataSet, DataSet]:
+    """Training images, and every twelfth held out.
+
+    Raises:
+        Refusal: there are fewer than twelve.
+    """
+    if len(data) < 12:
+        raise Refusal(f"{data.name} has {len(data)} images; wanted at least 12 to train on")
+    held = np.arange(len(data)) % 12 == 11
+    return (
+        DataSet(f"{data.name}, 11 of 12", data.images[~held], data.labels[~held]),
+        DataSet(f"{data.name}, 1 of 12", data.images[held], data.labels[held]),
+    )
+
+
+def trainable(
+    start: FloatNetwork | QuantisedNetwork,
+    network: FloatNetwork,
+    multipliers: Mapping[str, AnyMultiplier],
+    images: np.ndarray,
+) -> nn.Sequential:
+    """The model to train: `network` with all layers swapped; with the scales of `start` if it has any."""
+    for name in multipliers:
+        if name not in network.layer_names:
+            raise Refusal(f"no layer {name}; this network has {', '.join(network.layer_names)}")
+    tables = {name: table_of(multipliers.get(name)) for name in network.layer_names}
+    first = tables[network.layer_names[0]]
+    bits = first.width_a - first.signed_a
+    sample = torch.tensor(images[:: max(1, len(images) // _CALIBRATION_IMAGES), None]).float() / 255
+    model = approximate(network.model(), tables, inputs=sample, input_scale=2.0 ** (8 - bits) / 255)
+    assert isinstance(model, nn.Sequential)
+    if isinstance(start, QuantisedNetwork):
+        for name, layer in swapped_layers(model).items():
+            given = start[name]
+            layer.log_activation_scale.data.fill_(math.log(given.activation_scale))
+            layer.log_weight_scale.data.fill_(math.log(given.weight_scale))
+            layer.input_rounding = given.input_rounding
+    return model
+
+
+def dequantised(network: QuantisedNetwork, multipliers: Mapping[str, AnyMultiplier]) -> FloatNetwork:
+    """The real weights and biases that the codes of `network` stand for, given each layer's multiplier."""
+    layers = []
+    for layer in network.layers:
+        effective = table_of(multipliers.get(layer.name))
+        a = effective.values_a.astype(np.float64)
+        beta = a @ effective.products / (a @ a)
+        codes = layer.weights.astype(np.int64) & ((1 << effective.width_b) - 1)
+        unit = layer.activation_scale * layer.weight_scale
+        layers.append(FloatLayer(layer.name, beta[codes] * layer.weight_scale, layer.bias * unit, layer.geometry))
+    return FloatNetwork(tuple(layers), network.name)
+
+
+class _Training:
+    """The state of one training, saved after every epoch."""
+
+    def __init__(
+        self,
+        model: nn.Sequential,
+        teacher: FloatNetwork | None,
+        training: DataSet,
+        held_out: DataSet,
+        recipe: Recipe,
+        identity: str,
+        checkpoint: Path | None,
+    ) -> None:
+        self.recipe, self.held_out, self.identity, self.checkpoint = recipe, held_out, identity, checkpoint
+        self.images = torch.tensor(np.asarray(training.images)).unsqueeze(1)
+        self.labels = torch.tensor(training.labels.astype(np.int64))
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = copy.deepcopy(model).eval()
+        self.best = copy.deepcopy(self.averaged)
+        self.best_accuracy, self.best_epoch, self.epoch, self.step = -1.0, 0, 0, 0
+        self.teacher = None
+        if teacher is not None:
+            self.teacher = teacher.model().to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.batch = min(recipe.batch, len(training))
+        self.steps_an_epoch = len(training) // self.batch
+        self.steps = recipe.epochs * self.steps_an_epoch
+        scales: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
+        for name, parameter in model.named_parameters():
+            (scales if name.endswith("_scale") else others).append(parameter)
+        self.optimiser = torch.optim.Adam(
+            [{"params": others, "lr": recipe.learning_rate}, {"params": scales, "lr": recipe.scale_learning_rate}],
+            fused=True,
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser,
+            [recipe.learning_rate, recipe.scale_learning_rate],
+            total_steps=self.steps,
+            pct_start=0.1,
+            cycle_momentum=False,
+        )
+        if checkpoint is not None and checkpoint.exists():
+            self._resume(checkpoint)
+
+    def run(self, report: Callable[[Progress], None]) -> nn.Sequential:
+        recipe = self.recipe
+        while self.epoch < recipe.epochs:
+            if recipe.patience is not None and self.epoch - self.best_epoch > recipe.patience:
+                break
+            self.model.train()
+            order = torch.randperm(len(self.images))
+            loss = math.nan
+            for start in range(0, self.steps_an_epoch * self.batch, self.batch):
+                loss = self._step(order[start : start + self.batch])
+                report(Progress(self.step, self.steps, self.epoch + 1, loss))
+            self.epoch += 1
+            accuracy = self._accuracy()
+            if accuracy >= self.best_accuracy:
+                self.best_accuracy, self.best_epoch = accuracy, self.epoch
+                self.best.load_state_dict(self.averaged.state_dict())
+            self._save()
+            report(Progress(self.step, self.steps, self.epoch, loss, accuracy))
+        return self.best
+
+    def _step(self, chosen: torch.Tensor) -> float:
+        recipe = self.recipe
+        x = augmented(self.images[chosen].float() / 255).contiguous(memory_format=torch.channels_last)
+        logits = self.model(x)
+        loss = functional.cross_entropy(logits, self.labels[chosen])
+        if self.teacher is not None and recipe.distillation:
+            with torch.no_grad():
+                wanted = functional.log_softmax(self.teacher(x) / recipe.temperature, dim=1)
+            found = functional.log_softmax(logits / recipe.temperature, dim=1)
+            divergence = functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
+            loss = torch.lerp(loss, divergence * recipe.temperature**2, recipe.distillation)
+        self.optimiser.zero_grad()
+        loss.backward()
+        value = float(loss.detach())
+        self.step += 1
+        if not math.isfinite(value):
+            kept = f"; {self.checkpoint} holds epoch {self.epoch}" if self.checkpoint and self.epoch else ""
+            raise Refusal(f"the loss is {value} at step {self.step} of {self.steps}; try a lower learning rate{kept}")
+        self.optimiser.step()
+        self.schedule.step()
+        weight = 1 / min(self.step, recipe.averaged_steps)
+        with torch.no_grad():
+            for mean, parameter in zip(self.averaged.parameters(), self.model.parameters(), strict=True):
+                mean.lerp_(parameter, weight)
+        return value
+
+    def _accuracy(self) -> float:
+        tables = {name: layer.products.table for name, layer in swapped_layers(self.averaged).items()}
+        return float(Inference(export(self.averaged), tables).correct(self.held_out).mean())
+
+    def _save(self) -> None:
+        if self.checkpoint is None:
+            return
+        partial = self.checkpoint.with_name(self.checkpoint.name + ".partial")
+        torch.save({"identity": self.identity, **self._state()}, partial)
+        partial.replace(self.checkpoint)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "best": self.best.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "random": torch.get_rng_state(),
+            "counts": [self.epoch, self.step, self.best_epoch],
+            "best_accuracy": self.best_accuracy,
+        }
+
+    def _resume(self, checkpoint: Path) -> None:
+        try:
+            state = torch.load(checkpoint, weights_only=True)
+            identity = state["identity"]
+        except Exception as error:  # torch raises many kinds for a damaged file
+            raise Refusal(f"{checkpoint} is no checkpoint of a fine-tuning; remove it or name another") from error
+        if identity != self.identity:
+            raise Refusal(f"{checkpoint} is of another start, multiplier, data or recipe; remove it or name another")
+        for part in ("model", "averaged", "best", "optimiser", "schedule"):
+            getattr(self, part).load_state_dict(state[part])
+        torch.set_rng_state(state["random"])
+        self.epoch, self.step, self.best_epoch = state["counts"]
+        self.best_accuracy = state["best_accuracy"]

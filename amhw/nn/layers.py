@@ -1,0 +1,250 @@
+"""Convolution and linear layers that compute on a product table, bit for bit as an array of such multipliers would.
+
+With activation scale s, weight scale t (both learnt) and the table T, for real inputs x, weights w and bias b:
+
+    a = clamp(⌊x/s + 1/2⌋, lowest, highest)             activation codes
+    c = the code whose effective value β(c) is nearest to w/t  (see `amhw.nn.products`)
+    y = s·t·(Σ_k T[min(a_k + r, highest), c_k] + ⌊b/(s·t)⌉)
+
+r is the rounding constant added before a multiplier that drops low bits; padding enters as 0. Training
+differentiates through the roundings as if they were not there, within their range, which for the scales is
+LSQ (Esser et al., "Learned step size quantization", 2020). Scales are kept as logarithms: positive, and a step of
+the optimiser changes them by a proportion.
+
+A layer that feeds only another such layer, through ReLU and max-pooling, *requantises*: it sends codes times the next
+layer's scale, computed when not training with the integer constants of `amhw.lenet.network.Requantisation`. So a chain
+of layers computes what hardware computes from end to end, and exports without a change in any bit.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from amhw.lenet.network import Requantisation
+from amhw.nn.products import Pair, Products, TableSums
+from amhw.refusal import Refusal
+
+
+class ApproxLayer(nn.Module):
+    """What both layers share; `sums_per_weight` says how codes and weights meet.
+
+    Members:
+        weight, bias: real values, trained.
+        activation_scale, weight_scale: the real value of one code step.
+        input_rounding: r above.
+        following: the layer whose codes this one's outputs are, if it requantises.
+        noise: (mean, standard deviation) in units of the product: if set, training multiplies exactly
+            and adds this Gaussian noise for each product instead of using the table.
+    """
+
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    channel_axis = -1
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, products: Products) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight.detach().clone())
+        self.bias = nn.Parameter(torch.zeros(len(weight)) if bias is None else bias.detach().clone())
+        self.products = products
+        self.log_activation_scale = nn.Parameter(torch.tensor(0.0))
+        self.log_weight_scale = nn.Parameter(torch.tensor(math.log(products.weight_scale(weight))))
+        self.input_rounding = products.input_rounding
+        self.noise: tuple[float, float] | None = None
+        self._following: list[ApproxLayer] = []
+
+    @property
+    def activation_scale(self) -> float:
+        return math.exp(float(self.log_activation_scale.detach()))
+
+    @property
+    def weight_scale(self) -> float:
+        return math.exp(float(self.log_weight_scale.detach()))
+
+    @property
+    def following(self) -> "ApproxLayer | None":
+        return self._following[0] if self._following else None
+
+    def feed(self, layer: "ApproxLayer") -> None:
+        """Requantise for `layer`, to which alone the outputs go."""
+        self._following = [layer]  # no property setter: torch would register the layer as a part of this one
+
+    def fix_activation_scale(self, scale: float) -> None:
+        """Set the scale and leave it out of training: that of a sensor, or of pixels."""
+        self.log_activation_scale.data.fill_(math.log(scale))
+        self.log_activation_scale.requires_grad_(False)
+
+    def calibrate(self, x: torch.Tensor, wanted: torch.Tensor) -> None:
+        """Set the scales for inputs like `x` and for the weights; then the size of the weights and the bias, so that
+        the outputs have the spread of the `wanted` ones and each output their mean.
+
+        Raises:
+            Refusal: inputs are negative, but the multiplier's activations are unsigned.
+        """
+        if self.products.lowest == 0 and float(x.min()) < 0:
+            raise Refusal(
+                f"inputs reach {float(x.min()):.3g}, but {self.products.table.name} takes unsigned activations: "
+                "swap only layers after a ReLU, or take a multiplier whose operand a is signed"
+            )
+        if self.log_activation_scale.requires_grad:
+            scale = self.products.activation_scale(x, self.input_rounding)
+            self.log_activation_scale.data.fill_(math.log(scale))
+        self.log_weight_scale.data.fill_(math.log(self.products.weight_scale(self.weight)))
+        with torch.no_grad():
+            found = self._exact_forward(x)
+            spread = _spread(found, self.channel_axis)
+            if spread > 0:
+                gain = _spread(wanted, self.channel_axis) / spread
+                self.weight.mul_(gain)
+                self.log_weight_scale.add_(math.log(max(gain, 1e-6)))
+                found = self._exact_forward(x)
+            lacking = wanted - found
+            self.bias.add_(lacking.movedim(self.channel_axis, 0).flatten(1).mean(dim=1))
+
+    @property
+    def weight_codes(self) -> torch.Tensor:
+        """Two's-complement weight codes, int64 of the weight's shape."""
+        return self.products.codes(self.weight.detach() / self.log_weight_scale.detach().exp())
+
+    @property
+    def unit(self) -> float:
+        """The real value of one step of the accumulator."""
+        return self.activation_scale * self.weight_scale
+
+    @property
+    def bias_codes(self) -> torch.Tensor:
+        """The bias in units of the accumulator: whole numbers in float64."""
+        return torch.floor(self.bias.detach().double() / self.unit + 0.5)
+
+    def requantisation(self) -> Requantisation | None:
+        """The integer constants with which this layer feeds the next; None if it gives real values."""
+        following = self.following
+        if following is None:
+            return None
+        return Requantisation.of(self.unit / following.activation_scale, following.products.highest)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self._training_forward(x) if self.training else self._exact_forward(x)
+
+    def _training_forward(self, x: torch.Tensor) -> torch.Tensor:
+        scale, weight_scale = self.log_activation_scale.exp(), self.log_weight_scale.exp()
+        unit = scale * weight_scale
+        codes = _StraightRound.apply(x / scale, self.products.lowest, self.products.highest)
+        in_steps = self.weight / weight_scale
+        effective = self.products.effective(in_steps)
+        bias = self.bias / unit
+        bias = bias + (torch.floor(bias.detach() + 0.5) - bias.detach())
+        codes_of_weights = self.products.codes(in_steps.detach())
+        sums = TableSums.apply(
+            codes,
+            effective,
+            bias,
+            codes_of_weights,
+            self.products,
+            self.input_rounding,
+            self.stride,
+            self.padding,
+        ).to(x.dtype)
+        if self.noise is not None:
+            taps = self.weight[0].numel()
+            mean, deviation = self.noise
+            sums = sums + (taps * mean + math.sqrt(taps) * deviation * torch.randn_like(sums))
+        following = self.following
+        if following is None:
+            return sums * unit
+        next_scale = following.log_activation_scale.exp()
+        return _StraightRound.apply(sums * (unit / next_scale), 0, following.products.highest) * next_scale
+
+    def _exact_forward(self, x: torch.Tensor) -> torch.Tensor:
+        products = self.products
+        codes = torch.floor(x.double() / self.activation_scale + (0.5 + _TIE)).clamp_(products.lowest, products.highest)
+        sums = TableSums.apply(
+            codes.float(),
+            self.weight,  # takes no part: there is no gradient here
+            self.bias_codes,
+            self.weight_codes,
+            products,
+            self.input_rounding,
+            self.stride,
+            self.padding,
+        ).double()
+        constants = self.requantisation()
+        following = self.following
+        if constants is None or following is None:
+            return (sums * self.unit).to(x.dtype)
+        # Multiples of 2^−shift below 2^48: exact in float64, like `amhw.lenet.inference`'s.
+        y = torch.floor(sums * (constants.multiplier * 2.0**-constants.shift) + 0.5)
+        return (y.clamp_(0, constants.maximum) * following.activation_scale).to(x.dtype)
+
+    def extra_repr(self) -> str:
+        out, taps = len(self.weight), tuple(self.weight.shape[1:])
+        return f"{out} outputs of {taps}, {self.products.table.name}"
+
+
+_TIE = 2.0**-16
+"""Inputs that a float's own rounding left just below the middle between two codes still go up."""
+
+
+class ApproxConv2d(ApproxLayer):
+    """A convolution like `torch.nn.Conv2d`, without groups or dilation."""
+
+    channel_axis = 1
+
+    def __init__(self, conv: nn.Conv2d, products: Products) -> None:
+        check_convolution(conv)
+        super().__init__(conv.weight, conv.bias, products)
+        self.stride = (int(conv.stride[0]), int(conv.stride[1]))
+        self.padding = (int(conv.padding[0]), int(conv.padding[1]))
+
+
+class ApproxLinear(ApproxLayer):
+    """A linear layer like `torch.nn.Linear`, for inputs [N, in]."""
+
+    def __init__(self, linear: nn.Linear, products: Products) -> None:
+        check_dtype(linear)
+        super().__init__(linear.weight, linear.bias, products)
+
+
+def check_dtype(module: nn.Conv2d | nn.Linear) -> None:
+    """
+    Raises:
+        Refusal: the weights are not float32.
+    """
+    if module.weight.dtype != torch.float32:
+        raise Refusal(f"weights are {module.weight.dtype}; wanted torch.float32")
+
+
+def check_convolution(conv: nn.Conv2d) -> None:
+    """
+    Raises:
+        Refusal: the convolution has something that the integer layers do not have.
+    """
+    check_dtype(conv)
+    if conv.groups != 1:
+        raise Refusal(f"{conv.groups} groups; only convolutions with one group can be swapped")
+    if set(conv.dilation) != {1}:
+        raise Refusal(f"dilation {conv.dilation}; only convolutions without dilation can be swapped")
+    if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
+        raise Refusal(f"padding {conv.padding!r} of {conv.padding_mode}; wanted a number of zeros")
+
+
+def _spread(x: torch.Tensor, channel_axis: int) -> float:
+    """Standard deviation about each channel's mean, over all channels."""
+    return float(x.movedim(channel_axis, 0).flatten(1).var(dim=1).mean().sqrt())
+
+
+class _StraightRound(torch.autograd.Function):
+    """Round half up and clamp; the gradient passes where nothing was clamped."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, lowest: int, highest: int) -> torch.Tensor:
+        y = (x + 0.5).floor_()
+        inside = (y >= lowest) & (y <= highest)
+        ctx.save_for_backward(inside)
+        return y.clamp_(lowest, highest)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
+        (inside,) = ctx.saved_tensors
+        return gradients[0] * inside, None, None

@@ -1,0 +1,244 @@
+"""Swap the layers of any torch model for layers on a product table; and back to a network of integers.
+
+The swapped model trains like any other: the optimiser sees real weights, biases and scales.
+"""
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from amhw.lenet.model import FloatNetwork
+from amhw.lenet.network import Operands, QuantisedLayer, QuantisedNetwork
+from amhw.multiplier import Multiplier
+from amhw.nn.layers import ApproxConv2d, ApproxLayer, ApproxLinear
+from amhw.nn.products import Products
+from amhw.refusal import Refusal
+from amhw.table import ProductTable, code_values
+
+AnyMultiplier = Multiplier | ProductTable | None
+"""None is the exact multiplier of unsigned 8-bit activations and signed 8-bit weights."""
+
+_BETWEEN = (nn.ReLU, nn.MaxPool2d, nn.Flatten, nn.Dropout, nn.Identity)
+"""Modules that give the same codes before as after requantisation, which never decreases."""
+
+
+def approximate(
+    model: nn.Module,
+    multiplier: AnyMultiplier | Mapping[str, AnyMultiplier],
+    layers: Iterable[str] | None = None,
+    *,
+    inputs: torch.Tensor,
+    input_scale: float | None = None,
+) -> nn.Module:
+    """A copy of `model` whose convolution and linear layers compute on a product table, ready to train.
+
+    Args:
+        model: any module that takes `inputs`; it is left as it is.
+        multiplier: for all swapped layers; or one for each layer, by name.
+        layers: names of the layers, as in ``model.named_modules()``; default: those that a mapping names, else
+            every convolution.
+        inputs: a batch of what the model takes, by which activation scales are set.
+        input_scale: the activation scale of the layers that `inputs` itself enters, if it is known (1/255 for pixels
+            in 0…1): kept, not trained.
+
+    Layers in an `nn.Sequential` between which there is nothing but ReLU, max-pooling and flattening requantise.
+
+    >>> from amhw import parse
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+    >>> mask = parse("mul_u8s8_pp_0_0_0_0_0_0_f0_f0")
+    >>> approximate(model, mask, inputs=torch.rand(2, 1, 8, 8))[0]
+    ApproxConv2d(4 outputs of (1, 3, 3), mul_u8s8_pp_0_0_0_0_0_0_f0_f0)
+
+    Raises:
+        Refusal: a layer is unknown or cannot be swapped (it is named), or a table does not fit.
+    """
+    wanted = _wanted(model, multiplier, layers)
+    original = _passing(model, wanted, inputs)
+    swapped = copy.deepcopy(model)
+    prepared: dict[int, Products] = {}
+    for name in original:
+        chosen = wanted[name]
+        # Inputs as the layers swapped before give them, outputs as the original model has them.
+        entering, _ = _passing(swapped, [name], inputs)[name]
+        try:
+            if id(chosen) not in prepared:
+                prepared[id(chosen)] = Products(table_of(chosen))
+            layer = _swap(swapped.get_submodule(name), copy.deepcopy(prepared[id(chosen)]))
+            if input_scale is not None and _is_the_input(entering, inputs):
+                layer.fix_activation_scale(input_scale)
+            layer.calibrate(entering, original[name][1])
+        except Refusal as refusal:
+            raise Refusal(f"{name}: {refusal}") from refusal
+        swapped = _replaced(swapped, name, layer)
+    link(swapped)
+    return swapped
+
+
+def table_of(multiplier: AnyMultiplier) -> ProductTable:
+    """The product table of what may be given as a multiplier."""
+    if isinstance(multiplier, ProductTable):
+        return multiplier
+    if multiplier is None:
+        return ProductTable(code_values(8, False)[:, None] * code_values(8, True)[None, :], False, True, name="exact")
+    return ProductTable.of(multiplier)
+
+
+def swapped_layers(model: nn.Module) -> dict[str, ApproxLayer]:
+    """The layers of `model` that compute on a product table, by name."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, ApproxLayer)}
+
+
+def link(model: nn.Module) -> None:
+    """Let each layer requantise that feeds only another one, in any `nn.Sequential` of `model`."""
+    for module in model.modules():
+        if not isinstance(module, nn.Sequential):
+            continue
+        before: ApproxLayer | None = None
+        rectified = False
+        for part in module:
+            if isinstance(part, ApproxLayer):
+                if before is not None and rectified:
+                    before.feed(part)
+                before, rectified = part, False
+            elif isinstance(part, nn.ReLU):
+                rectified = True
+            elif not isinstance(part, _BETWEEN):
+                before = None
+
+
+def export(model: nn.Module, name: str = "network") -> QuantisedNetwork:
+    """The integers of an `nn.Sequential` of swapped layers, ReLU, max-pooling and flattening.
+
+    `amhw.lenet.inference.Inference` with each layer's table gives the codes of the model in `eval()` mode, bit for
+    bit: the model's outputs are its logits times `unit` of the last layer.
+
+    Raises:
+        Refusal: the model has another shape or other parts, or does not take pixels.
+    """
+    if not isinstance(model, nn.Sequential):
+        raise Refusal(f"cannot export a {type(model).__name__}; wanted an nn.Sequential of layers")
+    plain = nn.Sequential(*(_plain(part) if isinstance(part, ApproxLayer) else part for part in model))
+    described = FloatNetwork.of(plain)
+    found = [part for part in model if isinstance(part, ApproxLayer)]
+    if len(found) != len(described.layers):
+        raise Refusal(f"{len(described.layers) - len(found)} layers are not swapped; give approximate() all of them")
+    layers = []
+    for index, (layer, shape) in enumerate(zip(found, described.layers, strict=True)):
+        operands = _operands(layer)
+        if index == 0 and not np.isclose(layer.activation_scale, operands.pixel_scale, rtol=1e-6):
+            raise Refusal(
+                f"{shape.name} takes codes of {layer.activation_scale:.6g} each, but a pixel is "
+                f"{operands.pixel_scale:.6g}: give approximate() this as input_scale"
+            )
+        if layer.following is None and index + 1 < len(found):
+            raise Refusal(f"{shape.name} does not feed the next layer through a ReLU")
+        codes = layer.weight_codes.cpu().numpy()
+        half = 1 << (operands.weight_width - 1)
+        layers.append(
+            QuantisedLayer(
+                shape.name,
+                np.where(codes >= half, codes - 2 * half, codes),
+                layer.bias_codes.cpu().numpy(),
+                layer.requantisation(),
+                operands,
+                shape.geometry,
+                layer.input_rounding,
+                layer.activation_scale,
+                layer.weight_scale,
+            )
+        )
+    return QuantisedNetwork(tuple(layers), name)
+
+
+def _wanted(
+    model: nn.Module, multiplier: AnyMultiplier | Mapping[str, AnyMultiplier], layers: Iterable[str] | None
+) -> dict[str, AnyMultiplier]:
+    modules = dict(model.named_modules())
+    known = [name for name, module in modules.items() if isinstance(module, nn.Conv2d | nn.Linear)]
+    if layers is not None:
+        names = list(layers)
+    elif isinstance(multiplier, Mapping):
+        names = list(multiplier)
+    else:
+        names = [name for name in known if isinstance(modules[name], nn.Conv2d)]
+    for name in names:
+        if name not in modules:
+            raise Refusal(f"no layer {name!r}; this model has {', '.join(known)}")
+        if name not in known:
+            kind = type(modules[name]).__name__
+            raise Refusal(f"{name} is a {kind}; wanted Conv2d or Linear layers: {', '.join(known)}")
+    if not isinstance(multiplier, Mapping):
+        return dict.fromkeys(names, multiplier)
+    missing = [name for name in names if name not in multiplier]
+    if missing:
+        raise Refusal(f"no multiplier for {', '.join(missing)}")
+    return {name: multiplier[name] for name in names}
+
+
+def _passing(
+    model: nn.Module, names: Iterable[str], inputs: torch.Tensor
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """What enters and leaves each layer when the model sees `inputs`, in the order in which they are used."""
+    seen: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def remember(name: str) -> Any:
+        def hook(module: nn.Module, given: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            seen[name] = (given[0].detach(), output.detach())
+
+        return hook
+
+    handles = [model.get_submodule(name).register_forward_hook(remember(name)) for name in names]
+    training = {module: module.training for module in model.modules()}
+    try:
+        model.eval()
+        with torch.no_grad():
+            model(inputs)
+    finally:
+        for module, was in training.items():
+            module.training = was
+        for handle in handles:
+            handle.remove()
+    for name in names:
+        if name not in seen:
+            raise Refusal(f"{name} is not used when the model sees the given inputs")
+    return seen
+
+
+def _is_the_input(x: torch.Tensor, inputs: torch.Tensor) -> bool:
+    return x.numel() == inputs.numel() and bool(torch.equal(x.flatten(), inputs.detach().flatten()))
+
+
+def _swap(module: nn.Module, products: Products) -> ApproxLayer:
+    if isinstance(module, nn.Conv2d):
+        return ApproxConv2d(module, products)
+    assert isinstance(module, nn.Linear)
+    return ApproxLinear(module, products)
+
+
+def _replaced(model: nn.Module, name: str, layer: ApproxLayer) -> nn.Module:
+    if not name:
+        return layer
+    parent, _, last = name.rpartition(".")
+    setattr(model.get_submodule(parent), last, layer)
+    return model
+
+
+def _operands(layer: ApproxLayer) -> Operands:
+    table = layer.products.table
+    return Operands(table.width_a, table.width_b, table.signed_a)
+
+
+def _plain(layer: ApproxLayer) -> nn.Module:
+    """The torch layer of this one's shape and weights."""
+    out, channels, *window = layer.weight.shape
+    module: nn.Conv2d | nn.Linear
+    if window:
+        module = nn.Conv2d(channels, out, (window[0], window[1]), layer.stride, layer.padding)
+    else:
+        module = nn.Linear(channels, out)
+    module.load_state_dict({"weight": layer.weight.detach().cpu(), "bias": layer.bias.detach().cpu()})
+    return module
