@@ -122,7 +122,11 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry("underdesigned 2×2 blocks", Kulkarni, _unsigned(Kulkarni)),
     Entry("DRUM(6)", Drum, _unsigned(lambda **o: Drum(bits=6, **o))),
     Entry("DRUM(4)", Drum, _unsigned(lambda **o: Drum(bits=4, **o))),
-    Entry("SSM(5)", StaticSegment, _unsigned(lambda **o: StaticSegment(bits=5, **o))),
+    Entry(
+        "SSM, one bit more than half",
+        StaticSegment,
+        _unsigned(lambda **o: StaticSegment(bits=o["width_a"] // 2 + 1, **o)),
+    ),
     Entry("Mitchell", Mitchell, _unsigned(lambda **o: Mitchell(bits=o["width_a"], **o))),
     Entry("Mitch-6", Mitchell, _unsigned(lambda **o: Mitchell(bits=6, **o), negation="ones")),
     Entry("Mitch-6, unbiased", Mitchell, _unsigned(lambda **o: Mitchell(bits=6, unbias=True, **o), negation="ones")),

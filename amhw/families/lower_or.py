@@ -16,6 +16,8 @@ y),
 
 The error is positive or negative, and below 2^(l−1) + 1 in size. Columns below h have only x: they are exact.
 
+It is a family and not one of `amhw.bitheap`'s final adders, because those never change what is computed.
+
 Source: Mahdiani, Ahmadi, Fakhraie, Lucas, "Bio-inspired imprecise computational blocks for efficient VLSI
 implementation of soft-computing applications", IEEE TCAS-I 57(4), 2010 (the adder, called LOA there).
 """

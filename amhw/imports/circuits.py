@@ -57,7 +57,7 @@ def read_circuit(
     ]
     signs = _signs(circuit, ports, codes, width_p, signed)
     table = ProductTable(of_codes(codes, width_p, any(signs)), *signs, name=name)
-    return Imported(name=name, table=table, verilog=verilog, top=circuit.top, ports=ports)
+    return Imported(label=name, table=table, verilog=verilog, top=circuit.top, ports=ports)
 
 
 def _ports(circuit: Circuit, a: str | None, b: str | None, p: str | None) -> Ports:

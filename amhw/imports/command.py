@@ -12,7 +12,7 @@ from amhw.imports.source import VERILOG, open_circuit
 from amhw.imports.suspicion import SIGNED, suspicions
 from amhw.imports.tables import ORDERS, SUFFIXES, read_table
 from amhw.refusal import Refusal
-from amhw.synth import RECIPES, Synthesiser, SynthesisError, SynthesisResult, Technology
+from amhw.synth import RECIPES, Expected, Synthesiser, SynthesisError, SynthesisResult, Technology
 
 
 @click.command(
@@ -54,8 +54,8 @@ def command(
 ) -> None:
     """Import a combinational multiplier (Verilog) or a product table (.npy, .bin, .csv, .h).
 
-    Verilog is simulated for every operand pair and synthesised. What is written into the folder, KEY.json
-    with KEY.npy and KEY.v beside it, can be given to the other commands. Ports go by name; the order of
+    Verilog is simulated for every operand pair and synthesised. What is written into the folder, NAME.json
+    with NAME.npy and NAME.v beside it, can be given to the other commands. Ports go by name; the order of
     their declaration is never used.
     """
     if file.suffix in VERILOG:
@@ -96,6 +96,7 @@ def _cost(imported: Imported, technology: Technology) -> SynthesisResult:
     assert imported.verilog is not None
     with Synthesiser(technology, RECIPES, workers=1) as synthesiser:
         try:
-            return synthesiser.submit(imported.verilog, imported.top).result()
+            expected = Expected(imported.table.products, **vars(imported.ports)) if imported.ports else None
+            return synthesiser.submit(imported.verilog, imported.top, expected).result()
         except SynthesisError as error:
             raise click.ClickException(f"{imported.name}: {error}") from error

@@ -29,22 +29,22 @@ class Imported:
     """A multiplier that was not made here.
 
     Attributes:
-        name: what people call it; not its identity, which is `table.sha256`.
+        label: what people call it; not its identity, which is `table.sha256`.
         table: what it computes.
         verilog: its source, or None if only the table is known.
         top, ports: the top module and its ports, where there is Verilog.
     """
 
-    name: str
+    label: str
     table: ProductTable
     verilog: str | None = None
     top: str | None = None
     ports: Ports | None = None
 
     @property
-    def key(self) -> str:
-        """A file name: the name's letters and digits, and the start of the table's hash."""
-        stem = re.sub(r"[^A-Za-z0-9_]+", "_", self.name).strip("_") or "import"
+    def name(self) -> str:
+        """A file name and row key: the label's letters and digits, and the start of the table's hash."""
+        stem = re.sub(r"[^A-Za-z0-9_]+", "_", self.label).strip("_") or "import"
         return f"{stem}_{self.table.sha256[:8]}"
 
     def manifest(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class Imported:
         return {
             "kind": "imported",
             "name": self.name,
-            "key": self.key,
+            "label": self.label,
             "width_a": table.width_a,
             "width_b": table.width_b,
             "signed_a": table.signed_a,
@@ -65,7 +65,7 @@ class Imported:
         }
 
     def write(self, folder: Path | str) -> Path:
-        """Write ``KEY.npy`` (the table), ``KEY.v`` (if there is Verilog) and, last, ``KEY.json``.
+        """Write ``NAME.npy`` (the table), ``NAME.v`` (if there is Verilog) and, last, ``NAME.json``.
 
         Returns:
             The path of the JSON manifest.
@@ -73,10 +73,10 @@ class Imported:
         folder = Path(folder)
         array = io.BytesIO()
         np.save(array, self.table.products)
-        write_atomically(folder / f"{self.key}.npy", array.getvalue())
+        write_atomically(folder / f"{self.name}.npy", array.getvalue())
         if self.verilog is not None:
-            write_atomically(folder / f"{self.key}.v", self.verilog)
-        return write_atomically(folder / f"{self.key}.json", json.dumps(self.manifest(), indent=2) + "\n")
+            write_atomically(folder / f"{self.name}.v", self.verilog)
+        return write_atomically(folder / f"{self.name}.json", json.dumps(self.manifest(), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -91,22 +91,22 @@ class Imported:
             manifest = json.loads(content)
             if manifest["kind"] != "imported":
                 raise KeyError("kind")
-            key, ports = manifest["key"], manifest["ports"]
+            name, ports = manifest["name"], manifest["ports"]
             signs = bool(manifest["signed_a"]), bool(manifest["signed_b"])
             expected, verilog_sha256 = manifest["table_sha256"], manifest["verilog_sha256"]
-            name, top = manifest["name"], manifest["top"]
+            label, top = manifest["label"], manifest["top"]
         except (ValueError, KeyError, TypeError):
             raise Refusal(f"{path} is no manifest of an import; give the .json file that amhw import wrote") from None
-        array = read_whole(path.with_name(f"{key}.npy"))
+        array = read_whole(path.with_name(f"{name}.npy"))
         try:
             table = ProductTable(np.load(io.BytesIO(array), allow_pickle=False), *signs, name=name)
         except (ValueError, OSError) as error:
-            raise Refusal(f"{path.with_name(f'{key}.npy')}: {error}") from None
+            raise Refusal(f"{path.with_name(f'{name}.npy')}: {error}") from None
         verilog = None
         if verilog_sha256 is not None:
-            verilog = read_whole(path.with_name(f"{key}.v")).decode()
+            verilog = read_whole(path.with_name(f"{name}.v")).decode()
             if hashlib.sha256(verilog.encode()).hexdigest() != verilog_sha256:
-                raise Refusal(f"{key}.v is not the file that {path.name} describes; import it again")
+                raise Refusal(f"{name}.v is not the file that {path.name} describes; import it again")
         if table.sha256 != expected:
-            raise Refusal(f"{key}.npy is not the table that {path.name} describes; import it again")
-        return cls(name, table, verilog, top, None if ports is None else Ports(**ports))
+            raise Refusal(f"{name}.npy is not the table that {path.name} describes; import it again")
+        return cls(label, table, verilog, top, None if ports is None else Ports(**ports))

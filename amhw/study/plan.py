@@ -20,7 +20,9 @@ A study file, with every key that it may have:
     names = ["mul_u8s8_pp_0_0_0_0_0_0_f0_f0"]
     network = "selected.npz"                       # default: the shipped network at the design's widths
 
-Paths are relative to the file.
+Paths are relative to the file. A name that ends in .json is the manifest of an import (see `amhw import`):
+a circuit or table from elsewhere, which goes through the same stages but for the simulation that the import
+itself was.
 """
 
 import tomllib
@@ -31,6 +33,7 @@ from typing import Any, Self
 
 from amhw.families import Masked
 from amhw.files import read_whole
+from amhw.imports import Imported
 from amhw.refusal import Refusal
 from amhw.verilog import Design
 
@@ -56,12 +59,14 @@ class Entry:
     """One design of a study.
 
     Attributes:
-        design: what is built.
+        design: what is built, or what was imported.
+        source: the design's name, or the path of the import's manifest.
         group: its label.
         network: the quantised network file that goes with it, or None for the shipped one.
     """
 
-    design: Design
+    design: Design | Imported
+    source: str
     group: str = "designs"
     network: str | None = None
 
@@ -96,11 +101,9 @@ class Plan:
 
     @classmethod
     def of_names(cls, names: Sequence[str], **choices: Any) -> Self:
-        """A plan for designs given by name; no name means the demonstration's masks."""
-        designs = [Design.parse(name) for name in names] or [
-            Design(Masked.from_text(text, 8, 8, signed_b=True)) for text in MASKS_OF_THE_DEMO
-        ]
-        return cls(tuple(Entry(design) for design in designs), **choices)
+        """A plan for designs given by name, or imports by manifest; no name means the demonstration's masks."""
+        demo = [Masked.from_text(text, 8, 8, signed_b=True).name for text in MASKS_OF_THE_DEMO]
+        return cls(tuple(_entry(name) for name in names or demo), **choices)
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
@@ -127,7 +130,8 @@ class Plan:
             _check(table, {"names": list, "group": str, "network": str})
             network = str(folder / table["network"]) if "network" in table else None
             for name in table.get("names", []):
-                entries.append(Entry(Design.parse(name), table.get("group", "designs"), network))
+                source = str(folder / name) if Path(name).suffix == ".json" else name
+                entries.append(_entry(source, group=table.get("group", "designs"), network=network))
         if not entries:
             raise Refusal("no designs; a study needs [[designs]] with names = [...]")
         choices: dict[str, Any] = {key: content[key] for key in ("title", "simulator") if key in content}
@@ -146,6 +150,11 @@ class Plan:
         if data:
             choices["data"] = tuple(data)
         return cls(tuple(entries), **choices)
+
+
+def _entry(source: str, **fields: Any) -> Entry:
+    design = Imported.load(source) if Path(source).suffix == ".json" else Design.parse(source)
+    return Entry(design, source, **fields)
 
 
 def _tables(content: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

@@ -131,7 +131,7 @@ def test_what_was_written_is_read_back_or_refused(tmp_path):
     imported = read_circuit(Design(LOPSIDED).verilog(), name="a b/c", signed="both")
     manifest = imported.write(tmp_path)
     again = Imported.load(manifest)
-    assert (again.name, again.top, again.ports) == (imported.name, imported.top, imported.ports)
+    assert (again.label, again.top, again.ports) == (imported.label, imported.top, imported.ports)
     assert again.table.sha256 == imported.table.sha256 and again.verilog == imported.verilog
     array = manifest.with_suffix(".npy")
     changed = np.load(array)
