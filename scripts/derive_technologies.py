@@ -25,7 +25,7 @@ from amhw.synth.library import Arc, Cell, Library
 from amhw.synth.recipe import AREA, BALANCED, DELAY
 from amhw.synth.reports import Timing
 from amhw.synth.sta import timing_with
-from amhw.synth.technology import encoded
+from amhw.synth.technology import as_text, encoded
 from amhw.verilog import Design
 
 FOLDER = Path(__file__).resolve().parent.parent / "amhw" / "synth" / "technologies"
@@ -94,16 +94,9 @@ def reduced(library: Library, selection: Selection) -> Library:
             outputs.append(replace(output, arcs=tuple(arcs)))
         return replace(full, outputs=tuple(outputs))
 
-    return Library(library.name, {name: cell(library.cells[name]) for name in names}, library.max_transition, library.voltage)
-
-
-def as_text(facts: dict[str, object]) -> str:
-    """JSON with one cell a line, so that a difference shows which cell changed."""
-    cells = facts["cells"]
-    assert isinstance(cells, dict)
-    head = {key: value for key, value in facts.items() if key != "cells"}
-    lines = [f"{json.dumps(name)}:{json.dumps(cell, separators=(',', ':'))}" for name, cell in cells.items()]
-    return json.dumps(head, indent=1, ensure_ascii=False)[:-2] + ',\n "cells": {\n' + ",\n".join(lines) + "\n}}\n"
+    return Library(
+        library.name, {name: cell(library.cells[name]) for name in names}, library.max_transition, library.voltage
+    )
 
 
 DESIGNS = [

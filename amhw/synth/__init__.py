@@ -4,9 +4,11 @@
 """
 
 from amhw.synth.failure import SynthesisError
+from amhw.synth.noise import noise_band, wins
 from amhw.synth.pool import Synthesiser, synthesise
 from amhw.synth.recipe import RECIPES, SEARCH, Recipe
 from amhw.synth.result import Failure, Mapping, SynthesisResult
+from amhw.synth.store import named as technology_named
 from amhw.synth.technology import Technology, technologies
 from amhw.synth.truth import Expected, WrongNetlistError
 
@@ -22,6 +24,9 @@ __all__ = [
     "Synthesiser",
     "Technology",
     "WrongNetlistError",
+    "noise_band",
     "synthesise",
     "technologies",
+    "technology_named",
+    "wins",
 ]

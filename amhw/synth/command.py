@@ -1,15 +1,22 @@
 """The command `amhw synth`."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import click
 
 from amhw.command import Command, print_json
 from amhw.files import read_whole
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
+from amhw.synth.opensta import available, timing_by_opensta
 from amhw.synth.pool import Synthesiser
 from amhw.synth.recipe import RECIPES, SEARCH
-from amhw.synth.result import SynthesisResult
+from amhw.synth.result import Mapping, SynthesisResult
+from amhw.synth.store import named
 from amhw.synth.technology import Technology, technologies
+from amhw.synth.truth import MOST_PAIRS, Expected
 
 
 @click.command(
@@ -18,46 +25,122 @@ from amhw.synth.technology import Technology, technologies
 )
 @click.argument("verilog", type=click.Path())
 @click.option("--top", metavar="NAME", help="Top module; needed only when several are possible.")
-@click.option("--tech", metavar="NAME", help=f"Technology: {', '.join(technologies())}. [default: sky130hd]")
+@click.option("--tech", metavar="NAME", help=f"Technology: {', '.join(technologies())}, or one that was imported.")
 @click.option("--liberty", metavar="FILE", help="Use this Liberty file (plain or gzip) instead of --tech.")
 @click.option("--search", is_flag=True, help=f"Only the quick recipe '{SEARCH.name}', not the best of all.")
+@click.option("--prove", is_flag=True, help="Let ABC prove every netlist equal to the Verilog, registers included.")
+@click.option(
+    "--timer",
+    type=click.Choice(["builtin", "opensta"]),
+    default="builtin",
+    show_default=True,
+    help="Who times the reported netlists; 'opensta' needs the program sta on PATH.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(verilog: str, top: str | None, tech: str | None, liberty: str | None, search: bool, as_json: bool) -> None:
+def command(
+    verilog: str,
+    top: str | None,
+    tech: str | None,
+    liberty: str | None,
+    search: bool,
+    prove: bool,
+    timer: str,
+    as_json: bool,
+) -> None:
     """Area, critical-path delay and cells of the Verilog file VERILOG, by Yosys and ABC.
 
     The figures are of one mapped netlist, the one with the least area × delay among the recipes; the
-    smallest and the fastest are given too. The delay counts every gate's load and no wires; see --json for
-    the path.
+    smallest and the fastest are given too. The delay counts every gate's load, clock-to-output and set-up
+    times, and no wires. Where the manifest that `amhw gen` or `amhw import` wrote lies beside VERILOG, every
+    netlist must compute the products that it stands for, or, where those are too many or the design has
+    registers, must be proved equal to the Verilog.
     """
     if tech is not None and liberty is not None:
         raise Refusal("give --tech or --liberty, not both")
-    technology = Technology.from_liberty(liberty) if liberty else Technology.named(tech or "sky130hd")
+    if timer == "opensta" and not available():
+        raise Refusal("OpenSTA is not on PATH; install the package opensta, or leave --timer opensta out")
+    technology = Technology.from_liberty(liberty) if liberty else named(tech or "sky130hd")
     text = read_whole(verilog).decode("utf-8", errors="replace")
-    with Synthesiser(technology, (SEARCH,) if search else RECIPES, workers=1) as synthesiser:
+    expected, provable = expected_of(Path(verilog))
+    with Synthesiser(technology, (SEARCH,) if search else RECIPES, workers=1, netlists=True) as synthesiser:
         try:
-            result = synthesiser.submit(text, top).result()
+            folder = Path(verilog).absolute().parent
+            waiting = synthesiser.submit(text, top, expected, prove=prove or provable, includes=folder)
+            result = waiting.result()
+            if timer == "opensta":
+                result = replace(result, mappings=tuple(_timed_again(m, technology) for m in result.mappings))
         except Refusal as refusal:
             raise Refusal(f"{verilog}: {refusal}") from refusal
         except SynthesisError as error:
             raise click.ClickException(f"{verilog}: {error}") from error
     if as_json:
-        print_json(result.record())
+        print_json(result.record() | {"timer": timer})
     else:
-        click.echo(_page(result, technology))
+        click.echo(_page(result, technology, timer))
 
 
-def _page(result: SynthesisResult, technology: Technology) -> str:
+def expected_of(verilog: Path) -> tuple[Expected | None, bool]:
+    """The products that the manifest beside `verilog` stands for, where there is one and they are not too many.
+
+    Returns:
+        Them or None, and whether the netlists should be proved instead.
+
+    Raises:
+        Refusal: the manifest is about another text.
+    """
+    manifest = verilog.with_suffix(".json")
+    if verilog.suffix != ".v" or not manifest.exists():
+        return None, False
+    # Here, so that plain Verilog does not wait for what reads manifests.
+    from amhw.imports import Imported
+    from amhw.table import ProductTable
+    from amhw.verilog import Design, read_manifest
+
+    described: dict[str, Any] = read_manifest(manifest)
+    if described.get("kind") == "imported":
+        imported = Imported.load(manifest)
+        ports = {} if imported.ports is None else vars(imported.ports)
+        return Expected(imported.table.products, **ports), False
+    if described.get("kind") != "multiplier":
+        return None, True
+    multiplier = Design.parse(described["design"]).multiplier
+    if multiplier.width_a + multiplier.width_b > MOST_PAIRS.bit_length() - 1:
+        return None, True
+    return Expected(ProductTable.of(multiplier).products), False
+
+
+def _timed_again(mapping: Mapping, technology: Technology) -> Mapping:
+    assert mapping.netlist is not None and mapping.gates is not None
+    found = timing_by_opensta(mapping.netlist, mapping.gates, technology)
+    return replace(mapping, delay_ps=found.delay_ps, path=found.path, setup_ps=found.setup_ps)
+
+
+def _page(result: SynthesisResult, technology: Technology, timer: str) -> str:
     best = result.best_product
+    said = "" if timer == "builtin" else f", timed by {timer}"
     lines = [
-        f"{result.top} in {technology.name} ({technology.source}), {result.tool}",
+        f"{result.top} in {technology.name} ({technology.source}), {result.tool}{said}",
         f"area    {best.area_um2:10.2f} µm²   {result.nand2:.1f} NAND2",
         f"delay   {best.delay_ps:10.1f} ps    "
         + (f"{best.start} → {best.end}, {len(best.path) - 1} cells" if best.path else "no cell on any path"),
         f"cells   {best.cells:7d}          recipe {best.recipe}",
     ]
     lines += [f"  {count:5d} {name}" for name, count in best.cells_by_type.items()]
+    if best.path:
+        lines.append("path    arrival   slew    load  cell")
+    for step in best.path:
+        way = {"rise": "↑", "fall": "↓"}.get(step.edge, "")
+        name = f"{step.pin} → {way} {step.net}" if step.pin else f"{way} {step.net}"
+        lines.append(f"     {step.arrival_ps:7.1f} ps {step.slew_ps:6.1f} {step.load_ff:6.1f} fF  {step.cell} {name}")
+    if best.setup_ps:
+        lines.append(f"     {best.delay_ps:7.1f} ps  set-up {best.setup_ps:.1f} ps")
     if len(result.mappings) > 1:
         small, fast = result.best_area, result.best_delay
         lines.append(f"smallest {small.area_um2:9.2f} µm² {small.delay_ps:9.1f} ps   recipe {small.recipe}")
         lines.append(f"fastest  {fast.area_um2:9.2f} µm² {fast.delay_ps:9.1f} ps   recipe {fast.recipe}")
+        area, delay = (result.noise(figure) for figure in ("area", "delay"))
+        lines.append(f"between recipes of one aim: {area:.1%} area, {delay:.1%} delay; smaller differences are noise")
+    if result.verified:
+        lines.append(f"checked: every netlist, {result.verified}")
+    lines += [f"recipe {recipe} failed: {why}" for recipe, why in result.failures]
     return "\n".join(lines)

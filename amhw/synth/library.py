@@ -7,8 +7,9 @@ tables over input slew and output load (the non-linear delay model, NLDM).
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from amhw.synth import boolean
@@ -35,6 +36,8 @@ class Table:
 
     def at_points(self, slews: tuple[float, ...], loads: tuple[float, ...]) -> "Table":
         """The same surface sampled on other axes."""
+        if (slews, loads) == (self.slews, self.loads):
+            return self
         return Table(slews, loads, tuple(tuple(self.at(s, c) for c in loads) for s in slews))
 
 
@@ -182,6 +185,27 @@ class Library:
         """The same library with those cells only."""
         kept = set(names)
         return Library(self.name, {n: c for n, c in self.cells.items() if n in kept}, self.max_transition, self.voltage)
+
+    def on_common_axes(self) -> "Library":
+        """The same library with all tables on one slew axis, and those of each output on one load axis.
+
+        The axes are those that most tables have; the others are sampled there.
+        """
+        tables = [t for c in self.cells.values() for o in c.outputs for a in o.arcs for t in a.tables]
+        slews = Counter(table.slews for table in tables).most_common(1)[0][0]
+        cells = {}
+        for name, cell in self.cells.items():
+            outputs = []
+            for output in cell.outputs:
+                axes = Counter(table.loads for arc in output.arcs for table in arc.tables)
+                loads = axes.most_common(1)[0][0] if axes else ()
+                arcs = (
+                    Arc(a.related_pin, a.sense, a.kind, *(table.at_points(slews, loads) for table in a.tables))
+                    for a in output.arcs
+                )
+                outputs.append(replace(output, arcs=tuple(arcs)))
+            cells[name] = replace(cell, outputs=tuple(outputs))
+        return Library(self.name, cells, self.max_transition, self.voltage)
 
 
 INVERTER = (1, 0b01)

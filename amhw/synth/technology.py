@@ -196,12 +196,15 @@ def _shipped(name: str) -> Technology:
 
 
 # The table of facts. Times are in ps, loads in fF, areas in µm². All tables share `slews_ps`; those of one
-# output share its loads. A table is its rows in one list, in tenths of a picosecond. Energies are in fJ, leakage
+# output share its loads. A table is its rows in one list, in units of `unit_ps`. Energies are in fJ, leakage
 # in nW. An arc's kind is empty where it is combinational.
 
 
-def encoded(library: Library, about: dict[str, Any]) -> dict[str, Any]:
-    """The table of facts for `library`, whose tables share axes as the format wants; `about` comes first."""
+def encoded(library: Library, about: dict[str, Any], unit: float = 0.1) -> dict[str, Any]:
+    """The table of facts for `library`, whose tables share axes as the format wants; `about` comes first.
+
+    `unit` is the resolution of times, ps.
+    """
     slews = {t.slews for c in library.cells.values() for o in c.outputs for a in o.arcs for t in a.tables}
     if len(slews) != 1:
         raise ValueError("the tables have several slew axes")
@@ -210,19 +213,20 @@ def encoded(library: Library, about: dict[str, Any]) -> dict[str, Any]:
         "library": library.name,
         "max_transition_ps": library.max_transition,
         "voltage": library.voltage,
+        "unit_ps": unit,
         "slews_ps": list(slews.pop()),
-        "cells": {name: _encoded_cell(cell) for name, cell in library.cells.items()},
+        "cells": {name: _encoded_cell(cell, unit) for name, cell in library.cells.items()},
     }
 
 
 def decoded(facts: dict[str, Any]) -> Library:
     """The library in a table of facts."""
     slews = tuple(facts["slews_ps"])
-    cells = {name: _decoded_cell(name, cell, slews) for name, cell in facts["cells"].items()}
+    cells = {name: _decoded_cell(name, cell, slews, facts["unit_ps"]) for name, cell in facts["cells"].items()}
     return Library(facts["library"], cells, facts["max_transition_ps"], facts["voltage"])
 
 
-def _encoded_cell(cell: Cell) -> dict[str, Any]:
+def _encoded_cell(cell: Cell, unit: float) -> dict[str, Any]:
     facts: dict[str, Any] = {"area": cell.area, "leakage": round(cell.leakage, 3)}
     if (flip_flop := cell.flip_flop) is not None:
         expressions = (flip_flop.clocked_on, flip_flop.next_state, flip_flop.clear, flip_flop.preset)
@@ -233,17 +237,17 @@ def _encoded_cell(cell: Cell) -> dict[str, Any]:
         for pin in cell.inputs
     }
     facts["setup"] = {
-        pin.name: [list(pin.setup[0].slews), list(pin.setup[0].loads), *(_tenths(table) for table in pin.setup)]
+        pin.name: [list(pin.setup[0].slews), list(pin.setup[0].loads), *(_units(table, unit) for table in pin.setup)]
         for pin in cell.inputs
         if pin.setup is not None
     }
     if not facts["setup"]:
         del facts["setup"]
-    facts["outputs"] = {output.name: _encoded_output(output) for output in cell.outputs}
+    facts["outputs"] = {output.name: _encoded_output(output, unit) for output in cell.outputs}
     return facts
 
 
-def _encoded_output(output: Output) -> dict[str, Any]:
+def _encoded_output(output: Output, unit: float) -> dict[str, Any]:
     loads = {table.loads for arc in output.arcs for table in arc.tables}
     if len(loads) != 1:
         raise ValueError(f"the tables of {output.name} have several load axes")
@@ -256,50 +260,58 @@ def _encoded_output(output: Output) -> dict[str, Any]:
             arc.related_pin: [
                 arc.sense,
                 arc.kind if arc.kind != "combinational" else "",
-                *(_tenths(table) for table in arc.tables),
+                *(_units(table, unit) for table in arc.tables),
             ]
             for arc in output.arcs
         },
     }
 
 
-def _tenths(table: Table) -> list[int]:
-    return [round(value * 10) for row in table.values for value in row]
+def as_text(facts: dict[str, Any]) -> str:
+    """JSON with one cell a line, so that a difference shows which cell changed."""
+    head = {key: value for key, value in facts.items() if key != "cells"}
+    lines = [f"{json.dumps(name)}:{json.dumps(cell, separators=(',', ':'))}" for name, cell in facts["cells"].items()]
+    return json.dumps(head, indent=1, ensure_ascii=False)[:-2] + ',\n "cells": {\n' + ",\n".join(lines) + "\n}}\n"
 
 
-def _from_tenths(slews: tuple[float, ...], loads: tuple[float, ...], values: list[int]) -> Table:
+def _units(table: Table, unit: float) -> list[int]:
+    return [round(value / unit) for row in table.values for value in row]
+
+
+def _from_units(slews: tuple[float, ...], loads: tuple[float, ...], values: list[int], unit: float) -> Table:
     rows = (values[i : i + len(loads)] for i in range(0, len(values), len(loads)))
-    return Table(slews, loads, tuple(tuple(value / 10 for value in row) for row in rows))
+    return Table(slews, loads, tuple(tuple(value * unit for value in row) for row in rows))
 
 
-def _decoded_cell(name: str, facts: dict[str, Any], slews: tuple[float, ...]) -> Cell:
+def _decoded_cell(name: str, facts: dict[str, Any], slews: tuple[float, ...], unit: float) -> Cell:
     clocks = facts.get("clocks", [])
     flip_flop = facts.get("flip_flop")
     return Cell(
         name,
         facts["area"],
         tuple(
-            Input(pin, rise, fall, pin in clocks, energy, _decoded_setup(facts.get("setup", {}).get(pin)))
+            Input(pin, rise, fall, pin in clocks, energy, _decoded_setup(facts.get("setup", {}).get(pin), unit))
             for pin, (rise, fall, energy) in facts["inputs"].items()
         ),
-        tuple(_decoded_output(pin, output, slews) for pin, output in facts["outputs"].items()),
+        tuple(_decoded_output(pin, output, slews, unit) for pin, output in facts["outputs"].items()),
         FlipFlop((flip_flop[0], flip_flop[1]), *flip_flop[2:]) if flip_flop else None,
         facts["leakage"],
     )
 
 
-def _decoded_setup(facts: list[Any] | None) -> tuple[Table, Table] | None:
+def _decoded_setup(facts: list[Any] | None, unit: float) -> tuple[Table, Table] | None:
     if facts is None:
         return None
     slews, clocks, rise, fall = facts
-    return _from_tenths(tuple(slews), tuple(clocks), rise), _from_tenths(tuple(slews), tuple(clocks), fall)
+    axes = tuple(slews), tuple(clocks)
+    return _from_units(*axes, rise, unit), _from_units(*axes, fall, unit)
 
 
-def _decoded_output(name: str, facts: dict[str, Any], slews: tuple[float, ...]) -> Output:
+def _decoded_output(name: str, facts: dict[str, Any], slews: tuple[float, ...], unit: float) -> Output:
     loads = tuple(facts["loads"])
 
     arcs = (
-        Arc(related, sense, kind or "combinational", *(_from_tenths(slews, loads, values) for values in tables))
+        Arc(related, sense, kind or "combinational", *(_from_units(slews, loads, values, unit) for values in tables))
         for related, (sense, kind, *tables) in facts["arcs"].items()
     )
     return Output(name, facts["function"], facts["max_load"], tuple(arcs), facts["energy"])
