@@ -129,6 +129,17 @@ def test_command_weighs_by_operands(tmp_path):
     assert json.loads(result.stdout)["mae"] == pytest.approx(np.abs(np.diag(table.errors)).mean())
 
 
+def test_command_weighs_by_what_a_layer_multiplies():
+    """The first layer sees many zeros (the images' background), for which DRUM is exact."""
+    weighted = json.loads(errors("mul_u8s8_sm_drum_4", "--layer", "conv1", "--json").stdout)
+    uniform = json.loads(errors("mul_u8s8_sm_drum_4", "--json").stdout)
+    assert weighted["operands"] == "conv1" and uniform["operands"] is None
+    assert 0.05 < weighted["ep"] < 0.6 < uniform["ep"]
+    assert weighted["mred"] != uniform["mred"]
+    refused = CliRunner().invoke(main, ["errors", "mul_u8s8_sm_drum_4", "--layer", "conv9"])
+    assert refused.exit_code == 2 and "conv1" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -138,6 +149,8 @@ def test_command_weighs_by_operands(tmp_path):
         (["missing.npy"], "say --signed"),
         (["mul_u8u8_drum_4", "--operands", "missing.npz"], "missing.npz"),
         (["mul_u4u4_drum_3", "--operands", "BAD"], "no .npz file"),
+        (["mul_u4u4_drum_3", "--operands", "BAD", "--layer", "conv1"], "not by both"),
+        (["mul_u8u8_booth", "--layer", "conv1"], "signed"),
         ([], "NAME|FILE"),
     ],
 )

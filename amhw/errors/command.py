@@ -16,6 +16,10 @@ from amhw.imports.suspicion import SIGNED
 from amhw.imports.tables import ORDERS
 from amhw.operands import OperandDistribution
 from amhw.refusal import Refusal
+from amhw.table import ProductTable
+
+_IMAGES = 500
+"""Training images whose operands are counted: hundreds of thousands of multiplications already."""
 
 _LABELS = {
     "me": "ME    mean error",
@@ -43,6 +47,9 @@ _LABELS = {
     help="An .npz file with how often each code occurs: arrays a and b, or one array joint.",
 )
 @click.option(
+    "--layer", metavar="NAME", help="Weigh by the operands that this layer of the shipped LeNet-5 meets: conv1, …"
+)
+@click.option(
     "--heat-map",
     "heat_map_file",
     type=click.Path(path_type=Path),
@@ -50,20 +57,37 @@ _LABELS = {
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    source: str, signed: str | None, order: str | None, operands: Path | None, heat_map_file: Path | None, as_json: bool
+    source: str,
+    signed: str | None,
+    order: str | None,
+    operands: Path | None,
+    layer: str | None,
+    heat_map_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Error figures of a multiplier's name, a table or a Verilog file.
 
-    Over all operand pairs, each counted once, or weighted by a network's operands. Relative errors leave out
-    pairs whose exact product is zero.
+    Over all operand pairs, each counted once, or weighted by how often a network multiplies them (on training
+    images, padding included). Relative errors leave out pairs whose exact product is zero.
     """
+    if operands is not None and layer is not None:
+        raise Refusal("weigh by --operands or by --layer, not by both")
     table = table_of(source, signed=signed, order=order)
-    errors = Errors.of(table, None if operands is None else read_operands(operands))
+    distribution = None
+    if operands is not None:
+        distribution = read_operands(operands)
+    elif layer is not None:
+        distribution = operands_of(layer, table)
+    errors = Errors.of(table, distribution)
     if heat_map_file is not None:
         write_atomically(heat_map_file, heat_map(table))
     if as_json:
         print_json(
-            {"name": table.name, "table_sha256": table.sha256, "operands": None if operands is None else str(operands)}
+            {
+                "name": table.name,
+                "table_sha256": table.sha256,
+                "operands": layer if operands is None else str(operands),
+            }
             | errors.record()
             | {"heat_map": None if heat_map_file is None else str(heat_map_file)}
         )
@@ -73,6 +97,23 @@ def command(
         value = getattr(errors, field.name)
         shown = f"{value:.4%}" if field.name in ("ep", "mred", "wcre") else f"{value:.10g}"
         click.echo(f"  {_LABELS[field.name]:42}{shown:>14}")
+
+
+def operands_of(layer: str, table: ProductTable) -> OperandDistribution:
+    """What a layer of the shipped network multiplies on training images, at the table's operand widths.
+
+    Raises:
+        Refusal: there is no such layer, or it cannot have the table's operands.
+    """
+    # These need torch, and most calls of this command do not.
+    from amhw.lenet.data import mnist_slice
+    from amhw.lenet.inference import Inference
+    from amhw.lenet.shipped import network_for
+    from amhw.select.statistics import LayerStatistics
+
+    network = network_for(table, (layer,))
+    images = mnist_slice().first(_IMAGES).images
+    return LayerStatistics.of(network[layer], Inference(network).inputs(images)[layer]).operands
 
 
 def read_operands(path: Path) -> OperandDistribution:
