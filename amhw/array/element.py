@@ -121,7 +121,7 @@ class ProcessingElement(_Element):
     def name(self) -> str:
         """The Verilog module's name; elements with equal names are equal."""
         incoming = self.widths.sum_width(self.terms)
-        return f"pe_{self.multiplier.name}_d{self.depth}_s{incoming}_{len(self.s_out)}"
+        return f"pe_{self.multiplier.name}_d{self.depth}_a{len(self.widths.bits_a)}_s{incoming}_{len(self.s_out)}"
 
     def elaborate(self, platform: object) -> Module:
         m = self._clocked()
@@ -175,7 +175,7 @@ class OutputElement(_Element):
     @property
     def name(self) -> str:
         """The Verilog module's name; elements with equal names are equal."""
-        return f"pe_os_{self.multiplier.name}_d{self.depth}_s{len(self.d_out)}"
+        return f"pe_os_{self.multiplier.name}_d{self.depth}_a{len(self.widths.bits_a)}_s{len(self.d_out)}"
 
     def elaborate(self, platform: object) -> Module:
         m = self._clocked()

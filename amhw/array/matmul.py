@@ -201,7 +201,7 @@ class MatMul(wiring.Component):
         for j in range(self.cols):
             bits = queue.r_data[j * each_sum : (j + 1) * each_sum]
             value = bits.as_signed() if self.widths.signed else bits
-            m.d.comb += self.c.payload.data[j].eq(value << self.widths.shift)
+            m.d.comb += self.c.payload.data[j].eq(value.shift_left(self.widths.shift))
 
 
 def _packed_lanes(target: data.View, lanes: data.View, bits: tuple[int, ...], depth: int) -> list[Value]:

@@ -1,0 +1,244 @@
+"""What the convolution engine does clock by clock, as a value: its loops, its memories' contents, its cycle count.
+
+The two convolutions run as one sequence of tiles, each a set of weights that stays in the array while output
+positions stream through it:
+
+    for layer: for group of `cols` output channels: for input channel:      a tile, its weights loaded meanwhile
+        for pooled row: for pooled column: for the 2×2 positions of the window:     one position a clock
+
+Nothing in this module looks at circuits.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amhw.array.tiling import check_array, swap_time
+from amhw.array.widths import Widths, width_of
+from amhw.lenet.network import QuantisedLayer, QuantisedNetwork
+from amhw.refusal import Refusal
+from amhw.table import ProductTable
+
+POOL = 2
+SUM_BITS = 32
+"""Sums of a layer must fit so many bits, as the golden model's accumulators do."""
+
+FETCH = 3
+"""Clocks from a position's turn to its window at the array: addresses, memories, rotation."""
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One convolution layer as the engine meets it.
+
+    Attributes:
+        channels, outputs: of the layer.
+        groups: of at most `cols` outputs each.
+        side: of the input maps.
+        padding: zeros on each side of them.
+        pooled: side of the pooled output maps.
+    """
+
+    channels: int
+    outputs: int
+    groups: int
+    side: int
+    padding: int
+    pooled: int
+
+    @property
+    def positions(self) -> int:
+        """Output positions before pooling; rows and columns that pooling would drop are not computed."""
+        return (POOL * self.pooled) ** 2
+
+    @property
+    def tiles(self) -> int:
+        """Sets of weights."""
+        return self.groups * self.channels
+
+
+@dataclass(frozen=True, eq=False)
+class ConvPlan:
+    """The convolutions of `network` on an array of rows × cols with `table` as its multiplier.
+
+    Attributes:
+        network: two convolutions with square kernels and 2×2 pooling, then whatever follows.
+        table: of the multiplier in the array.
+        rows: kernel², the taps of a window.
+        cols: output channels computed side by side.
+        depth: rows that share an element's adder.
+        image_side: of the square images.
+
+    Raises:
+        Refusal: the network, the table and the array do not fit each other.
+    """
+
+    network: QuantisedNetwork
+    table: ProductTable
+    rows: int = 25
+    cols: int = 16
+    depth: int = 1
+    image_side: int = 28
+
+    def __post_init__(self) -> None:
+        check_array(self.rows, self.cols, self.depth)
+        names = self.network.convolutions
+        if len(names) != 2 or names != self.network.layer_names[:2]:
+            raise Refusal(
+                f"the engine runs a network that begins with two convolutions and has no others; this one has "
+                f"{', '.join(self.network.layer_names)}"
+            )
+        first, second = self.convolutions
+        for layer in self.convolutions:
+            self._check(layer)
+        if first.weights.shape[1] != 1 or second.weights.shape[1] != first.outputs:
+            raise Refusal(
+                f"{first.name} takes {first.weights.shape[1]} channels and gives {first.outputs}, {second.name} takes "
+                f"{second.weights.shape[1]}; wanted 1 and equal numbers"
+            )
+        if first.operands != second.operands:
+            raise Refusal(f"operands differ: {first.operands.name} and {second.operands.name}; the array has one kind")
+        last = self.layers[-1]
+        following = self.network.layers[2:3]
+        leaving = last.outputs * last.pooled**2
+        if min(layer.pooled for layer in self.layers) < 1 or any(f.matrix.shape[1] != leaving for f in following):
+            raise Refusal(
+                f"images of side {self.image_side} leave {last.outputs}×{last.pooled}×{last.pooled} codes, and "
+                f" {following[0].name if following else 'the output'} wants "
+                f"{following[0].matrix.shape[1] if following else 'at least one'}"
+            )
+        self.widths.check_sums(self.terms, SUM_BITS - 1)
+
+    def _check(self, layer: QuantisedLayer) -> None:
+        taps = layer.kernel**2
+        if self.rows != taps:
+            raise Refusal(
+                f"{self.rows} rows do not fit {layer.name}: a {layer.kernel}×{layer.kernel} window has {taps} taps"
+            )
+        if layer.geometry.pool != POOL or layer.geometry.stride != 1:
+            raise Refusal(
+                f"{layer.name} has stride {layer.geometry.stride} and pooling {layer.geometry.pool}; "
+                f"wanted 1 and {POOL}"
+            )
+        operands, table = layer.operands, self.table
+        wanted = (operands.activation_width, operands.weight_width, operands.activation_signed, True)
+        if wanted != (table.width_a, table.width_b, table.signed_a, table.signed_b):
+            kinds = ("us"[table.signed_a], table.width_a, "us"[table.signed_b], table.width_b)
+            raise Refusal(
+                f"{table.name} multiplies {'{}{}{}{}'.format(*kinds)}, but {layer.name} of this network wants "
+                f"{operands.name}"
+            )
+
+    @property
+    def convolutions(self) -> tuple[QuantisedLayer, QuantisedLayer]:
+        """The two layers as the network has them."""
+        first, second = self.network.convolutions
+        return self.network[first], self.network[second]
+
+    @property
+    def kernel(self) -> int:
+        """Side of the window."""
+        return self.convolutions[0].kernel
+
+    @cached_property
+    def widths(self) -> Widths:
+        """Of the table, for the activation codes that exist."""
+        return Widths.of(self.table, self.convolutions[0].operands.activation_max + 1)
+
+    @cached_property
+    def layers(self) -> tuple[LayerPlan, LayerPlan]:
+        """What the engine does for each layer."""
+        plans = []
+        side = self.image_side
+        for layer in self.convolutions:
+            pooled = layer.geometry.output_side(side, layer.kernel)
+            groups = -(-layer.outputs // self.cols)
+            plans.append(LayerPlan(layer.weights.shape[1], layer.outputs, groups, side, layer.geometry.padding, pooled))
+            side = pooled
+        return plans[0], plans[1]
+
+    @property
+    def terms(self) -> int:
+        """The most products in a sum."""
+        return max(layer.channels for layer in self.layers) * self.rows
+
+    @property
+    def lanes(self) -> int:
+        """Elements in a column."""
+        return self.rows // self.depth
+
+    # Memories
+
+    @property
+    def phases(self) -> int:
+        """Columns that share a requantiser: a pooled value comes every pool² clocks."""
+        return POOL**2
+
+    @property
+    def requantisers(self) -> int:
+        """How many work side by side."""
+        return -(-self.cols // self.phases)
+
+    @cached_property
+    def weight_words(self) -> NDArray[np.int64]:
+        """Weight codes int64[tiles·lanes, cols, depth] in the order in which they are loaded; 0 where there is none."""
+        words = []
+        for layer, plan in zip(self.convolutions, self.layers, strict=True):
+            codes = layer.weight_codes.reshape(plan.outputs, plan.channels, self.lanes, self.depth)
+            codes = np.pad(codes, ((0, plan.groups * self.cols - plan.outputs), (0, 0), (0, 0), (0, 0)))
+            tiles = codes.reshape(plan.groups, self.cols, plan.channels, self.lanes, self.depth)
+            words.append(tiles.transpose(0, 2, 3, 1, 4).reshape(-1, self.cols, self.depth))
+        return np.concatenate(words).astype(np.int64)
+
+    @cached_property
+    def bias_words(self) -> NDArray[np.int64]:
+        """Biases int64[groups of both layers · phases, requantisers]; column phase·requantisers + q of a group."""
+        words = []
+        for layer, plan in zip(self.convolutions, self.layers, strict=True):
+            bias = np.zeros((plan.groups, self.phases * self.requantisers), dtype=np.int64)
+            for group in range(plan.groups):
+                part = layer.bias[group * self.cols : (group + 1) * self.cols]
+                bias[group, : len(part)] = part
+            words.append(bias.reshape(-1, self.requantisers))
+        return np.concatenate(words)
+
+    @cached_property
+    def bias_width(self) -> int:
+        """Bits of a bias, two's complement: 16, or more where this network needs them."""
+        return max(16, width_of(min(-1, int(self.bias_words.min())), int(self.bias_words.max())))
+
+    # Clocks
+
+    @property
+    def tile_interval(self) -> int:
+        """Clocks from one tile to the next, at least: its weights are loaded after the last element has swapped."""
+        return FETCH + swap_time(self.lanes, self.cols) + self.lanes + 1
+
+    @property
+    def cycles_per_image(self) -> int:
+        """Clocks from one image to the next where no stream stalls, once the first has come in."""
+        computing = sum(layer.tiles * max(layer.positions, self.tile_interval) for layer in self.layers)
+        last = self.layers[-1]
+        return max(computing, self.image_side**2, last.outputs * last.pooled**2)
+
+    @property
+    def ideal_cycles(self) -> int:
+        """The least clocks an array of this shape needs: one a position and tile, nothing else."""
+        return sum(layer.tiles * layer.positions for layer in self.layers)
+
+    @property
+    def products(self) -> int:
+        """Useful multiply-accumulates an image."""
+        return sum(layer.positions * layer.channels * self.rows * layer.outputs for layer in self.layers)
+
+    @property
+    def utilisation(self) -> float:
+        """`products` over elements' multipliers × clocks; all loading and draining is in the clocks."""
+        return self.products / (self.rows * self.cols * self.cycles_per_image)
+
+    @property
+    def ideal_utilisation(self) -> float:
+        """What the shape allows: output channels seldom fill all columns."""
+        return self.products / (self.rows * self.cols * self.ideal_cycles)
