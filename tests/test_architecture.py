@@ -34,7 +34,7 @@ MAY_IMPORT = {
 """What each room may import beside itself and the leaves. Rooms that are not listed are commands or studies:
 they may import everything above them, and nothing listed here may import them."""
 
-OTHERS = {"tech", "gen", "show", "sim", "accuracy", "train", "nn", "cli", "study", "report", "__init__"}
+OTHERS = {"energy", "tech", "gen", "show", "sim", "accuracy", "train", "nn", "cli", "study", "report", "__init__"}
 
 
 def room(path: Path) -> str:

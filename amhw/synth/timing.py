@@ -50,7 +50,7 @@ class Timing:
 
 def timing(netlist: Netlist, technology: Technology) -> Timing:
     """The longest path of `netlist`; its delay is 0 where no path has a cell."""
-    loads = _loads(netlist, technology.load)
+    loads = loads_of(netlist, technology.load)
     edges: dict[int, tuple[Edge, Edge]] = {}
     driver = technology.cell(technology.driving_cell).outputs[0].arcs[0]
     tables = ((driver.cell_rise, driver.rise_transition), (driver.cell_fall, driver.fall_transition))
@@ -68,7 +68,7 @@ def timing(netlist: Netlist, technology: Technology) -> Timing:
     return _longest(netlist, edges, loads)
 
 
-def _loads(netlist: Netlist, outside: float) -> Mapping[int, tuple[float, float]]:
+def loads_of(netlist: Netlist, outside: float) -> Mapping[int, tuple[float, float]]:
     """What each net loads its driver with when it rises and when it falls, fF."""
     loads: dict[int, tuple[float, float]] = {}
     for gate in netlist.instances:
