@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from amhw.accuracy import chosen_layers
 from amhw.command import Command, print_json
 from amhw.lenet.data import DataSet, balanced, mnist_slice, test_set, training_set
-from amhw.lenet.inference import Inference
+from amhw.lenet.inference import UNSIGNED_WEIGHTS, Inference
 from amhw.lenet.model import FloatNetwork
 from amhw.lenet.network import QuantisedNetwork
 from amhw.lenet.quantise import quantise
@@ -91,6 +91,8 @@ def command(
     if packaged and data_dir is not None:
         raise Refusal("give either --data-dir or --slice")
     table = None if multiplier is None else ProductTable.of(Design.parse(multiplier).multiplier)
+    if table is not None and not table.signed_b:
+        raise Refusal(UNSIGNED_WEIGHTS.format(name=table.name))
     test = test_set(data_dir)
     training = mnist_slice() if packaged else training_set(data_dir)
     for path in (out, checkpoint):

@@ -27,6 +27,8 @@ from amhw.nn.swap import AnyMultiplier, approximate, export, swapped_layers, tab
 from amhw.refusal import Refusal
 
 _CALIBRATION_IMAGES = 300
+_LARGEST_PARAMETER = 80
+"""Far above any weight or logarithm of a scale; e^80 is still a float32."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,9 @@ def trainable(
     assert isinstance(model, nn.Sequential)
     if isinstance(start, QuantisedNetwork):
         for name, layer in swapped_layers(model).items():
-            given = start[name]
+            given, real = start[name], network.layers[network.layer_names.index(name)]
+            layer.weight.data.copy_(torch.tensor(real.weights))
+            layer.bias.data.copy_(torch.tensor(real.bias))
             layer.log_activation_scale.data.fill_(math.log(given.activation_scale))
             layer.log_weight_scale.data.fill_(math.log(given.weight_scale))
             layer.input_rounding = given.input_rounding
@@ -214,7 +218,8 @@ class _Training:
             self.optimiser,
             [recipe.learning_rate, recipe.scale_learning_rate],
             total_steps=self.steps,
-            pct_start=0.1,
+            # A tenth of the steps to warm up; few steps must not make that exactly one, by which torch would divide.
+            pct_start=0.1 if self.steps > 20 else 0.45,
             cycle_momentum=False,
         )
         if checkpoint is not None and checkpoint.exists():
@@ -256,15 +261,21 @@ class _Training:
         value = float(loss.detach())
         self.step += 1
         if not math.isfinite(value):
-            kept = f"; {self.checkpoint} holds epoch {self.epoch}" if self.checkpoint and self.epoch else ""
-            raise Refusal(f"the loss is {value} at step {self.step} of {self.steps}; try a lower learning rate{kept}")
+            raise self._diverged(f"the loss is {value}")
         self.optimiser.step()
+        for name, parameter in self.model.named_parameters():
+            if not bool((parameter.detach().abs() < _LARGEST_PARAMETER).all()):
+                raise self._diverged(f"{name} is beyond all bounds")
         self.schedule.step()
         weight = 1 / min(self.step, recipe.averaged_steps)
         with torch.no_grad():
             for mean, parameter in zip(self.averaged.parameters(), self.model.parameters(), strict=True):
                 mean.lerp_(parameter, weight)
         return value
+
+    def _diverged(self, why: str) -> Refusal:
+        kept = f"; {self.checkpoint} holds epoch {self.epoch}" if self.checkpoint and self.epoch else ""
+        return Refusal(f"{why} at step {self.step} of {self.steps}; try a lower learning rate{kept}")
 
     def _accuracy(self) -> float:
         tables = {name: layer.products.table for name, layer in swapped_layers(self.averaged).items()}

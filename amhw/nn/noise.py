@@ -42,7 +42,6 @@ def operand_pairs(layer: QuantisedLayer, codes: np.ndarray) -> np.ndarray:
     windows = windows.reshape(-1, windows.shape[-1])
     windows = windows[:: max(1, len(windows) // _WINDOWS)]
     levels_a, levels_b = 1 << layer.operands.activation_width, 1 << layer.operands.weight_width
-    taps = np.arange(windows.shape[1])
     counts_a, counts_b = (
         np.stack([np.bincount(column, minlength=levels) for column in operands.T])
         for operands, levels in ((windows, levels_a), (layer.weight_codes, levels_b))

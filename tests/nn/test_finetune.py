@@ -1,0 +1,195 @@
+"""Fine-tuning: it learns, repeats, resumes, and stops where it must."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from amhw import ProductTable, parse
+from amhw.lenet.data import DataSet, balanced, mnist_slice, mnist_test, write_idx
+from amhw.lenet.inference import Inference
+from amhw.lenet.network import QuantisedNetwork
+from amhw.lenet.shipped import float_network, network
+from amhw.nn import Recipe, export, fine_tune
+from amhw.nn.finetune import dequantised, split, trainable
+from amhw.nn.noise import measured_noise, operand_pairs
+from amhw.refusal import Refusal
+from amhw.train import command
+
+NAME = "mul_u8s8_pp_0_0_0_0_0_0_c0_c0"
+TABLE = ProductTable.of(parse(NAME))
+TABLES = {"conv1": TABLE, "conv2": TABLE}
+QUICK = Recipe(epochs=2, batch=64, seed=5)
+
+
+@pytest.fixture(scope="module")
+def few():
+    return balanced(mnist_slice(), 36)
+
+
+@pytest.fixture(scope="module")
+def tuned(few):
+    steps = []
+    return fine_tune(float_network(), TABLES, few, QUICK, report=steps.append), steps
+
+
+def test_it_learns_to_live_with_the_multiplier(few, tuned):
+    test = mnist_test().first(1000)
+    untrained = export(trainable(float_network(), float_network(), TABLES, few.images))
+    before = Inference(untrained, TABLES).correct(test).mean()
+    after = Inference(tuned[0], TABLES).correct(test).mean()
+    assert after > max(before, 0.93) + 0.01
+
+
+def test_steps_and_epochs_are_reported(tuned):
+    _, steps = tuned
+    per_epoch = 330 // 64
+    assert [s.step for s in steps if s.accuracy is None] == list(range(1, 2 * per_epoch + 1))
+    assert [s.epoch for s in steps if s.accuracy is not None] == [1, 2]
+    assert {s.steps for s in steps} == {2 * per_epoch}
+
+
+def test_the_held_out_images_are_not_trained_on(few):
+    training, held_out = split(few)
+    assert (len(training), len(held_out)) == (330, 30)
+    seen = {image.tobytes() for image in training.images}
+    assert not any(image.tobytes() in seen for image in held_out.images)
+
+
+def test_the_seed_decides(few, tuned):
+    again = fine_tune(float_network(), TABLES, few, QUICK)
+    assert again.sha256 == tuned[0].sha256
+    other = fine_tune(float_network(), TABLES, few, replace(QUICK, seed=6))
+    assert not np.array_equal(other.layers[1].weights, again.layers[1].weights)
+
+
+def test_an_interrupted_training_continues_to_the_same_network(few, tuned, tmp_path):
+    file = tmp_path / "state"
+
+    def interrupt(progress):
+        if progress.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(float_network(), TABLES, few, QUICK, checkpoint=file, report=interrupt)
+    epochs = []
+    resumed = fine_tune(
+        float_network(), TABLES, few, QUICK, checkpoint=file, report=lambda progress: epochs.append(progress.epoch)
+    )
+    assert set(epochs) == {2}
+    assert resumed.sha256 == tuned[0].sha256
+    with pytest.raises(Refusal, match="another start, multiplier, data or recipe"):
+        fine_tune(float_network(), TABLES, few, replace(QUICK, seed=6), checkpoint=file)
+    file.write_bytes(b"PK nothing")
+    with pytest.raises(Refusal, match="no checkpoint"):
+        fine_tune(float_network(), TABLES, few, QUICK, checkpoint=file)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ({"scale_learning_rate": 1e4}, r"_scale is beyond all bounds"),
+        ({"temperature": 1e-30}, r"the loss is (nan|inf)"),
+    ],
+)
+def test_a_training_that_diverges_stops_with_the_step(few, broken, message):
+    with pytest.raises(Refusal, match=rf"{message} at step \d+ of 10"):
+        fine_tune(float_network(), TABLES, few, replace(QUICK, **broken))
+
+
+def test_training_stops_when_it_no_longer_gets_better(few):
+    epochs = set()
+    recipe = replace(QUICK, epochs=8, learning_rate=0.5, patience=1)
+    fine_tune(float_network(), TABLES, few, recipe, report=lambda progress: epochs.add(progress.epoch))
+    assert max(epochs) < 8
+
+
+@pytest.mark.parametrize("tables", [{}, TABLES], ids=["exact", "mask"])
+def test_a_quantised_start_is_taken_up_where_it_is(tables, few, tuned):
+    """The model made of a network file has the file's logits, before any step."""
+    start = tuned[0] if tables else network()
+    model = trainable(start, dequantised(start, tables), tables, few.images)
+    images = mnist_test().images[:50]
+    np.testing.assert_array_equal(
+        Inference(export(model), tables).logits(images), Inference(start, tables).logits(images)
+    )
+
+
+def test_noise_is_the_errors_of_the_pairs_that_meet():
+    net, images = network(), mnist_slice().images[:20]
+    noise = measured_noise(net, {"conv2": TABLE}, images)
+    codes = Inference(net).inputs(images)["conv2"]
+    layer = net["conv2"]
+    windows = np.lib.stride_tricks.sliding_window_view(codes, (5, 5), axis=(2, 3)).transpose(0, 2, 3, 1, 4, 5)
+    windows = windows.reshape(-1, 150)
+    errors = TABLE.errors[windows[:, None, :], layer.weight_codes[None]]
+    assert noise["conv2"] == pytest.approx((errors.mean(), errors.std()), rel=1e-9)
+    assert operand_pairs(layer, codes).sum() == windows.size * layer.outputs
+
+
+def test_training_with_noise_is_training_of_the_exact_network(few):
+    noise = {"conv1": (-20.0, 400.0), "conv2": (-20.0, 400.0)}
+    noisy = fine_tune(float_network(), {}, few, QUICK, noise=noise)
+    quiet = fine_tune(float_network(), {}, few, QUICK)
+    assert noisy.sha256 != quiet.sha256
+    assert Inference(noisy).correct(mnist_test().first(500)).mean() > 0.95
+    with pytest.raises(Refusal, match="no layer conv3"):
+        fine_tune(float_network(), {}, few, QUICK, noise={"conv3": (0.0, 1.0)})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    for prefix, part in (("train", balanced(mnist_slice(), 36)), ("t10k", mnist_test().first(300))):
+        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(write_idx(part.images))
+        (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(write_idx(part.labels))
+    return folder
+
+
+def run(*arguments):
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def test_the_command_fine_tunes_saves_and_reports(folder, tmp_path):
+    out, state = tmp_path / "net.npz", tmp_path / "state"
+    given = ("--multiplier", NAME, "--data-dir", folder, "--epochs", 1, "--out", out, "--checkpoint", state, "--json")
+    result = run(*given)
+    assert result.exit_code == 0, result.stderr
+    record = json.loads(result.stdout)
+    saved = QuantisedNetwork.load(out)
+    assert record["network_sha256"] == saved.sha256
+    assert record["accuracy"] == Inference(saved, TABLES).correct(mnist_test().first(300)).mean()
+    assert (record["multiplier"], record["layers"]) == (NAME, ["conv1", "conv2"])
+    # Finished already: the checkpoint gives the same network at once, and the network can be trained further.
+    assert json.loads(run(*given).stdout)["network_sha256"] == saved.sha256
+    further = run("--multiplier", NAME, "--network", out, "--data-dir", folder, "--epochs", 1, "--out", tmp_path / "2")
+    assert further.exit_code == 0, further.stderr
+    assert "of 300 test images" in further.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--noise"], "--noise is for fine-tuning"),
+        (["--layers", "conv1"], "--layers is for fine-tuning"),
+        (["--multiplier", NAME, "--layers", "conv7"], "no layer 'conv7'"),
+        (["--multiplier", "mul_u8s8_nothing"], "unknown family"),
+        (["--multiplier", "mul_u8u8_pp_full"], "weights are signed"),
+        (["--multiplier", NAME, "--network", "nowhere.npz"], "nowhere.npz"),
+        (["--multiplier", NAME, "--slice"], "either --data-dir or --slice"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(folder, tmp_path, arguments, message):
+    result = run("--out", tmp_path / "net.npz", "--data-dir", folder, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_few_images_are_refused():
+    part = mnist_slice()
+    with pytest.raises(Refusal, match="at least 12"):
+        split(DataSet("few", part.images[:11], part.labels[:11]))
