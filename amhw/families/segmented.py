@@ -1,12 +1,12 @@
-"""Multipliers of short segments: DRUM (dynamic segment) and SSM (static segment).
+r"""Multipliers of short segments: DRUM (dynamic segment) and SSM (static segment).
 
 Each operand is replaced by a segment of few bits and a shift, and only the segments are multiplied:
 
     a ≈ segment_a · 2^shift_a,      p = (segment_a · segment_b) · 2^(shift_a + shift_b)
 
-    x   0 0 0 1 ? ? ? ? . . . .       the segment ends where the shift begins
-              |_______| |_____|
-               segment   shift
+    x = 0 0 0 1 ? ? ? . . . . .        the leading zeros cost nothing, the last bits are cut off
+              \_____/ \_______/
+              segment   shift
 
 The product of two approximate operands is one separable term: `ProductTable.factors` has one.
 

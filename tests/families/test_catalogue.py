@@ -5,6 +5,7 @@ simulator are three answers to the same question.
 """
 
 import random
+import time
 
 import numpy as np
 import pytest
@@ -324,13 +325,13 @@ def test_every_public_family_is_in_the_catalogue():
 
 def test_tables_take_milliseconds():
     """65,536 products in about 10 ms; the bound is loose because the machine may be busy."""
-    import time
-
     for multiplier in MULTIPLIERS:
-        ProductTable.of(multiplier)
-        start = time.perf_counter()
-        ProductTable.of(multiplier)
-        assert time.perf_counter() - start < 0.1, multiplier.name
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            ProductTable.of(multiplier)
+            times.append(time.perf_counter() - start)
+        assert min(times) < 0.05, multiplier.name
 
 
 @pytest.mark.parametrize(

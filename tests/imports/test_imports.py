@@ -12,6 +12,7 @@ from amhw import Masked, Multiplier, ProductTable, Refusal
 from amhw.cli import main
 from amhw.families import Drum, SignMagnitude
 from amhw.imports import Imported, read_circuit, read_table, suspicions
+from amhw.imports.suspicion import likelier_signs
 from amhw.verilog import Design
 
 A, B = np.arange(256)[:, None], np.arange(256)[None, :]
@@ -64,6 +65,15 @@ def test_signed_circuit_with_unsigned_ports_is_noticed():
         read_circuit(text, name="typed unsigned", top="published")
     stated = read_circuit(text, name="stated", top="published", signed="both")
     assert stated.table.sha256 == row["table_sha256"]
+
+
+@pytest.mark.parametrize("row", SIGNED + UNSIGNED, ids=lambda row: row["name"])
+def test_products_tell_signed_from_unsigned(row):
+    """However inaccurate: each published circuit is taken for what it is, and not for anything else."""
+    codes = table_of(row).products.astype(np.int64) & 0xFFFF
+    both = row["signedness"] == "signed"
+    assert likelier_signs(codes, 16, (both, both)) is None
+    assert likelier_signs(codes, 16, (not both, not both)) == ("both" if both else "none")
 
 
 @pytest.mark.parametrize("signed", [(False, False), (False, True), (True, False), (True, True)])
