@@ -18,8 +18,11 @@ COMMANDS = {
     "sim": ("amhw.sim", "Prove by simulation that emitted Verilog computes what its model says."),
     "array": ("amhw.array.command", "Generate a systolic array: matrix products, or LeNet-5's convolutions."),
     "synth": ("amhw.synth.command", "Synthesise Verilog: area, critical-path delay, cells."),
+    "tech": ("amhw.tech", "List, show and import technologies: cell libraries."),
+    "energy": ("amhw.energy", "Energy of an operation on LeNet-5's operands and on random ones."),
     "accuracy": ("amhw.accuracy", "LeNet-5's accuracy with a multiplier in its layers."),
-    "train": ("amhw.train", "Train LeNet-5 from scratch and quantise it."),
+    "select": ("amhw.select.command", "Choose partial products and weight codes from what the network multiplies."),
+    "train": ("amhw.train", "Train LeNet-5 from scratch, or fine-tune it through a multiplier."),
     "study": ("amhw.study.command", "Generate, simulate, synthesise and score a list of multipliers."),
     "report": ("amhw.report.command", "A study as one interactive HTML page, pictures and tables."),
 }

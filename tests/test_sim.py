@@ -81,9 +81,7 @@ def test_verilog_that_no_simulator_accepts(tmp_path):
     source, manifest = Design(EIGHT).write(tmp_path)
     source.write_text("module oops(")
     fields = json.loads(manifest.read_text())
-    manifest.write_text(
-        json.dumps(fields | {"verilog_sha256": hashlib.sha256(source.read_bytes()).hexdigest()})
-    )
+    manifest.write_text(json.dumps(fields | {"verilog_sha256": hashlib.sha256(source.read_bytes()).hexdigest()}))
     result = CliRunner().invoke(command, [str(manifest)])
     assert result.exit_code == 2
     assert "did not run" in result.stderr

@@ -11,14 +11,16 @@ from functools import cache
 from pathlib import Path
 
 from amhw.accuracy import measure
+from amhw.imports import Imported
+from amhw.imports.source import table_of
 from amhw.lenet.data import DataSet, test_set
 from amhw.lenet.inference import check_operands
 from amhw.lenet.network import QuantisedNetwork
 from amhw.lenet.shipped import network_for
-from amhw.multiplier import parse
 from amhw.results import Record, Task
 from amhw.sim import default_simulator, simulate
-from amhw.synth import RECIPES, Synthesiser, Technology
+from amhw.synth import RECIPES, Expected, Synthesiser, Technology
+from amhw.synth.store import named
 from amhw.table import ProductTable
 from amhw.verilog import Design
 
@@ -39,11 +41,12 @@ def simulation(design: Design, verilog: str, simulator: str | None = None) -> Ta
     return Task(identity, _simulate, (design.name, simulator))
 
 
-def synthesis(verilog: str, top: str, technology: str) -> Task:
+def synthesis(verilog: str, top: str, technology: str, source: str | None = None) -> Task:
     """Area and delay with every recipe. Its record is `amhw.synth.SynthesisResult.record()`.
 
     Args:
         technology: a shipped technology's name, or the path of a Liberty file.
+        source: a design's name or the path of an import's manifest; every netlist must compute its products.
     """
     identity = {
         "stage": "synthesis",
@@ -52,14 +55,16 @@ def synthesis(verilog: str, top: str, technology: str) -> Task:
         "recipes": [[recipe.name, recipe.text] for recipe in RECIPES],
         "pyosys": importlib.metadata.version("pyosys"),
     }
-    return Task(identity, _synthesise, (verilog, top, technology))
+    if source is not None:
+        identity["products"] = table_of(source).sha256
+    return Task(identity, _synthesise, (verilog, top, technology, source))
 
 
-def accuracy(multiplier: str, layers: tuple[str, ...], data_dir: str | None = None, network: str | None = None) -> Task:
+def accuracy(source: str, layers: tuple[str, ...], data_dir: str | None = None, network: str | None = None) -> Task:
     """Accuracy on the test images. Its record is `amhw.accuracy.Accuracy.record()`.
 
     Args:
-        multiplier: a name.
+        source: a multiplier's or design's name, or the path of an import's manifest.
         layers: in which it is used.
         data_dir: folder of an IDX data set; default the packaged MNIST test set.
         network: a quantised network file; default the shipped network at the multiplier's widths.
@@ -67,7 +72,7 @@ def accuracy(multiplier: str, layers: tuple[str, ...], data_dir: str | None = No
     Raises:
         Refusal: a layer is unknown or cannot use the multiplier.
     """
-    table = ProductTable.of(parse(multiplier))
+    table = table_of(source)
     chosen = _network(table, layers, network)
     for layer in layers:
         check_operands(chosen[layer], table)
@@ -78,7 +83,7 @@ def accuracy(multiplier: str, layers: tuple[str, ...], data_dir: str | None = No
         "network": chosen.sha256,
         "data": images(data_dir).sha256,
     }
-    return Task(identity, _accuracy, (multiplier, layers, data_dir, network))
+    return Task(identity, _accuracy, (source, layers, data_dir, network))
 
 
 def technology_named(technology: str) -> Technology:
@@ -109,7 +114,7 @@ def amhw_version() -> str:
 def _technology(technology: str) -> Technology:
     if Path(technology).suffix in (".lib", ".gz"):
         return Technology.from_liberty(technology)
-    return Technology.named(technology)
+    return named(technology)
 
 
 def _network(table: ProductTable, layers: tuple[str, ...], file: str | None) -> QuantisedNetwork:
@@ -129,12 +134,20 @@ def _synthesiser(technology: str) -> Synthesiser:
     return Synthesiser(_technology(technology), workers=1)
 
 
-def _synthesise(verilog: str, top: str, technology: str) -> Record:
-    return _synthesiser(technology).submit(verilog, top).result().record()
+def _synthesise(verilog: str, top: str, technology: str, source: str | None) -> Record:
+    expected = None if source is None else _expected(source)
+    return _synthesiser(technology).submit(verilog, top, expected).result().record()
 
 
-def _accuracy(multiplier: str, layers: tuple[str, ...], data_dir: str | None, network: str | None) -> Record:
-    table = ProductTable.of(parse(multiplier))
+def _expected(source: str) -> Expected:
+    if Path(source).suffix != ".json":
+        return Expected(table_of(source).products)
+    imported = Imported.load(source)
+    return Expected(imported.table.products, **({} if imported.ports is None else vars(imported.ports)))
+
+
+def _accuracy(source: str, layers: tuple[str, ...], data_dir: str | None, network: str | None) -> Record:
+    table = table_of(source)
     return measure(table, layers, _network(table, layers, network), images(data_dir)).record()
 
 

@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from amhw.families import Masked
-from amhw.multiplier import Multiplier
+from amhw.families.exact import exact_structures
+from amhw.imports import Imported
 from amhw.results import Record, Results, Task, run
 from amhw.study import stages
 from amhw.study.plan import Data, Entry, Plan
+from amhw.synth import noise_band
 from amhw.verilog import Design
-
-EXACT_STRUCTURES = (("dadda", "auto"), ("dadda", "brent-kung"), ("wallace", "kogge-stone"), ("array", "ripple"))
-"""The exact multipliers among which the smallest and the fastest are the baseline of every ratio."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +25,14 @@ class Row:
         name: the design.
         group: its label in the study.
         kept: partial products kept, where the multiplier is a mask.
-        products: simulated operand pairs that matched the golden model, of how many.
+        products: simulated operand pairs that matched the golden model, of how many; empty for an import, whose
+            table is its Verilog, simulated.
         area_um2, area_recipe: of the smallest netlist that any recipe gave.
         delay_ps, delay_recipe: critical path of the fastest netlist that any recipe gave.
         area_ratio: area_um2 over that of the smallest exact multiplier.
         delay_ratio: delay_ps over that of the fastest exact multiplier.
+        area_noise, delay_noise: the study's noise bands, relative: of two designs whose areas (delays) differ by
+            less, neither wins (see `amhw.synth.noise`).
         balanced_area_um2, balanced_delay_ps, balanced_recipe: both figures of one netlist, that with the least
             area × delay.
         correct, images, accuracy: correct predictions, images and their fraction.
@@ -50,6 +52,8 @@ class Row:
     delay_ps: float | None
     delay_recipe: str
     delay_ratio: float | None
+    area_noise: float | None
+    delay_noise: float | None
     balanced_area_um2: float | None
     balanced_delay_ps: float | None
     balanced_recipe: str
@@ -85,21 +89,23 @@ class Sweep:
         self.plan = plan
         for technology in plan.technologies:
             stages.technology_named(technology)
-        self._exact = _exact_designs(plan.entries[0].design.multiplier)
+        self._exact = _exact_designs(plan.entries[0].design)
         designs = list(dict.fromkeys(entry.design for entry in plan.entries))
         synthesised = list(dict.fromkeys([*designs, *self._exact]))
         self._accuracy = {
-            (entry, data): stages.accuracy(
-                entry.design.multiplier.name, plan.layers, data_dir=data.folder, network=entry.network
-            )
+            (entry, data): stages.accuracy(entry.source, plan.layers, data_dir=data.folder, network=entry.network)
             for entry in plan.entries
             for data in plan.data
         }
-        texts = {design: design.verilog() for design in synthesised}
-        self._simulation = {d: stages.simulation(d, texts[d], plan.simulator) for d in designs}
+        sources = {design: _verilog(design) for design in synthesised}
+        self._simulation: dict[Design | Imported, Task] = {
+            d: stages.simulation(d, sources[d][0], plan.simulator) for d in designs if isinstance(d, Design)
+        }
+        named = {entry.design: entry.source for entry in plan.entries}
         self._synthesis = {
-            (d, technology): stages.synthesis(texts[d], d.name, technology)
-            for d in synthesised
+            (d, technology): stages.synthesis(text, top, technology, named.get(d, d.name))
+            for d, (text, top) in sources.items()
+            if text
             for technology in plan.technologies
         }
         # Where one simulation takes ten seconds and a synthesis one, the long ones go first.
@@ -132,25 +138,45 @@ class Sweep:
             outcomes[task.key] = outcome
             for stage, name in same[task.key]:
                 report(Event(name, stage, known, str(outcome) if isinstance(outcome, Exception) else None))
+        bands = self._noise_bands(outcomes)
         return [
-            self._row(entry, technology, data, outcomes)
+            self._row(entry, technology, data, outcomes, bands)
             for data in self.plan.data
             for technology in self.plan.technologies
             for entry in self.plan.entries
         ]
 
-    def _row(self, entry: Entry, technology: str, data: Data, outcomes: dict[str, Record | Exception]) -> Row:
+    def _noise_bands(self, outcomes: dict[str, Record | Exception]) -> dict[tuple[str, str], float]:
+        """The noise band of each technology's areas and delays, from all designs that were synthesised in it."""
+        records: dict[str, list[Record]] = {}
+        for (_, technology), task in self._synthesis.items():
+            if isinstance(record := outcomes[task.key], dict):
+                records.setdefault(technology, []).append(record)
+        return {
+            (technology, figure): noise_band(known, figure)
+            for technology, known in records.items()
+            for figure in ("area", "delay")
+        }
+
+    def _row(
+        self,
+        entry: Entry,
+        technology: str,
+        data: Data,
+        outcomes: dict[str, Record | Exception],
+        bands: dict[tuple[str, str], float],
+    ) -> Row:
         failures = []
 
-        def of(stage: str, task: Task) -> Record:
-            outcome = outcomes[task.key]
+        def of(stage: str, task: Task | None) -> Record:
+            outcome = {} if task is None else outcomes[task.key]
             if isinstance(outcome, Exception):
                 failures.append(f"{stage}: {outcome}")
                 return {}
             return outcome
 
-        simulated = of("simulation", self._simulation[entry.design])
-        synthesised = of("synthesis", self._synthesis[entry.design, technology])
+        simulated = of("simulation", self._simulation.get(entry.design))
+        synthesised = of("synthesis", self._synthesis.get((entry.design, technology)))
         scored = of("accuracy", self._accuracy[entry, data])
         if simulated and not simulated["passed"]:
             failures.append(f"simulation: products differ, first {simulated['first_difference']}")
@@ -166,7 +192,7 @@ class Sweep:
         return Row(
             name=entry.design.name,
             group=entry.group,
-            kept=kept(entry.design.multiplier),
+            kept=kept(entry.design),
             products=f"{simulated['matched']}/{simulated['pairs']}" if simulated else "",
             area_um2=smallest.get("area_um2"),
             area_recipe=smallest.get("recipe", ""),
@@ -174,6 +200,8 @@ class Sweep:
             delay_ps=fastest.get("delay_ps"),
             delay_recipe=fastest.get("recipe", ""),
             delay_ratio=ratio("best_delay", "delay_ps"),
+            area_noise=bands.get((technology, "area")),
+            delay_noise=bands.get((technology, "delay")),
             balanced_area_um2=synthesised.get("area_um2"),
             balanced_delay_ps=synthesised.get("delay_ps"),
             balanced_recipe=synthesised.get("recipe", ""),
@@ -196,12 +224,21 @@ def write_csv(rows: Iterable[Row]) -> str:
     return text.getvalue()
 
 
-def kept(multiplier: Multiplier) -> int | None:
+def kept(design: Design | Imported) -> int | None:
     """Partial products kept, where the multiplier is a mask."""
+    multiplier = design.multiplier if isinstance(design, Design) else None
     return multiplier.kept if isinstance(multiplier, Masked) else None
 
 
-def _exact_designs(first: Multiplier) -> Sequence[Design]:
+def _verilog(design: Design | Imported) -> tuple[str, str]:
+    """A design's Verilog and top module; empty where an import is only a table."""
+    if isinstance(design, Imported):
+        return design.verilog or "", design.top or ""
+    return design.verilog(), design.name
+
+
+def _exact_designs(design: Design | Imported) -> Sequence[Design]:
     """The exact multipliers with the operands of the first design."""
-    exact = Masked.exact(first.width_a, first.width_b, signed_a=first.signed_a, signed_b=first.signed_b)
-    return [Design(exact, tree, adder) for tree, adder in EXACT_STRUCTURES]
+    first = design.table if isinstance(design, Imported) else design.multiplier
+    found = exact_structures(first.width_a, first.width_b, signed_a=first.signed_a, signed_b=first.signed_b)
+    return [Design(multiplier, tree, adder) for multiplier, tree, adder in found]
