@@ -36,7 +36,7 @@ def picture(design: Design) -> str:
     multiplier = design.multiplier
     width = multiplier.width_a + multiplier.width_b
     shapes: list[str] = []
-    top = _MARGIN + _CELL
+    top: float = _MARGIN + _CELL
 
     def dot(column: int, y: float, colour: str, filled: bool = True) -> None:
         x = _MARGIN + (width - 1 - column + 0.5) * _CELL
