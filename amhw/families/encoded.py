@@ -51,6 +51,23 @@ class EncodedMultiplier(Multiplier):
     def heap(self, m: Module, a: Value, b: Value) -> BitHeap:
         return self.combine(m, self.encode_a(m, a), self.encode_b(m, b))
 
+    def diagram(self) -> str:
+        """What each operand is encoded as, and where the codes meet.
+
+        >>> from amhw.families import Drum
+        >>> print(Drum(bits=4, width_a=8, width_b=6).diagram(), end="")
+        a[8] --encode--> segment[4] shift[3] --.
+                                               combine--> p[14]
+        b[6] --encode--> segment[4] shift[2] --'
+        """
+        lines = [
+            f"{operand}[{width}] --encode--> {' '.join(_members(layout))} --"
+            for operand, width, layout in (("a", self.width_a, self.layout_a), ("b", self.width_b, self.layout_b))
+        ]
+        longest = max(map(len, lines))
+        a, b = (line.ljust(longest, "-") for line in lines)
+        return f"{a}.\n{' ' * longest}combine--> p[{self.width_a + self.width_b}]\n{b}'\n"
+
 
 def pack(m: Module, layout: data.StructLayout, operand: str, /, **members: Any) -> data.View:
     """A view of `layout` over one plainly named signal for each member: ``shift_a``, ``sign_b``."""
@@ -60,3 +77,12 @@ def pack(m: Module, layout: data.StructLayout, operand: str, /, **members: Any) 
         m.d.comb += signal.eq(Value.cast(members[member]))
         signals.append(signal)
     return data.View(layout, Cat(*signals))
+
+
+def _members(layout: data.StructLayout) -> list[str]:
+    """Names and widths of a layout's members, those of nested layouts in their place."""
+    found = []
+    for member, field in layout:
+        nested = isinstance(field.shape, data.StructLayout)
+        found += _members(field.shape) if nested else [f"{member}[{Shape.cast(field.shape).width}]"]
+    return found

@@ -104,17 +104,17 @@ class SignMagnitude(EncodedMultiplier):
 
     @property
     def equation(self) -> str:
-        magnitude = "|{}|" if self.negation == "true" else "({0}<0 ? ~{0} : {0})"
+        magnitude = "|{}|" if self.negation == "true" else "({0}<0 ? max(~{0},1) : {0})"
         a, b = (
             magnitude.format(operand) if signed else operand
             for operand, signed in (("a", self.signed_a), ("b", self.signed_b))
         )
-        negate = "-" if self.negation == "true" else "~"
-        return f"p = signs differ ? {negate}q : q, with a := {a}, b := {b}, q: {self.core.equation}"
+        negate = "-q" if self.negation == "true" else "~q (0 if a or b is 0)"
+        return f"p = signs differ ? {negate} : q, with a := {a}, b := {b}, q: {self.core.equation}"
 
     def diagram(self) -> str:
-        """The core's picture: the bits that are added before the sign is given."""
-        return self.core.diagram()
+        """The picture of the bits that the core adds, or of the codes where the core encodes its operands."""
+        return super().diagram() if isinstance(self.core, EncodedMultiplier) else self.core.diagram()
 
     @property
     def zero_exception(self) -> str | None:
