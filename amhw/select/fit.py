@@ -55,13 +55,15 @@ class Judge:
     def of(network: FloatNetwork, images: np.ndarray) -> "Judge":
         return Judge(images, network.logits(images))
 
-    def divergence(self, network: QuantisedNetwork, tables: Mapping[str, ProductTable]) -> float:
-        """Mean Kullback–Leibler divergence of the network's class probabilities from the teacher's, in nats."""
+    def judged(self, network: QuantisedNetwork, tables: Mapping[str, ProductTable]) -> tuple[float, np.ndarray]:
+        """Mean Kullback–Leibler divergence of the network's class probabilities from the teacher's, in nats, and the
+        network's logits."""
         last = network.layers[-1]
-        found = Inference(network, tables).logits(self.images) * (last.activation_scale * last.weight_scale)
+        logits = Inference(network, tables).logits(self.images)
         wanted = torch.log_softmax(torch.tensor(self.logits, dtype=torch.float64), dim=1)
-        given = torch.log_softmax(torch.tensor(found, dtype=torch.float64), dim=1)
-        return float(functional.kl_div(given, wanted, reduction="batchmean", log_target=True))
+        real = torch.tensor(logits * (last.activation_scale * last.weight_scale), dtype=torch.float64)
+        given = torch.log_softmax(real, dim=1)
+        return float(functional.kl_div(given, wanted, reduction="batchmean", log_target=True)), logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +71,14 @@ class Fitted:
     """A network for some tables and how far it is from the teacher.
 
     Attributes:
+        predictions: int64[N], the class of each of the judge's images.
         errors: for each layer with a table, the root of the weighted mean squared error of its pre-activations,
             relative to their standard deviation.
     """
 
     network: QuantisedNetwork
     divergence: float
+    predictions: np.ndarray
     errors: dict[str, float]
 
 
@@ -117,8 +121,11 @@ def fit(
                 grown.append(_shared(path, layer, table, teacher.layers[index], following))
         paths = grown
     name = f"{base.name}, for {', '.join(dict.fromkeys(table.name for table in tables.values()))}"
-    networks = [(QuantisedNetwork(path.layers, name), path.errors) for path in paths]
-    fitted = [Fitted(network, judge.divergence(network, tables), errors) for network, errors in networks]
+    fitted = []
+    for path in paths:
+        network = QuantisedNetwork(path.layers, name)
+        divergence, logits = judge.judged(network, tables)
+        fitted.append(Fitted(network, divergence, logits.argmax(axis=1), path.errors))
     return min(fitted, key=lambda found: found.divergence)
 
 

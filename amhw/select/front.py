@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from amhw.bitheap import ADDERS, TREES
+from amhw.families.exact import exact_structures
 from amhw.families.masked import Masked
 from amhw.families.or_compressed import OrCompressed
 from amhw.multiplier import Multiplier, parse
@@ -198,9 +199,10 @@ class Selection:
     # What everything is measured against
 
     def baseline(self) -> Baseline:
-        """The best exact multipliers."""
-        exact = self.space.exact()
-        designs = [Design(exact, tree, adder) for tree in TREES for adder in ADDERS]
+        """The best exact multipliers: of trees and adders, and of Booth recoding too, which is smaller than any tree."""
+        first = self.space.exact()
+        found = exact_structures(first.width_a, first.width_b, signed_a=first.signed_a, signed_b=first.signed_b)
+        designs = [Design(multiplier, tree, adder) for multiplier, tree, adder in found]
         netlists = [n for found in self.synthesise(designs, "exact multipliers").values() for n in found]
         return Baseline(
             min(netlists, key=lambda n: (n.area_um2, n.delay_ps)), min(netlists, key=lambda n: (n.delay_ps, n.area_um2))
@@ -291,19 +293,19 @@ class Selection:
     def front(self) -> list[Point]:
         """The scored and simulated front, least loss on training images first."""
         seeds = self._seeds()
-        netlists = self._netlists(seeds, "seeds")
+        netlists = self.netlists(seeds, "seeds")
         cost = self._cost_model(seeds, netlists)
         proposed = search(
             self.space,
             self.demands,
             cost,
-            seeds,
+            [*seeds, *self.space.small()],
             report=lambda done, total: self._report("search", done, total),
         )
         baseline = self.baseline()
         small = [s for s in proposed if s.area <= _LARGEST_AREA * baseline.smallest.area_um2]
         chosen = [scored.multiplier for scored in _spread(small, _SYNTHESISED)]
-        netlists |= self._netlists(chosen, "proposals")
+        netlists |= self.netlists(chosen, "proposals")
         candidates = list({m.name: m for m in [*seeds, *chosen]}.values())
         survivors = self._survivors(candidates, netlists)
         points = self.fit([self.everywhere(m.name) for m in survivors], netlists)
@@ -333,7 +335,7 @@ class Selection:
         ranked = sorted(starts.values(), key=self._error)[:3]
         found = {m.name: m for m in [*(self._exchanged(m) for m in ranked), *ranked]}
         best = sorted(found.values(), key=self._error)[:4]
-        netlists = self._netlists(best, "candidates")
+        netlists = self.netlists(best, "candidates")
         points = self.fit([self.everywhere(m.name) for m in best], netlists)
         return sorted(points, key=lambda p: p.divergence)
 
@@ -342,7 +344,7 @@ class Selection:
         names = [point.names[0] for point in nondominated(points) if len(point.names) == 1]
         step = max(1, len(names) // count)
         some = names[::step][:count]
-        netlists = self._netlists([_candidate(name) for name in some], "layers")
+        netlists = self.netlists([_candidate(name) for name in some], "layers")
         choices = [
             tuple(zip(self.layers, combination, strict=True))
             for combination in _product(some, len(self.layers))
@@ -372,7 +374,7 @@ class Selection:
             [min(n.delay_ps for n in netlists[m.name]) for m in multipliers],
         )
 
-    def _netlists(self, multipliers: Sequence[Candidate], what: str) -> dict[str, list[Netlist]]:
+    def netlists(self, multipliers: Sequence[Candidate], what: str) -> dict[str, list[Netlist]]:
         """The netlists of each multiplier that no other of it beats, by the multiplier's name.
 
         Small heaps come out the same from every tree; the adder makes a difference.

@@ -32,8 +32,10 @@ from amhw.select.terms import Terms
 
 _DAMPING = 1e-3
 _SWEEPS = 40
-_SAMPLES = 12_000
-"""Windows an output's moments are taken from: some 25 times as many as there are features."""
+_WORK = 1_800_000
+_SAMPLES_A_FEATURE = 6
+"""Windows an output's moments are taken from: `_WORK` over the number of features, so that more features do not cost
+more than in proportion, but never fewer than `_SAMPLES_A_FEATURE` for each."""
 _AT_ONCE = 4096
 
 
@@ -65,8 +67,9 @@ class Moments:
         windows = im2col(layer, codes)
         windows = windows.reshape(len(windows), -1, windows.shape[-1])
         sums = targets.sums.reshape(*targets.winners.shape)
-        count = sums[:, 0].size
-        chosen = np.random.default_rng(0).permutation(count)[:_SAMPLES]
+        size = windows.shape[2] * terms.count
+        samples = max(_WORK // size, _SAMPLES_A_FEATURE * size)
+        chosen = np.random.default_rng(0).permutation(sums[:, 0].size)[:samples]
         image, place = np.divmod(chosen, sums.shape[2])
         features, cross, variance = [], [], []
         for output in range(layer.outputs):

@@ -107,6 +107,7 @@ class Space:
 
     def small(self, bits_a: int = 2, bits_b: int = 4) -> Iterator[Candidate]:
         """Every mask within the top bits whose top row has the sign, with every choice of columns to OR."""
+        bits_a, bits_b = min(bits_a, self.width_a), min(bits_b, self.width_b)
         choices = range(1 << bits_b)
         shift = self.width_b - bits_b
         for index in np.ndindex(*[len(choices)] * bits_a):

@@ -1,0 +1,238 @@
+"""The figures of docs/selection.md: targets, front, reduced precision, ranking, rank correlation, time.
+
+    python scripts/bench_select.py --out bench-select
+
+Everything is kept in OUT/results.sqlite: a second run prints the same figures at once (and no time worth quoting).
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from amhw.families.masked import Masked
+from amhw.files import write_atomically
+from amhw.lenet.inference import Inference
+from amhw.lenet.network import QuantisedLayer, QuantisedNetwork
+from amhw.results import Results, Task, run
+from amhw.select.front import Baseline, Point, Selection, is_reduced_precision, nondominated
+from amhw.select.stages import Problem
+from amhw.select.statistics import MaskRanking, dropped
+from amhw.multiplier import parse
+from amhw.table import ProductTable
+from amhw.workers import executor
+
+TARGETS = ((0.20, 0.060, 0.25), (0.35, 0.040, 0.18), (0.60, 0.023, np.inf))
+"""Points lost, area and delay against exact, that must be reached."""
+
+RANKED = 200
+IMAGES = 1000
+
+
+def structured_and_random_masks(count: int = RANKED) -> list[Masked]:
+    """Columns cut off, reduced precisions, rows cut off, and random masks that favour heavy products."""
+    masks = [Masked.columns(k, 8, 8, signed_b=True) for k in range(1, 14)]
+    for bits_a in range(1, 9):
+        for bits_b in range(1, 9):
+            row = 256 - (1 << (8 - bits_b))
+            masks.append(Masked(rows=(0,) * (8 - bits_a) + (row,) * bits_a, width_a=8, width_b=8, signed_b=True))
+    generator = np.random.default_rng(0)
+    weight = np.add.outer(np.arange(8), np.arange(8)).ravel()
+    while len(masks) < count:
+        slope, middle = generator.uniform(0.2, 1.5), generator.uniform(0, 13)
+        keep = generator.random(64) < 1 / (1 + np.exp(-slope * (weight - middle)))
+        rows = tuple(int((keep.reshape(8, 8)[i] << np.arange(8)).sum()) for i in range(8))
+        if any(rows):
+            masks.append(Masked(rows=rows, width_a=8, width_b=8, signed_b=True))
+    return list({mask.name: mask for mask in masks}.values())[:count]
+
+
+def masked_accuracy(name: str) -> dict[str, float]:
+    """Accuracy of the shipped network with a mask and the mean error folded into the biases; nothing remapped."""
+    loaded = Problem().loaded
+    mask = parse(name)
+    assert isinstance(mask, Masked)
+    ranking = _ranking()
+    layers: list[QuantisedLayer] = []
+    statistics = {layer.name: layer for layer in ranking.layers}
+    for layer in loaded.base.layers:
+        if layer.name in statistics:
+            bias = layer.bias - np.rint(statistics[layer.name].mean_errors(mask)).astype(np.int64)
+            layer = QuantisedLayer(**{**vars(layer), "bias": bias})
+        layers.append(layer)
+    tables = dict.fromkeys(statistics, ProductTable.of(mask))
+    data = loaded.test.first(IMAGES)
+    correct = Inference(QuantisedNetwork(tuple(layers)), tables).correct(data)
+    return {"loss": float(Inference(loaded.base).correct(data).mean() - correct.mean())}
+
+
+_KNOWN: list[MaskRanking] = []
+
+
+def _ranking() -> MaskRanking:
+    if not _KNOWN:
+        loaded = Problem().loaded
+        _KNOWN.append(MaskRanking.of(loaded.base, loaded.training.images[::10]))
+    return _KNOWN[0]
+
+
+def ranking_figures(results: Results, pool: object, out: Path) -> dict[str, float]:
+    ranking = _ranking()
+    drops = np.random.default_rng(0).random((400_000, 64)) < 0.5
+    ranking.scores(drops[:1000])
+    started = time.perf_counter()
+    ranking.scores(drops)
+    rate = len(drops) / (time.perf_counter() - started)
+    masks = structured_and_random_masks()
+    tasks = [Task({"stage": "mask loss", "mask": m.name, "images": IMAGES}, masked_accuracy, (m.name,)) for m in masks]
+    losses = {task.arguments[0]: record["loss"] for task, record, _ in run(tasks, results, pool)}
+    scores = ranking.scores(dropped(masks))
+    found = [losses[mask.name] for mask in masks]
+    _scatter(scores, found, out / "ranking.png")
+    return {"masks_per_second": rate, "rank_correlation": float(spearmanr(scores, found).statistic), "masks": len(masks)}
+
+
+def _scatter(scores: np.ndarray, losses: list[float], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("svg" if path.suffix == ".svg" else "agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 4))
+    axes.scatter(scores, 100 * np.array(losses), s=8)
+    axes.set_xscale("log")
+    axes.set_yscale("symlog", linthresh=0.1)
+    axes.set_xlabel("predicted relative error (closed form, training images)")
+    axes.set_ylabel("accuracy lost, points")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def plot(points: list[Point], baseline: Baseline, path: Path) -> None:
+    """Loss against area: masks, OR-compressed ones, reduced precisions."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4.5))
+    kinds: dict[str, list[Point]] = {"reduced precision": [], "mask": [], "OR-compressed": []}
+    for point in points:
+        if is_reduced_precision(parse(point.names[0])):
+            kinds["reduced precision"].append(point)
+        else:
+            kinds["OR-compressed" if "_or_" in point.name else "mask"].append(point)
+    for (kind, some), marker in zip(kinds.items(), "sox", strict=True):
+        area = [baseline.area_ratio(p.netlists[0]) for p in some]
+        loss = [100 * p.loss.mean if p.loss else np.nan for p in some]
+        error = [100 * p.loss.half_width if p.loss else 0 for p in some]
+        axes.errorbar(area, loss, error, fmt=marker, label=kind, capsize=2, elinewidth=0.7, markersize=4)
+    axes.set_xscale("log")
+    axes.set_yscale("symlog", linthresh=0.5)
+    axes.set_xlabel("area of the smallest netlist / smallest exact multiplier")
+    axes.set_ylabel("accuracy lost, points (95 % paired)")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def target_lines(points: list[Point], baseline: Baseline) -> list[str]:
+    """For each target, the point within its area and delay that is best on training images."""
+    lines = []
+    for loss, area, delay in TARGETS:
+        fitting = [
+            (point, netlist)
+            for point in points
+            for netlist in point.netlists
+            if baseline.area_ratio(netlist) <= area and baseline.delay_ratio(netlist) <= delay
+        ]
+        wanted = f"loss ≤ {loss:.2f} at area ≤ {area:g}" + (f", delay ≤ {delay:g}" if np.isfinite(delay) else "")
+        if not fitting:
+            lines.append(f"{wanted}: nothing within")
+            continue
+        point, netlist = min(fitting, key=lambda pair: (pair[0].divergence, pair[1].area_um2))
+        assert point.loss is not None
+        verdict = "reached" if 100 * point.loss.mean <= loss else "MISSED"
+        lines.append(
+            f"{wanted}: {verdict}: {100 * point.loss.mean:.2f} ± {100 * point.loss.half_width:.2f} at "
+            f"{baseline.area_ratio(netlist):.4f}, {baseline.delay_ratio(netlist):.3f}  {netlist.design} ({netlist.recipe})"
+        )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("bench-select"))
+    parser.add_argument("--tech", nargs="*", default=["sky130hd", "sg13g2"])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="no reduced-precision table, no rank correlation")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    summary: dict[str, object] = {}
+    with Results(arguments.out / "results.sqlite") as results, executor(arguments.workers) as pool:
+        for technology in arguments.tech:
+            started = time.perf_counter()
+
+            def report(what: str, done: int, total: int, started: float = started) -> None:
+                if done == total:
+                    print(f"  {time.perf_counter() - started:6.0f} s  {what} {total}", file=sys.stderr, flush=True)
+
+            selection = Selection(Problem(), technology, results, pool, report)
+            points = selection.front()
+            seconds = time.perf_counter() - started
+            baseline = selection.baseline()
+            print(f"{technology}: {len(points)} designs synthesised and scored, {len(nondominated(points))} simulated, {seconds:.0f} s")
+            print(
+                f"  exact: smallest {baseline.smallest.area_um2:.1f} µm² ({baseline.smallest.design}), "
+                f"fastest {baseline.fastest.delay_ps:.0f} ps ({baseline.fastest.design}), "
+                f"accuracy {100 * selection.exact_hits().mean():.2f} %"
+            )
+            if not arguments.quick:
+                points = with_reduced_precision(selection, points)
+            for line in target_lines(points, baseline):
+                print(f"  {line}")
+            print_table(points, baseline)
+            plot(points, baseline, arguments.out / f"front-{technology}.png")
+            summary[technology] = {"seconds": seconds, "targets": target_lines(points, baseline)}
+        if not arguments.quick:
+            figures = ranking_figures(results, pool, arguments.out)
+            summary["ranking"] = figures
+            print(
+                f"ranking: {figures['masks_per_second']:,.0f} masks/s; Spearman {figures['rank_correlation']:.3f} "
+                f"over {figures['masks']} masks"
+            )
+    write_atomically(arguments.out / "summary.json", json.dumps(summary, indent=2) + "\n")
+
+
+def with_reduced_precision(selection: Selection, points: list[Point]) -> list[Point]:
+    """The points and every reduced precision up to half the exact area."""
+    have = {point.name for point in points}
+    masks = [m for a, b, m in selection.space.precisions() if m.name not in have and a <= 5 and b <= 6]
+    netlists = selection.netlists(masks, "reduced precision")
+    fitted = selection.fit([selection.everywhere(mask.name) for mask in masks], netlists, "reduced precision")
+    return [*points, *selection.score(fitted)]
+
+
+def print_table(points: list[Point], baseline: Baseline) -> None:
+    best = {point.name for point in nondominated(points)}
+    print("  kept  area    delay   loss          training  divergence  multiplier")
+    for point in sorted(points, key=lambda p: p.netlists[0].area_um2):
+        assert point.loss is not None
+        netlist = point.netlists[0]
+        mark = "*" if point.name in best else " "
+        kind = " reduced precision" if is_reduced_precision(parse(point.names[0])) else ""
+        print(
+            f"  {point.kept:4d}  {baseline.area_ratio(netlist):.4f}  {baseline.delay_ratio(netlist):.3f}  "
+            f"{100 * point.loss.mean:5.2f} ± {100 * point.loss.half_width:.2f}  {100 * point.training_loss:8.2f}  "
+            f"{point.divergence:10.4f} {mark} {point.name}{kind}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""``amhw select`` from end to end on a small problem: 3-bit operands, so that synthesis takes no time."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+from one_thread import one_thread  # noqa: F401
+
+from amhw.accuracy import command as accuracy
+from amhw.lenet.data import mnist_slice, mnist_test, write_idx
+from amhw.lenet.network import Operands, QuantisedNetwork
+from amhw.lenet.quantise import quantise
+from amhw.lenet.shipped import float_network
+from amhw.select.command import command
+
+FIELDS = {"multiplier", "kept", "accuracy", "exact_accuracy", "area_ratio", "delay_ratio", "network"}
+
+
+def select(*arguments):
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def problem(tmp_path_factory):
+    """A 3-bit network and a small data set: 300 training and 300 test images."""
+    folder = tmp_path_factory.mktemp("problem")
+    training = mnist_slice()
+    for name, array in (
+        ("train-images-idx3-ubyte.gz", training.images[::17]),
+        ("train-labels-idx1-ubyte.gz", training.labels[::17]),
+        ("t10k-images-idx3-ubyte.gz", mnist_test().images[:300]),
+        ("t10k-labels-idx1-ubyte.gz", mnist_test().labels[:300]),
+    ):
+        (folder / name).write_bytes(write_idx(array))
+    network = quantise(float_network(), training.images[:200], Operands(3, 3))
+    return folder, network.save(folder / "network3.npz")
+
+
+@pytest.fixture(scope="module")
+def selected(problem, tmp_path_factory):
+    """What --kept 4 gives, and its folder."""
+    data, network = problem
+    out = tmp_path_factory.mktemp("selected")
+    result = select("--kept", 4, "--network", network, "--data-dir", data, "--out", out, "--workers", 1, "--json")
+    assert result.exit_code == 0, result.output
+    return out, json.loads(result.stdout)
+
+
+def test_the_record_and_the_network_file_agree_with_amhw_accuracy(problem, selected):
+    _, record = selected
+    assert set(record) >= FIELDS
+    assert record["kept"] == 4
+    assert 0 < record["area_ratio"] < 1 and 0 < record["delay_ratio"]
+    result = CliRunner().invoke(
+        accuracy, ["--network", record["network"], "--data-dir", str(problem[0]), "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    measured = json.loads(result.stdout)
+    assert measured["accuracy"] == record["accuracy"]
+    assert measured["multiplier"] == record["multiplier"]
+    assert measured["layers"] == ["conv1", "conv2"]
+
+
+def test_remapping_is_what_makes_the_multiplier_usable(problem, selected):
+    _, record = selected
+    plain = CliRunner().invoke(
+        accuracy,
+        ["--network", str(problem[1]), "--multiplier", record["multiplier"], "--data-dir", str(problem[0]), "--json"],
+    )
+    assert record["accuracy"] > json.loads(plain.stdout)["accuracy"] + 0.1
+
+
+def test_a_network_file_is_for_its_own_multiplier(problem, selected):
+    """Refused by name and hash, whichever way another multiplier is asked for."""
+    _, record = selected
+    made = QuantisedNetwork.load(record["network"])["conv1"].made_for
+    assert made.name == record["multiplier"]
+    for arguments in (
+        ["--multiplier", "mul_u3s3_pp_full"],
+        ["--multiplier", record["multiplier"], "--layers", "conv2"],
+    ):
+        result = CliRunner().invoke(
+            accuracy, ["--network", record["network"], *arguments, "--data-dir", str(problem[0])]
+        )
+        assert result.exit_code == 2
+        assert record["multiplier"] in result.stderr and made.table_sha256[:12] in result.stderr
+        assert len(result.stderr.strip().splitlines()[-1:]) == 1
+    again = select("--kept", 2, "--network", record["network"], "--data-dir", problem[0])
+    assert again.exit_code == 2 and record["multiplier"] in again.stderr
+
+
+def test_a_second_request_computes_nothing_again(problem, selected):
+    out, record = selected
+    data, network = problem
+    before = _finished(out)
+    result = select("--kept", 4, "--network", network, "--data-dir", data, "--out", out, "--workers", 1, "--json")
+    assert json.loads(result.stdout) == record
+    assert _finished(out) == before
+
+
+def test_people_see_the_dot_diagram_and_where_the_figures_come_from(problem, selected):
+    out, record = selected
+    data, network = problem
+    result = select("--kept", 4, "--network", network, "--data-dir", data, "--out", out, "--workers", 1)
+    assert "a_2" in result.stdout and record["design"] in result.stdout and record["network"] in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--kept", "0"], "the nearest possible is --kept 1"),
+        (["--max-loss", "-0.1"], "the exact multiplier itself loses 0 points"),
+        (["--max-loss", "nan"], "the exact multiplier itself loses 0 points"),
+        (["--max-area-ratio", "0"], "an area is positive"),
+        (["--kept", "4", "--max-loss", "1"], "give one of"),
+        (["--kept", "4", "--tech", "nowhere"], "unknown technology"),
+        (["--kept", "4", "--network", "missing.npz"], "cannot read"),
+        (["--kept", "4", "--data-dir", "."], "--network"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(arguments, message, tmp_path):
+    result = select(*arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_many_products_are_refused_with_the_nearest_number(problem, tmp_path):
+    data, network = problem
+    result = select("--kept", 10, "--network", network, "--data-dir", data, "--out", tmp_path, "--workers", 1)
+    assert result.exit_code == 2 and "the nearest possible is 9" in result.stderr
+
+
+def test_an_interrupted_selection_keeps_what_was_finished(problem, tmp_path):
+    data, network = problem
+    command_line = [
+        sys.executable, "-m", "amhw.select", "--kept", "3", "--network", str(network), "--data-dir", str(data),
+        "--out", str(tmp_path), "--workers", "1", "--json",
+    ]  # fmt: skip
+    process = subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not _finished(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    kept = _finished(tmp_path)
+    assert kept and process.returncode == 130
+    assert b"Traceback" not in errors
+    done = subprocess.run(command_line, capture_output=True, check=True, env=os.environ)
+    assert json.loads(done.stdout)["kept"] == 3
+    assert kept.items() <= _finished(tmp_path).items()
+
+
+def test_a_dask_cluster_does_the_same_work(problem, selected, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    data, network = problem
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        result = select(
+            "--kept", 4, "--network", network, "--data-dir", data, "--out", tmp_path,
+            "--dask", cluster.scheduler_address, "--json",
+        )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    record, own = json.loads(result.stdout), selected[1]
+    assert {**record, "network": None} == {**own, "network": None}
+
+
+def _finished(folder):
+    """The finished results' keys and times."""
+    file = folder / "results.sqlite"
+    if not file.is_file():
+        return {}
+    with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30) as connection:
+        try:
+            return dict(connection.execute("SELECT key, finished FROM result").fetchall())
+        except sqlite3.OperationalError:
+            return {}
