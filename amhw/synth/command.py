@@ -10,6 +10,8 @@ from amhw.command import Command, print_json
 from amhw.files import read_whole
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
+from amhw.synth.fpga import FAMILIES
+from amhw.synth.fpga import fpga as on_fpga
 from amhw.synth.opensta import available, timing_by_opensta
 from amhw.synth.pool import Synthesiser
 from amhw.synth.recipe import RECIPES, SEARCH
@@ -36,6 +38,8 @@ from amhw.synth.truth import MOST_PAIRS, Expected
     show_default=True,
     help="Who times the reported netlists; 'opensta' needs the program sta on PATH.",
 )
+@click.option("--fpga", type=click.Choice(list(FAMILIES)), help="Instead: LUTs, carries, DSPs and Fmax on this FPGA.")
+@click.option("--no-dsp", is_flag=True, help="With --fpga: no DSP blocks.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     verilog: str,
@@ -45,6 +49,8 @@ def command(
     search: bool,
     prove: bool,
     timer: str,
+    fpga: str | None,
+    no_dsp: bool,
     as_json: bool,
 ) -> None:
     """Area, critical-path delay and cells of the Verilog file VERILOG, by Yosys and ABC.
@@ -55,6 +61,13 @@ def command(
     netlist must compute the products that it stands for, or, where those are too many or the design has
     registers, must be proved equal to the Verilog.
     """
+    if fpga is not None:
+        if tech is not None or liberty is not None or search or prove or timer != "builtin":
+            raise Refusal("--fpga goes with --top, --no-dsp and --json only")
+        _fpga(verilog, fpga, top, no_dsp, as_json)
+        return
+    if no_dsp:
+        raise Refusal("--no-dsp goes with --fpga")
     if tech is not None and liberty is not None:
         raise Refusal("give --tech or --liberty, not both")
     if timer == "opensta" and not available():
@@ -77,6 +90,24 @@ def command(
         print_json(result.record() | {"timer": timer})
     else:
         click.echo(_page(result, technology, timer))
+
+
+def _fpga(verilog: str, family: str, top: str | None, no_dsp: bool, as_json: bool) -> None:
+    text = read_whole(verilog).decode("utf-8", errors="replace")
+    try:
+        found = on_fpga(text, family, top, dsp=not no_dsp)
+    except Refusal as refusal:
+        raise Refusal(f"{verilog}: {refusal}") from refusal
+    except SynthesisError as error:
+        raise click.ClickException(f"{verilog}: {error}") from error
+    if as_json:
+        print_json(found.record())
+        return
+    fmax = "no path between registers" if found.fmax_mhz is None else f"{found.fmax_mhz:.1f} MHz"
+    around = "" if found.flip_flops else " with registers around it"
+    click.echo(f"{found.top} on {found.part}, {found.tool} and nextpnr")
+    click.echo(f"LUTs {found.luts}   carries {found.carries}   DSPs {found.dsps}   flip-flops {found.flip_flops}")
+    click.echo(f"Fmax {fmax}{around}")
 
 
 def expected_of(verilog: Path) -> tuple[Expected | None, bool]:

@@ -19,6 +19,7 @@ from amhw.synth.timing import CLOCK_SLEW, Timing
 
 _SCRIPT = """\
 read_liberty cells.lib
+set_cmd_units -time ps -capacitance fF
 read_verilog netlist.v
 link_design {top}
 {clock}
@@ -45,7 +46,8 @@ def available() -> bool:
 def timing_by_opensta(verilog: str, netlist: Netlist, technology: Technology, liberty: Path | None = None) -> Timing:
     """The longest path of a netlist, given as Verilog and as a value, according to OpenSTA.
 
-    `liberty` is another library file with the same cells, such as the complete one.
+    `liberty` is another library file with the same cells, such as the complete one; wire loads that it declares
+    count, so take them out for a comparison.
 
     Raises:
         Refusal: OpenSTA is not installed.

