@@ -1,0 +1,175 @@
+"""Accuracy from a product table without classifying an image.
+
+The error e of products is described, for each output of each layer that the multiplier serves, by three numbers: how
+much it amplifies the exact sum (its gain), its mean, and the variance of the rest. All are weighted by how often
+operands meet when the exact network sees some training images, and cost three small matrix products. First-order
+propagation through the network's own Jacobian J then gives what happens to the logits of each of these images:
+
+    shift     Σ over layers, outputs and positions of J·(mean + gain·exact sum)
+    variance  Σ of J²·variance
+
+and with it, as if shifted margins to the other classes were normal, the expected share of images that stay correct.
+A regression, quadratic in that share (on a probit scale), makes an accuracy of it: fitted on multipliers that were
+simulated, it serves those that were not.
+
+Propagating a mean error to the output is the idea of the architectural mean error (De la Parra, Guntoro and Kumar,
+"Improving approximate neural networks for perception tasks through specialized optimization", 2020); independence of
+errors is an assumption, which the regression has to repair.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from amhw.lenet.data import DataSet
+from amhw.lenet.inference import Inference, im2col
+from amhw.lenet.network import QuantisedLayer, QuantisedNetwork
+from amhw.nn.finetune import dequantised
+from amhw.table import ProductTable
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """One layer's operands and sensitivities; M margins are those of every image to every other class.
+
+    Attributes:
+        activations: float32[3·C, codes]: probabilities of activation codes in each input channel, times 1, a and a².
+        counts: float32[out, C·weight codes], how often each weight code occurs.
+        weight_values: float32[weight codes].
+        shifts: float32[M, 2·out], Σ J and Σ J·sum over positions.
+        squares: float32[M, out], Σ J².
+        mean, variance: float32[out], of the exact sums, as if taps were independent.
+    """
+
+    activations: NDArray[np.float32]
+    counts: NDArray[np.float32]
+    weight_values: NDArray[np.float32]
+    shifts: NDArray[np.float32]
+    squares: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    variance: NDArray[np.float32]
+
+    def error(self, errors: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Shift and variance of the margins, float32[M] each, for `errors` [codes, weight codes] of products."""
+        channels = len(self.activations) // 3
+        plain, by_a = self.activations[:channels] @ errors, self.activations[channels : 2 * channels] @ errors
+        squared = self.activations[:channels] @ np.square(errors)
+        exact = self.activations[channels : 2 * channels].sum(axis=1, keepdims=True) * self.weight_values
+        covariance = by_a * self.weight_values - plain * exact
+        terms = np.stack([plain.ravel(), covariance.ravel(), (squared - np.square(plain)).ravel()], axis=1)
+        mean, covariance, variance = (self.counts @ terms).T
+        gain = covariance / self.variance
+        rest = np.maximum(variance - gain * covariance, 0)
+        return self.shifts @ np.concatenate([mean - gain * self.mean, gain]), self.squares @ rest
+
+
+class Predictor:
+    """Predicts the accuracy of `network` with a multiplier in the layers `names`, from images of `data`.
+
+    >>> from amhw import parse
+    >>> from amhw.lenet.data import mnist_slice
+    >>> from amhw.lenet.shipped import network
+    >>> predictor = Predictor(network(), ("conv1", "conv2"), mnist_slice().first(40))
+    >>> exact, coarse = (ProductTable.of(parse(f"mul_u8s8_pp_{rows}")) for rows in ("full", "0_0_0_0_0_0_c0_c0"))
+    >>> bool(predictor.survivors(exact) > predictor.survivors(coarse))
+    True
+
+    Raises:
+        Refusal: a layer is unknown.
+    """
+
+    def __init__(self, network: QuantisedNetwork, names: Sequence[str], data: DataSet) -> None:
+        self.names = tuple(names)
+        codes = Inference(network).inputs(data.images)
+        logits, sums, gradients = _jacobian(network, names, data)
+        labels = data.labels.astype(np.int64)
+        others = np.array([[k for k in range(logits.shape[1]) if k != label] for label in labels])
+        rows = np.arange(len(labels))
+        right = logits[rows, labels] >= logits.max(axis=1)
+        self._offset = float(right.mean())
+        # Images that are wrong without any error tell nothing about errors.
+        keep = np.flatnonzero(right)
+        self._margins = (logits[rows, labels][:, None] - np.take_along_axis(logits, others, axis=1))[keep]
+        self._layers = []
+        for name in names:
+            j = gradients[name]  # [N, classes, out, positions]
+            j = (j[rows, labels][:, None] - np.take_along_axis(j, others[:, :, None, None], axis=1))[keep]
+            self._layers.append(_layer(network[name], codes[name], sums[name][keep], j))
+
+    def survivors(self, table: ProductTable) -> float:
+        """The share of images that stay correct if margins were normal, 0…1, before any regression."""
+        errors = table.errors.astype(np.float32)
+        shift = np.zeros(self._margins.size, np.float32)
+        variance = np.zeros(self._margins.size, np.float32)
+        for layer in self._layers:
+            more_shift, more_variance = layer.error(errors)
+            shift += more_shift
+            variance += more_variance
+        z = ((self._margins.ravel() + shift) / np.sqrt(variance + 1e-12)).reshape(self._margins.shape)
+        return self._offset * float(_normal(z.min(axis=1)).mean())
+
+
+def _normal(z: NDArray[np.float32]) -> NDArray[Any]:
+    """The normal distribution function."""
+    return np.asarray(torch.special.ndtr(torch.from_numpy(z)).numpy())
+
+
+def _jacobian(
+    network: QuantisedNetwork, names: Sequence[str], data: DataSet
+) -> tuple[NDArray[Any], dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """Logits [N, classes]; exact sums [N, out, positions] and derivatives of the logits by them [N, classes, out,
+    positions] of each layer, in units of its accumulator."""
+    model = dequantised(network, {}).model()
+    modules = dict(model.named_modules())
+    seen: dict[str, torch.Tensor] = {}
+    for name in names:
+        network[name]
+        modules[name].register_forward_hook(lambda module, given, output, name=name: seen.__setitem__(name, output))
+    x = torch.tensor(np.array(data.images[:, None])).float() / 255
+    logits = model(x)
+    derivatives = [torch.autograd.grad(logits[:, k].sum(), list(seen.values()), retain_graph=True) for k in range(10)]
+    gradients, sums = {}, {}
+    for index, (name, output) in enumerate(seen.items()):
+        layer = network[name]
+        unit = layer.activation_scale * layer.weight_scale
+        gradients[name] = torch.stack([d[index] for d in derivatives], dim=1).flatten(3).numpy() * np.float32(unit)
+        bias = torch.tensor(layer.bias)[:, None, None] if output.ndim == 4 else torch.tensor(layer.bias)
+        sums[name] = (output.detach() / unit - bias).flatten(2).numpy()
+    return logits.detach().numpy(), sums, gradients
+
+
+def _layer(layer: QuantisedLayer, codes: np.ndarray, sums: np.ndarray, j: np.ndarray) -> _Layer:
+    levels, kinds = 1 << layer.operands.activation_width, 1 << layer.operands.weight_width
+    windows = im2col(layer, codes)
+    channels = layer.weights.shape[1]
+    windows = windows.reshape(-1, channels, windows.shape[-1] // channels)
+    p = np.stack([np.bincount(windows[:, c].ravel(), minlength=levels) for c in range(channels)]) / windows[:, 0].size
+    a = np.arange(levels)
+    weights = layer.weight_codes.reshape(layer.outputs, channels, -1)
+    counts = np.zeros((layer.outputs, channels, kinds))
+    for o in range(layer.outputs):
+        for c in range(channels):
+            counts[o, c] = np.bincount(weights[o, c], minlength=kinds)
+    w = np.where(np.arange(kinds) >= kinds // 2, np.arange(kinds) - kinds, np.arange(kinds))
+    mean_a, square_a = p @ a, p @ (a * a)
+    counts = counts.reshape(layer.outputs, -1)
+    flat = j.reshape(-1, *j.shape[2:])
+    by_sum = (j * sums[:, None]).sum(axis=3).reshape(-1, layer.outputs)
+    return _Layer(
+        *(
+            np.ascontiguousarray(array, dtype=np.float32)
+            for array in (
+                np.concatenate([p, p * a, p * a * a]),
+                counts,
+                w,
+                np.concatenate([flat.sum(axis=2), by_sum], axis=1),
+                np.square(flat).sum(axis=2),
+                counts @ (mean_a[:, None] * w).ravel(),
+                counts @ ((square_a - mean_a**2)[:, None] * (w * w)).ravel() + 1e-9,
+            )
+        )
+    )
