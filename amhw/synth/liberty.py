@@ -1,10 +1,8 @@
 """Liberty files into `Library` values, through the liberty-parser package.
 
-What is kept is what ABC makes of the file, so that a delay is the same as with the file itself. Of several
-timing groups for one (input, output) pair (they differ in `when`) the worst value is kept point by point,
-and the sense is the first group's. For an XOR, which has groups of both senses, that is an approximation;
-over 84 mapped multipliers it came closer to OpenSTA (mean 0.0 % in sky130, +1.1 % in SG13G2, no wires) than
-a non-unate arc of worst values did (−0.4 %, +3.4 %).
+Of several timing groups for one (input, output) pair and one sense (they differ in `when`) the worst value is kept
+point by point. Groups of both senses, as an XOR has, stay two arcs: our timer and OpenSTA follow each on its own,
+while ABC, when it reads the library, merges them into one arc of the first group's sense.
 
 Internal energies are reduced to one figure a pin (see `Output.energy`), leakage to one a cell.
 
@@ -129,16 +127,17 @@ class _Reader:
         )
 
     def _output(self, pin: Any, inputs: list[str]) -> Output:
-        groups: dict[str, list[Any]] = {}
+        groups: dict[str, dict[str, list[Any]]] = {}
         for timing in pin.get_groups("timing"):
             if _string(timing.get("timing_type", "combinational")) in (*_COMBINATIONAL, *_EDGES):
                 for related in _string(timing.get("related_pin", "")).split():
-                    groups.setdefault(related, []).append(timing)
+                    sense = _string(timing.get("timing_sense", "non_unate"))
+                    groups.setdefault(related, {}).setdefault(sense, []).append(timing)
         return Output(
             _string(pin.args[0]),
             _string(pin["function"]),
             float(pin.get("max_capacitance", 0)) * self.load,
-            tuple(self._arc(name, groups[name]) for name in inputs if name in groups),
+            tuple(self._arc(name, same) for name in inputs for same in groups.get(name, {}).values()),
             self._energy(pin),
         )
 

@@ -55,6 +55,8 @@ def _place(axis: tuple[float, ...], x: float) -> tuple[int, float]:
 class Arc:
     """Delay from one input to one output: the worst over the input conditions the library distinguishes.
 
+    Where some conditions invert and others do not, as in an XOR, there is one arc for each sense.
+
     `sense` is `positive_unate`, `negative_unate` or `non_unate`; `kind` is Liberty's `timing_type`
     (`combinational`, `rising_edge`, …).
     """

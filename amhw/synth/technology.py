@@ -6,6 +6,7 @@ than the foundry's. Any Liberty file gives one too.
 """
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -196,7 +197,8 @@ def _shipped(name: str) -> Technology:
 
 
 # The table of facts. Times are in ps, loads in fF, areas in µm². All tables share `slews_ps`; those of one
-# output share its loads. A table is its rows in one list, in units of `unit_ps`. Energies are in fJ, leakage
+# output share its loads. A table is one list of differences in units of `unit_ps`: its first row from the left, then
+# each row from the one before. Energies are in fJ, leakage
 # in nW. An arc's kind is empty where it is combinational.
 
 
@@ -256,14 +258,15 @@ def _encoded_output(output: Output, unit: float) -> dict[str, Any]:
         "max_load": round(output.max_capacitance, 4),
         "energy": round(output.energy, 2),
         "loads": list(loads.pop()),
-        "arcs": {
-            arc.related_pin: [
+        "arcs": [
+            [
+                arc.related_pin,
                 arc.sense,
                 arc.kind if arc.kind != "combinational" else "",
                 *(_units(table, unit) for table in arc.tables),
             ]
             for arc in output.arcs
-        },
+        ],
     }
 
 
@@ -275,11 +278,17 @@ def as_text(facts: dict[str, Any]) -> str:
 
 
 def _units(table: Table, unit: float) -> list[int]:
-    return [round(value / unit) for row in table.values for value in row]
+    values = [[round(value / unit) for value in row] for row in table.values]
+    first = [value - before for before, value in itertools.pairwise([0, *values[0]])]
+    others = (value - above for rows in itertools.pairwise(values) for above, value in zip(*rows, strict=True))
+    return [*first, *others]
 
 
-def _from_units(slews: tuple[float, ...], loads: tuple[float, ...], values: list[int], unit: float) -> Table:
-    rows = (values[i : i + len(loads)] for i in range(0, len(values), len(loads)))
+def _from_units(slews: tuple[float, ...], loads: tuple[float, ...], differences: list[int], unit: float) -> Table:
+    width = len(loads)
+    rows = [list(itertools.accumulate(differences[:width]))]
+    for start in range(width, len(differences), width):
+        rows.append([above + more for above, more in zip(rows[-1], differences[start : start + width], strict=True)])
     return Table(slews, loads, tuple(tuple(value * unit for value in row) for row in rows))
 
 
@@ -312,6 +321,6 @@ def _decoded_output(name: str, facts: dict[str, Any], slews: tuple[float, ...], 
 
     arcs = (
         Arc(related, sense, kind or "combinational", *(_from_units(slews, loads, values, unit) for values in tables))
-        for related, (sense, kind, *tables) in facts["arcs"].items()
+        for related, sense, kind, *tables in facts["arcs"]
     )
     return Output(name, facts["function"], facts["max_load"], tuple(arcs), facts["energy"])

@@ -76,13 +76,16 @@ def test_ps_and_ff_files_are_read_in_their_units():
     assert inverter.outputs[0].arcs[0].cell_rise.values[0] == pytest.approx((0.1, 0.2))
 
 
-def test_worst_of_several_timing_groups_and_the_first_ones_sense():
+def test_worst_of_several_timing_groups_of_one_sense_and_an_arc_for_each():
     arcs = timing("A", "0.01, 0.09", "0.03, 0.04", "positive_unate")
-    arcs += timing("A", "0.02, 0.05", "0.01, 0.06", "negative_unate") + timing("B")
+    arcs += timing("A", "0.02, 0.05", "0.01, 0.06", "negative_unate")
+    arcs += timing("A", "0.02, 0.05", "0.01, 0.06", "positive_unate") + timing("B")
     xor = cell("xor", "A^B", "AB", timings=arcs)
-    arc = parse_library(tiny(INV, NAND, xor), "tiny").cells["xor"].outputs[0].arcs[0]
-    assert arc.sense == "positive_unate"
-    assert arc.cell_fall.values == ((pytest.approx(20), pytest.approx(90)), (pytest.approx(30), pytest.approx(60)))
+    positive, negative, other = parse_library(tiny(INV, NAND, xor), "tiny").cells["xor"].outputs[0].arcs
+    assert [arc.sense for arc in (positive, negative)] == ["positive_unate", "negative_unate"]
+    assert [arc.related_pin for arc in (positive, negative, other)] == ["A", "A", "B"]
+    assert positive.cell_fall.values == (pytest.approx((20, 90)), pytest.approx((30, 60)))
+    assert negative.cell_fall.values == (pytest.approx((20, 50)), pytest.approx((10, 60)))
 
 
 def test_load_first_tables_are_turned():

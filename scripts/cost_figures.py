@@ -1,0 +1,333 @@
+"""The figures of docs/cost.md: how far area, delay and energy agree with what else there is.
+
+    python scripts/cost_figures.py published             against the published figures of 13 signed circuits
+    python scripts/cost_figures.py timers NAME FILE.lib  against the complete library and OpenSTA, 54 designs
+    python scripts/cost_figures.py speed                 multipliers a second
+    python scripts/cost_figures.py fpga                  LUTs, carries, DSPs and Fmax of a few designs
+    python scripts/cost_figures.py draw                  the pictures of docs/cost.md, from what the others wrote
+
+Each writes docs/figures/cost-*.csv, prints its summary, and is quick enough to run on a laptop: minutes.
+"""
+
+import csv
+import functools
+import gzip
+import itertools
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from amhw.bitheap import ADDERS, TREES
+from amhw.command import Group
+from amhw.energy import uniform_trace
+from amhw.families import Masked
+from amhw.files import write_atomically
+from amhw.synth import RECIPES, SEARCH, Expected, Synthesiser, Technology, technologies
+from amhw.synth.energy import energy
+from amhw.synth.netlist import Gate, Netlist
+from amhw.synth.opensta import available, timing_by_opensta
+from amhw.synth.recipe import AREA, AREA_AS_GIVEN, DELAY
+from amhw.synth.timing import timing
+from amhw.table import ProductTable
+from amhw.verilog import Design
+
+ROOT = Path(__file__).resolve().parent.parent
+FIGURES = ROOT / "docs" / "figures"
+PICTURES = ROOT / "docs" / "pictures"
+sys.path.insert(0, str(ROOT / "tests"))
+
+LIKE_THE_PUBLISHED = ("array", "ripple", AREA_AS_GIVEN.name)
+"""The published circuits descend from array multipliers and were synthesised as they are; so this tree, this adder
+and the recipe that keeps the structure are what is compared, whatever others give."""
+
+
+def ranks(values: Sequence[float]) -> np.ndarray:
+    """Ranks from 1, ties share their mean."""
+    given = np.asarray(values, dtype=float)
+    return np.array([(given < v).sum() + ((given == v).sum() + 1) / 2 for v in given])
+
+
+def spearman(x: Sequence[float], y: Sequence[float]) -> float:
+    """Spearman's rank correlation."""
+    return float(np.corrcoef(ranks(x), ranks(y))[0, 1])
+
+
+@click.group(cls=Group)
+def command() -> None:
+    """The figures of docs/cost.md."""
+
+
+@command.command()
+def published() -> None:
+    """Rank correlation with the published PDK45 figures, for each tree, adder and recipe."""
+    from evoapprox import SIGNED, mask_of
+
+    rows = []
+    for name in technologies():
+        with Synthesiser(Technology.named(name), workers=1, netlists=True) as synthesiser:
+            for tree, adder, circuit in itertools.product(TREES, ADDERS, SIGNED):
+                design = Design(mask_of(circuit), tree, adder)
+                expected = Expected(ProductTable.of(design.multiplier).products)
+                result = synthesiser.submit(design.verilog(), design.name, expected).result()
+                for mapping in result.mappings:
+                    joules: float | str = ""
+                    if mapping == result.best_product and (tree, adder) == (TREES[0], ADDERS[0]):
+                        assert mapping.gates is not None
+                        joules = energy(mapping.gates, synthesiser.technology, uniform_trace(8, 8, 4097)).timed_fj
+                    rows.append(
+                        {
+                            "tech": name, "circuit": circuit["name"], "tree": tree, "adder": adder,
+                            "recipe": mapping.recipe, "area_um2": mapping.area_um2, "delay_ps": mapping.delay_ps,
+                            "energy_fj": joules, "pdk45_area_um2": circuit["pdk45_area_um2"],
+                            "pdk45_delay_ns": circuit["pdk45_delay_ns"], "pdk45_power_mw": circuit["pdk45_power_mw"],
+                        }
+                    )  # fmt: skip
+                print(f"\r{name} {tree} {adder} {circuit['name']}    ", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    _write("cost-published.csv", rows)
+    summarise_published(_read("cost-published.csv"))
+
+
+def summarise_published(rows: list[dict[str, str]]) -> None:
+    """Print the correlations."""
+    circuits = sorted({row["circuit"] for row in rows})
+    area, delay, power = (
+        [float(next(row for row in rows if row["circuit"] == c)[f"pdk45_{figure}"]) for c in circuits]
+        for figure in ("area_um2", "delay_ns", "power_mw")
+    )
+    print(f"Spearman over {len(circuits)} circuits; no order that respects inclusion of masks exceeds "
+          f"{_bound(circuits, area):.3f} for area, {_bound(circuits, delay):.3f} for delay")  # fmt: skip
+    for name in technologies():
+        mine = [row for row in rows if row["tech"] == name]
+        like = [row for row in mine if (row["tree"], row["adder"], row["recipe"]) == LIKE_THE_PUBLISHED]
+        print(f"{name}: {' '.join(LIKE_THE_PUBLISHED)}: area {_against(like, circuits, 'area_um2', area):.3f}, "
+              f"delay {_against(like, circuits, 'delay_ps', delay):.3f}")  # fmt: skip
+        default = [row for row in mine if (row["tree"], row["adder"]) == (TREES[0], ADDERS[0])]
+        print(f"{name}: best of all recipes, {TREES[0]} {ADDERS[0]}: "
+              f"area {_against(default, circuits, 'area_um2', area):.3f}, "
+              f"delay {_against(default, circuits, 'delay_ps', delay):.3f}; "
+              f"energy against power {_against(default, circuits, 'energy_fj', power):.3f}")  # fmt: skip
+        every = [
+            [_against([r for r in mine if (r["tree"], r["adder"], r["recipe"]) == key], circuits, figure, target)
+             for key in sorted({(r["tree"], r["adder"], r["recipe"]) for r in mine})]
+            for figure, target in (("area_um2", area), ("delay_ps", delay))
+        ]  # fmt: skip
+        print(f"{name}: all {len(every[0])} of tree, adder, recipe: area {min(every[0]):.3f} to {max(every[0]):.3f}, "
+              f"delay {min(every[1]):.3f} to {max(every[1]):.3f}, median {np.median(every[1]):.3f}")  # fmt: skip
+        means = [float(np.mean([np.log(float(r["delay_ps"])) for r in mine if r["circuit"] == c])) for c in circuits]
+        print(f"{name}: geometric mean delay over all of these: {spearman(means, delay):.3f}")
+
+
+def _against(rows: list[dict[str, str]], circuits: list[str], figure: str, target: list[float]) -> float:
+    best = [min(float(r[figure]) for r in rows if r["circuit"] == c and r[figure]) for c in circuits]
+    return spearman(best, target)
+
+
+def _bound(circuits: list[str], target: list[float]) -> float:
+    """The largest rank correlation of any order in which a mask within another's comes before it."""
+    from evoapprox import SIGNED, mask_of
+
+    masks = {row["name"]: mask_of(row).rows for row in SIGNED}  # type: ignore[attr-defined]
+    rows = [masks[c] for c in circuits]
+    below = [
+        sum(
+            1 << k
+            for k, other in enumerate(rows)
+            if other != row and all(o & ~r == 0 for o, r in zip(other, row, strict=True))
+        )
+        for row in rows
+    ]
+    wanted = ranks(target)
+
+    @functools.cache
+    def best(placed: int) -> float:
+        position = placed.bit_count() + 1
+        return max(
+            (position * wanted[k] + best(placed | 1 << k) for k in range(len(rows))
+             if not placed >> k & 1 and below[k] & ~placed == 0),
+            default=0.0,
+        )  # fmt: skip
+
+    total, n = best(0), len(rows)
+    positions = np.arange(1, n + 1)
+    return float((total - n * positions.mean() * wanted.mean()) / (n * positions.std() * wanted.std()))
+
+
+MASKS = ("full", "c0_e0_f0_f8_fc_fe_ff_ff", "0_0_0_20_f8_f8_fc_fe", "0_0_0_0_20_f0_f8_fc", "0_0_0_0_0_e0_e0_e0",
+         "0_0_0_0_0_0_f0_f0", "0_0_0_0_0_0_c0_c0")  # fmt: skip
+
+
+def fifty_designs() -> list[Design]:
+    """28 masks and structures by name, 26 random masks."""
+    named = [
+        Design.parse(f"mul_u8s8_pp_{mask}{structure}")
+        for mask in MASKS
+        for structure in ("", "__wallace", "__kogge_stone", "__array__ripple")
+    ]
+    random = np.random.default_rng(7)
+    drawn = []
+    for k in range(26):
+        keep = random.random((8, 8)) < random.uniform(0.15, 0.9)
+        rows = tuple(int(sum(1 << j for j in range(8) if keep[i, j])) for i in range(8))
+        mask = Masked(rows=rows, width_a=8, width_b=8, signed_b=True)
+        drawn.append(Design(mask, TREES[k % len(TREES)], ADDERS[k % len(ADDERS)]))
+    return named + drawn
+
+
+@command.command()
+@click.argument("name", type=click.Choice(technologies()))
+@click.argument("liberty", type=click.Path(exists=True, path_type=Path))
+def timers(name: str, liberty: Path) -> None:
+    """The shipped tables against the complete library LIBERTY, by our timer and by OpenSTA."""
+    shipped, complete = Technology.named(name), Technology.from_liberty(liberty)
+    rows = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Synthesiser(shipped, (SEARCH, AREA, DELAY), workers=1, netlists=True) as synthesiser,
+    ):
+        plain = Path(folder) / "complete.lib"
+        data = liberty.read_bytes()
+        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
+        plain.write_text(re.sub(r"^\s*default_wire_load\s*:.*$", "", text, flags=re.MULTILINE))
+        for count, design in enumerate(designs := fifty_designs()):
+            expected = Expected(ProductTable.of(design.multiplier).products)
+            for mapping in synthesiser.submit(design.verilog(), design.name, expected).result().mappings:
+                assert mapping.gates is not None and mapping.netlist is not None
+                again = _with_cells_of(mapping.gates, complete)
+                sta = timing_by_opensta(mapping.netlist, mapping.gates, shipped, plain) if available() else None
+                rows.append(
+                    {
+                        "tech": name, "design": design.name, "recipe": mapping.recipe, "area_um2": mapping.area_um2,
+                        "complete_area_um2": round(sum(g.cell.area for g in again.instances), 4),
+                        "delay_ps": mapping.delay_ps,
+                        "complete_delay_ps": timing(again, _driven_as(complete, shipped)).delay_ps,
+                        "opensta_ps": sta.delay_ps if sta else "",
+                    }
+                )  # fmt: skip
+            print(f"\r{name} {count + 1}/{len(designs)}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    _write(f"cost-timers-{name}.csv", rows)
+    summarise_timers(_read(f"cost-timers-{name}.csv"))
+
+
+def summarise_timers(rows: list[dict[str, str]]) -> None:
+    """Print how the three agree."""
+    name = rows[0]["tech"]
+    ours, complete = ([float(row[key]) for row in rows] for key in ("delay_ps", "complete_delay_ps"))
+    differing = sum(row["area_um2"] != row["complete_area_um2"] for row in rows)
+    deviations = [mine / other - 1 for mine, other in zip(ours, complete, strict=True)]
+    designs = len({row["design"] for row in rows})
+    print(f"{name}: {len(rows)} netlists of {designs} designs; area differs from the complete library in {differing}")
+    print(f"{name}: shipped against complete tables, our timer: {min(deviations):+.2%} to {max(deviations):+.2%}")
+    if all(row["opensta_ps"] for row in rows):
+        sta = [float(row["opensta_ps"]) for row in rows]
+        ratios = np.array(ours) / np.array(sta)
+        worst = np.abs(ratios / ratios.mean() - 1).max()
+        print(f"{name}: shipped tables against OpenSTA with the complete library: ratio {ratios.mean():.4f} "
+              f"± {worst:.2%} (largest), sd {ratios.std():.2%}, Spearman {spearman(ours, sta):.4f}")  # fmt: skip
+
+
+def _with_cells_of(netlist: Netlist, technology: Technology) -> Netlist:
+    def other(gate: Gate) -> Gate:
+        return Gate(gate.name, technology.cell(gate.cell.name), gate.nets)
+
+    gates, flip_flops = (tuple(map(other, some)) for some in (netlist.gates, netlist.flip_flops))
+    return Netlist(netlist.top, netlist.inputs, netlist.outputs, gates, flip_flops, netlist.names)
+
+
+def _driven_as(technology: Technology, other: Technology) -> Technology:
+    return Technology(technology.name, technology.library, other.driving_cell, other.load, technology.source)
+
+
+@command.command()
+def speed() -> None:
+    """Multipliers a second from value to area and delay, one worker, warm; all recipes with timing and check."""
+    designs = fifty_designs()[:28]
+    for recipes, what in (((SEARCH,), "search recipe"), (RECIPES, "all recipes, timing, gate-level check")):
+        for name in technologies():
+            with Synthesiser(Technology.named(name), recipes, workers=1) as synthesiser:
+                synthesiser.submit(designs[0].verilog()).result()
+                spent = []
+                for design in designs[:: 1 if len(recipes) == 1 else 4]:
+                    started = time.perf_counter()
+                    expected = Expected(ProductTable.of(design.multiplier).products)
+                    synthesiser.submit(design.verilog(), design.name, expected).result()
+                    spent.append(time.perf_counter() - started)
+            print(f"{name}: {what}: {len(spent) / sum(spent):.1f} a second, longest {max(spent):.2f} s, "
+                  f"over {len(spent)} designs")  # fmt: skip
+
+
+@command.command()
+def draw() -> None:
+    """The pictures of docs/cost.md."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "amhw"
+    from matplotlib import pyplot
+
+    rows = [row for name in technologies() for row in _read(f"cost-timers-{name}.csv")]
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
+    for axis, (key, label) in zip(
+        axes,
+        (("complete_delay_ps", "complete library, our timer"), ("opensta_ps", "complete library, OpenSTA")),
+        strict=True,
+    ):
+        for name, marker in zip(technologies(), "ox", strict=True):
+            some = [row for row in rows if row["tech"] == name and row[key]]
+            x, y = ([float(row[k]) for row in some] for k in (key, "delay_ps"))
+            axis.plot(x, y, marker, ms=4, alpha=0.6, label=f"{name}, {len(some)} netlists")
+        axis.axline((0, 0), slope=1, color="0.5", lw=0.8)
+        axis.set(xlabel=f"delay / ps: {label}", ylabel="delay / ps: shipped tables, our timer")
+        axis.legend(frameon=False)
+    _save(figure, "cost-timers.svg")
+    rows = _read("cost-published.csv")
+    figure, axes = pyplot.subplots(1, 3, figsize=(12, 4.2), layout="constrained")
+    for axis, (key, target, label) in zip(
+        axes,
+        (("area_um2", "pdk45_area_um2", "area / µm²"), ("delay_ps", "pdk45_delay_ns", "delay"),
+         ("energy_fj", "pdk45_power_mw", "energy, timed / fJ")),
+        strict=True,
+    ):  # fmt: skip
+        for name, marker in zip(technologies(), "ox", strict=True):
+            like = LIKE_THE_PUBLISHED if key != "energy_fj" else (TREES[0], ADDERS[0])
+            some = [
+                r
+                for r in rows
+                if r["tech"] == name and r[key] and (r["tree"], r["adder"], r["recipe"])[: len(like)] == like
+            ]
+            x, y = ([float(r[k]) for r in some] for k in (target, key))
+            axis.plot(x, y, marker, label=f"{name}, Spearman {spearman(x, y):.3f}")
+        axis.set(
+            xlabel=f"published {target.replace('_', ' ')}",
+            ylabel=f"here: {label}{' / ps' if key == 'delay_ps' else ''}",
+        )
+        axis.legend(frameon=False)
+    _save(figure, "cost-published.svg")
+
+
+def _save(figure: Any, name: str) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PICTURES / name, metadata={"Date": None})
+    print(f"docs/pictures/{name}")
+
+
+def _write(name: str, rows: list[dict[str, Any]]) -> None:
+    lines = [",".join(rows[0]), *(",".join(str(value) for value in row.values()) for row in rows)]
+    write_atomically(FIGURES / name, "\n".join(lines) + "\n")
+
+
+def _read(name: str) -> list[dict[str, str]]:
+    with (FIGURES / name).open() as file:
+        return list(csv.DictReader(file))
+
+
+if __name__ == "__main__":
+    command()
