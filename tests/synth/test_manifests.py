@@ -1,0 +1,67 @@
+"""The command believes no netlist of ours without the products that its manifest stands for."""
+
+import hashlib
+import json
+
+from click.testing import CliRunner
+
+from amhw.families import Masked
+from amhw.synth.command import command, expected_of
+from amhw.verilog import Design
+
+DESIGN = Design(Masked.from_text("0,c,e,f", 4, 4, signed_b=True))
+
+
+def run(*arguments):
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def written(folder, text=None):
+    """The Verilog's path; with `text`, that is the Verilog, and the manifest knows its hash."""
+    verilog, manifest = DESIGN.write(folder)
+    if text is not None:
+        verilog.write_text(text)
+        described = json.loads(manifest.read_text())
+        described["verilog_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+        manifest.write_text(json.dumps(described))
+    return verilog
+
+
+def test_products_are_checked_when_a_manifest_is_there(tmp_path):
+    verilog = written(tmp_path)
+    record = json.loads(run(verilog, "--search", "--json").stdout)
+    assert record["verified"] == "256 products"
+    assert "checked: every netlist, 256 products" in run(verilog, "--search").stdout
+    verilog.with_suffix(".json").unlink()
+    assert json.loads(run(verilog, "--search", "--json").stdout)["verified"] == ""
+    proved = json.loads(run(verilog, "--search", "--prove", "--json").stdout)["verified"]
+    assert proved == "proved equivalent to the Verilog"
+
+
+def test_verilog_that_computes_something_else_is_an_error(tmp_path):
+    wrong = f"module {DESIGN.name}(input [3:0] a, b, output [7:0] p); assign p = a * b; endmodule"
+    result = run(written(tmp_path, wrong), "--search")
+    assert result.exit_code != 0 and result.stdout == ""
+    assert "recipe balanced: the netlist of" in result.stderr and "expected" in result.stderr
+
+
+def test_an_edited_file_does_not_fit_its_manifest(tmp_path):
+    verilog = written(tmp_path)
+    verilog.write_text(verilog.read_text() + "\n")
+    result = run(verilog)
+    assert result.exit_code == 2 and "is not the file that" in result.stderr
+
+
+def test_too_many_products_are_proved(tmp_path):
+    verilog, _ = Design(Masked.columns(23, 13, 13)).write(tmp_path)
+    assert expected_of(verilog) == (None, True)
+    assert json.loads(run(verilog, "--search", "--json").stdout)["verified"].startswith("proved")
+
+
+def test_includes_are_found_beside_the_file(tmp_path):
+    (tmp_path / "width.vh").write_text("`define WIDTH 3\n")
+    path = tmp_path / "m.v"
+    path.write_text('`include "width.vh"\nmodule m(input [`WIDTH:0] a, output y); assign y = &a; endmodule\n')
+    result = run(path, "--search", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["cells"] >= 1
