@@ -3,7 +3,7 @@
 import io
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,8 @@ def measure(
     Raises:
         Refusal: a layer is unknown or the table does not fit it.
     """
-    return measure_tables(dict.fromkeys(layers, table), network, data, report)
+    found = measure_tables(dict.fromkeys(layers, table), network, data, report)
+    return replace(found, multiplier=table.name, table_sha256=table.sha256)
 
 
 def measure_tables(

@@ -32,10 +32,10 @@ from amhw.select.terms import Terms
 
 _DAMPING = 1e-3
 _SWEEPS = 40
-_WORK = 1_800_000
-_SAMPLES_A_FEATURE = 6
+_WORK = 5_400_000
+_SAMPLES_A_FEATURE = 12
 """Windows an output's moments are taken from: `_WORK` over the number of features, so that more features do not cost
-more than in proportion, but never fewer than `_SAMPLES_A_FEATURE` for each."""
+more than in proportion, but never fewer than `_SAMPLES_A_FEATURE` for each (their weights make them worth fewer)."""
 _AT_ONCE = 4096
 
 
@@ -122,8 +122,12 @@ def remap(moments: Moments, terms: Terms, units: int = 14, reach: tuple[float, f
     grid = np.geomspace(reach[0], reach[1], units) * full
     wanted = ideal[:, None] / grid[None, :, None]
     start = _nearest(matrix, wanted.reshape(outputs, units, taps, -1), terms.v)
-    columns, objective = _descend(matrix, moments.cross[:, None] / grid[None, :, None], terms.v, start)
-    errors = objective * grid[None] ** 2 + moments.target[:, None]
+    columns = _descend(matrix, moments.cross[:, None] / grid[None, :, None], terms.v, start)
+    chosen = terms.v[columns].reshape(outputs, units, size) * grid[:, None]
+    # The error proper, without what damping adds.
+    quadratic = np.sum((chosen @ moments.features) * chosen, axis=-1)
+    linear = np.sum(chosen * moments.cross[:, None], axis=-1)
+    errors = quadratic - 2 * linear + moments.target[:, None]
     return Remapped(grid, terms.codes[columns].transpose(1, 0, 2), np.maximum(errors, 0).T)
 
 
@@ -140,11 +144,11 @@ def _moments(
     m, s, c = np.zeros((size, size)), np.zeros(size), np.zeros(size)
     for start in range(0, len(inputs), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        phi = u[inputs[part]].reshape(-1, size) - centre
-        weighted = phi * share[part, None]
-        m += phi.T @ weighted
-        s += weighted.sum(axis=0, dtype=np.float64)
-        c += (target[part] - middle).astype(np.float32) @ weighted
+        root = np.sqrt(share[part]).astype(np.float32)
+        phi = (u[inputs[part]].reshape(-1, size) - centre) * root[:, None]
+        m += phi.T @ phi  # a matrix times its own transpose costs BLAS half
+        s += root @ phi
+        c += ((target[part] - middle).astype(np.float32) * root) @ phi
     deviation = target.astype(np.float64) - middle
     mean = float(share @ deviation)
     return m - np.outer(s, s), c - mean * s, float(share @ deviation**2) - mean**2
@@ -164,19 +168,19 @@ def _nearest(matrix: NDArray[np.float64], wanted: NDArray[np.float64], v: NDArra
 
 def _descend(
     matrix: NDArray[np.float64], cross: NDArray[np.float64], v: NDArray[np.float64], start: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Coordinate descent of vᵀMv − 2vᵀc over columns [out, S, K]; the columns and the objective [out, S]."""
+) -> NDArray[np.int64]:
+    """Coordinate descent of vᵀMv − 2vᵀc over columns [out, S, K]."""
     columns = start.copy()
     terms = v.shape[1]
     chosen = v[columns].reshape(*columns.shape[:2], -1)
     gradient = chosen @ matrix - cross
+    blocks = [slice(k * terms, (k + 1) * terms) for k in range(columns.shape[2])]
+    squares = [np.sum((v @ matrix[:, block, block]) * v, axis=-1) for block in blocks]  # vᵀMv of every column, [out, D]
     for _ in range(_SWEEPS):
         moved = False
-        for k in range(columns.shape[2]):
-            block = slice(k * terms, (k + 1) * terms)
+        for k, (block, square) in enumerate(zip(blocks, squares, strict=True)):
             own = matrix[:, block, block]
             now = chosen[:, :, block]
-            square = np.einsum("di,oij,dj->od", v, own, v, optimize=True) if terms > 1 else own[:, 0] * v[:, 0] ** 2
             cost = 2 * (gradient[:, :, block] - now @ own) @ v.T + square[:, None]
             best = cost.argmin(axis=-1)
             before = np.take_along_axis(cost, columns[:, :, k, None], axis=-1)[..., 0]
@@ -191,4 +195,4 @@ def _descend(
                 moved = True
         if not moved:
             break
-    return columns, np.einsum("osi,osi->os", chosen, gradient - cross)
+    return columns

@@ -72,7 +72,7 @@ def test_points_and_multipliers_are_one_to_one():
         point = generator.random(SPACE.size) < 0.5
         multiplier = SPACE.multiplier(point)
         assert SPACE.multiplier(SPACE.point(multiplier)) == multiplier
-    assert isinstance(SPACE.of_rows((0, 0, 12, 12), (4,)), OrCompressed)
+    assert isinstance(SPACE.of_rows((0, 0, 14, 14), (4,)), OrCompressed)
     assert isinstance(SPACE.of_rows((0, 0, 0, 12), (4,)), Masked)
 
 
