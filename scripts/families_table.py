@@ -11,17 +11,18 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from amhw.errors import Errors
-from amhw.families import Masked
+from amhw.families import Bfloat16, Masked, Mitchell
 from amhw.families.catalogue import representatives
 from amhw.families.exact import exact_structures
 from amhw.multiplier import Multiplier
 from amhw.synth import Synthesiser, SynthesisResult, Technology
 from amhw.table import ProductTable
-from amhw.verilog import Design
+from amhw.verilog import Design, emit
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "families.md"
 TECHNOLOGY = "sky130hd"
@@ -59,7 +60,8 @@ each counted once. Area is that of the smallest and delay that of the fastest ne
 fastest exact circuit of this package (Dadda trees and Booth recoding with several final adders,
 `amhw.families.exact`). Families that multiply magnitudes stand in the u8s8 table inside `SignMagnitude`,
 whose cost is included. Error figures over uniform operands say little about a network: there, small
-operands prevail. `amhw errors --operands` weighs them.
+operands prevail. `amhw errors --operands` weighs them. The exact bfloat16 row shows the rounding to 8
+significant bits.
 """
 
 
@@ -68,10 +70,12 @@ def main() -> int:
         return check()
     with Synthesiser(Technology.named(TECHNOLOGY), workers=1) as synthesiser:
         tables = [table(kind, synthesiser) for kind in KINDS]
+        floating = bfloat16_table(synthesiser)
     tool = tables[0][1]
     parts = [INTRODUCTION.format(technology=TECHNOLOGY, tool=tool)]
     for kind, (text, _) in zip(KINDS, tables, strict=True):
         parts.append(f"## {kind}\n\n{text}\n")
+    parts.append(f"## bfloat16 products\n\n{floating}\n")
     parts += [section(title, module) for title, module in SECTIONS]
     DOCUMENT.parent.mkdir(exist_ok=True)
     DOCUMENT.write_text("\n".join(parts))
@@ -127,6 +131,37 @@ def table(kind: str, synthesiser: Synthesiser) -> tuple[str, str]:
             f"| {title} | `{name}` | {errors} | {small:.0f} | {small / area:.2f} | {fast:.0f} | {fast / delay:.2f} |"
         )
     return "\n".join(lines), operator.tool
+
+
+def bfloat16_table(synthesiser: Synthesiser) -> str:
+    """bfloat16 multipliers around several significand cores: relative errors of normal numbers' products, and costs."""
+    cores = [
+        Masked.exact(8, 8),
+        Mitchell(bits=8, width_a=8, width_b=8),
+        Mitchell(bits=6, width_a=8, width_b=8),
+        Mitchell(bits=6, unbias=True, width_a=8, width_b=8),
+    ]
+    lines = [
+        "| significands | MRED % | WCRE % | area µm² | × exact | delay ps | × exact |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    significand = np.arange(128, 256)
+    product = significand[:, None] * significand
+    exact: SynthesisResult | None = None
+    for core in track(cores, "bfloat16", console=_console()):
+        multiplier = Bfloat16(core)
+        cost = result(synthesiser, emit(multiplier.create(), multiplier.name), multiplier.name)
+        exact = exact or cost
+        codes = 0x3F80 | (significand - 128)
+        found = multiplier.golden(codes[:, None], codes).astype(np.int64)
+        value = (128 + (found & 0x7F)) * 2.0 ** ((found >> 7) - 127 - 7)
+        error = np.abs(value * 2**14 / product - 1)
+        area, delay = cost.best_area.area_um2, cost.best_delay.delay_ps
+        lines.append(
+            f"| `{core.name}` | {100 * error.mean():.2f} | {100 * error.max():.2f} | {area:.0f} | "
+            f"{area / exact.best_area.area_um2:.2f} | {delay:.0f} | {delay / exact.best_delay.delay_ps:.2f} |"
+        )
+    return "\n".join(lines)
 
 
 def figures(multiplier: Multiplier) -> str:

@@ -43,7 +43,7 @@ class Errors:
     >>> from amhw import Masked
     >>> errors = Errors.of(ProductTable.of(Masked.columns(8, 8, 8)))
     >>> errors.mae, errors.wce, round(errors.mred, 4)
-    (448.25, 1793, 0.102)
+    (448.25, 1793, 0.0978)
     """
 
     me: float
