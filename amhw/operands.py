@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from amhw.refusal import Refusal
 
+_LARGEST_BITS = 24
+
 
 @dataclass(frozen=True, eq=False)
 class OperandDistribution:
@@ -41,7 +43,15 @@ class OperandDistribution:
 
     @classmethod
     def uniform(cls, width_a: int, width_b: int) -> Self:
-        """Every pair of codes equally often."""
+        """Every pair of codes equally often.
+
+        Raises:
+            Refusal: there are too many pairs for a table.
+        """
+        if not (width_a >= 1 and width_b >= 1 and width_a + width_b <= _LARGEST_BITS):
+            raise Refusal(
+                f"{width_a} × {width_b} bits; a table of probabilities takes {_LARGEST_BITS} bits in all at most"
+            )
         shape = (1 << width_a, 1 << width_b)
         return cls(np.full(shape, 1 / (shape[0] * shape[1])))
 

@@ -41,6 +41,7 @@ def test_a_distribution_cannot_be_changed():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
+        (lambda: OperandDistribution.uniform(16, 16), "24 bits in all"),
         (lambda: OperandDistribution(np.full((3, 2), 1 / 6)), "2^m × 2^n"),
         (lambda: OperandDistribution(np.full((2, 2), 0.3)), "sum to 1.2"),
         (lambda: OperandDistribution(np.array([[1.5, -0.5], [0, 0]])), "not negative"),

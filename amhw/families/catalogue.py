@@ -21,7 +21,6 @@ from amhw.families.roba import Roba
 from amhw.families.segmented import Drum, StaticSegment
 from amhw.families.sign_magnitude import SignMagnitude
 from amhw.multiplier import Multiplier
-from amhw.operands import OperandDistribution
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,7 @@ def _truncated(**operands: Any) -> Masked:
 
 def _compensated(gated: bool) -> Callable[..., Multiplier]:
     def make(**operands: Any) -> Multiplier:
-        uniform = OperandDistribution.uniform(operands["width_a"], operands["width_b"])
-        return Compensated.fit(_truncated(**operands), uniform, gated=gated)
+        return Compensated.centred(_truncated(**operands), gated=gated)
 
     return make
 

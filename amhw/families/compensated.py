@@ -97,9 +97,27 @@ class Compensated(Multiplier):
             for j in range(mask.width_b)
             if not mask.rows[i] >> j & 1
         )
-        fields = {name: getattr(mask, name) for name in ("rows", "width_a", "width_b", "signed_a", "signed_b")}
+        return cls._rounded(mask, float(mean), gated)
+
+    @classmethod
+    def centred(cls, mask: Masked, *, gated: bool = True) -> Self:
+        """`fit` for operands all of which are equally likely, in closed form: any width.
+
+        Each dropped product is 1 in one of four pairs; pairs with a zero contribute nothing to it.
+
+        >>> Compensated.centred(Masked.columns(8, 8, 8)).constant
+        452
+        """
+        mean = sum(_dropped(mask)) / 4
+        if gated:
+            mean *= 2 ** (mask.width_a + mask.width_b) / ((2**mask.width_a - 1) * (2**mask.width_b - 1))
+        return cls._rounded(mask, mean, gated)
+
+    @classmethod
+    def _rounded(cls, mask: Masked, mean: float, gated: bool) -> Self:
         low, high = _dropped(mask)
-        return cls(constant=min(max(round(float(mean)), low), high), gated=gated, **fields)
+        fields = {name: getattr(mask, name) for name in ("rows", "width_a", "width_b", "signed_a", "signed_b")}
+        return cls(constant=min(max(round(mean), low), high), gated=gated, **fields)
 
     @property
     def mask(self) -> Masked:

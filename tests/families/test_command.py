@@ -41,8 +41,9 @@ def test_every_family_has_its_parameters_and_one_line():
 
 
 def test_other_widths():
-    listed = json.loads(families("--width", "12", "--json").stdout)["families"]
-    assert all(parse(e["name"]).width_a == 12 for family in listed for e in family["examples"])
+    for width in (6, 11, 16):
+        listed = json.loads(families("--width", str(width), "--json").stdout)["families"]
+        assert all(parse(e["name"]).width_a == width for family in listed for e in family["examples"])
     result = families("--width", "40")
     assert result.exit_code == 2 and "6 to 16" in result.stderr
 

@@ -43,6 +43,17 @@ def test_uniform_operands_give_a_quarter_of_what_is_dropped():
     assert abs(Errors.of(ProductTable.of(fitted)).me) <= 0.5
 
 
+@pytest.mark.parametrize("signs", [(False, False), (False, True), (True, True)])
+@pytest.mark.parametrize("gated", [False, True])
+def test_the_closed_form_is_the_fit_to_uniform_operands(signs, gated):
+    for width_a, width_b in ((8, 8), (4, 6), (3, 2)):
+        mask = Masked.columns(width_b, width_a, width_b, signed_a=signs[0], signed_b=signs[1])
+        uniform = OperandDistribution.uniform(width_a, width_b)
+        assert Compensated.centred(mask, gated=gated) == Compensated.fit(mask, uniform, gated=gated)
+    wide = Compensated.centred(Masked.columns(32, 32, 32), gated=False)  # Σ (k + 1)·2^k = 31·2^32 + 1 is dropped
+    assert wide.constant == 31 * 2**30
+
+
 def test_the_gate_follows_the_pairs_without_zeros():
     mask = Masked.columns(8, 8, 8)
     uniform = OperandDistribution.uniform(8, 8)
