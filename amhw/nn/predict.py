@@ -9,8 +9,8 @@ propagation through the network's own Jacobian J then gives what happens to the 
     variance  Σ of J²·variance
 
 and with it, as if shifted margins to the other classes were normal, the expected share of images that stay correct.
-A regression, quadratic in that share (on a probit scale), makes an accuracy of it: fitted on multipliers that were
-simulated, it serves those that were not.
+A regression of the accuracy's logit, quadratic in that share (on a probit scale) and the logarithm of the deviation,
+is fitted on multipliers that were simulated and serves those that were not.
 
 Propagating a mean error to the output is the idea of the architectural mean error (De la Parra, Guntoro and Kumar,
 "Improving approximate neural networks for perception tasks through specialized optimization", 2020); independence of
@@ -19,6 +19,7 @@ errors is an assumption, which the regression has to repair.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from amhw.lenet.data import DataSet
 from amhw.lenet.inference import Inference, im2col
 from amhw.lenet.network import QuantisedLayer, QuantisedNetwork
 from amhw.nn.finetune import dequantised
+from amhw.refusal import Refusal
 from amhw.table import ProductTable
 
 
@@ -102,6 +104,35 @@ class Predictor:
 
     def survivors(self, table: ProductTable) -> float:
         """The share of images that stay correct if margins were normal, 0…1, before any regression."""
+        return self._share(*self._margin_errors(table))
+
+    def features(self, table: ProductTable) -> tuple[float, float]:
+        """What the regression sees: the survivors on a probit scale, and the logarithm of the margins' deviation."""
+        shift, variance = self._margin_errors(table)
+        share = min(max(self._share(shift, variance), 0.02), 1 - 1e-5)
+        return NormalDist().inv_cdf(share), float(np.log10(np.sqrt(variance.mean()) + 0.01))
+
+    def fit(self, tables: Sequence[ProductTable], accuracies: Sequence[float]) -> "AccuracyModel":
+        """The regression through multipliers of known accuracy.
+
+        Raises:
+            Refusal: there are too few of them.
+        """
+        if len(tables) < _FEWEST or len(tables) != len(accuracies):
+            raise Refusal(f"{len(tables)} tables and {len(accuracies)} accuracies; wanted {_FEWEST} or more of each")
+        x = np.array([self.features(table) for table in tables])
+        centre, spread = x.mean(axis=0), x.std(axis=0) + 1e-9
+        design = _quadratic((x - centre) / spread)
+        y = np.asarray(accuracies, dtype=np.float64)
+        best = min(float(y.max()) + _HEADROOM, 1.0 + _HEADROOM)
+        y = np.maximum(y, 1e-3)
+        ridge = _RIDGE * len(y) * np.eye(design.shape[1])
+        weights = np.linalg.solve(design.T @ design + ridge, design.T @ np.log(y / (best - y)))
+        return AccuracyModel(
+            self, np.asarray(centre, np.float64), np.asarray(spread, np.float64), np.asarray(weights, np.float64), best
+        )
+
+    def _margin_errors(self, table: ProductTable) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         errors = table.errors.astype(np.float32)
         shift = np.zeros(self._margins.size, np.float32)
         variance = np.zeros(self._margins.size, np.float32)
@@ -109,8 +140,41 @@ class Predictor:
             more_shift, more_variance = layer.error(errors)
             shift += more_shift
             variance += more_variance
-        z = ((self._margins.ravel() + shift) / np.sqrt(variance + 1e-12)).reshape(self._margins.shape)
-        return self._offset * float(_normal(z.min(axis=1)).mean())
+        return shift, variance
+
+    def _share(self, shift: NDArray[np.float32], variance: NDArray[np.float32]) -> float:
+        z = (self._margins.ravel() + shift) / np.sqrt(_CORRELATION * variance + 1)
+        return self._offset * float(_normal(z.reshape(self._margins.shape).min(axis=1)).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class AccuracyModel:
+    """Accuracy from a table: logit(accuracy/best) is quadratic in the predictor's two features."""
+
+    predictor: Predictor
+    centre: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    best: float
+
+    def predict(self, table: ProductTable) -> float:
+        """The accuracy to expect, 0…1."""
+        x = (np.array([self.predictor.features(table)]) - self.centre) / self.spread
+        return float(min(self.best / (1 + np.exp(-(_quadratic(x) @ self.weights)[0])), self.best - _HEADROOM))
+
+
+_CORRELATION = 4.0
+"""Errors at neighbouring positions are of the same sign more often than not: their sum varies more than independent
+ones would. Found with the multipliers of scripts/predict_accuracy.py that are fitted on."""
+_HEADROOM = 0.003
+_RIDGE = 1e-4
+_FEWEST = 12
+
+
+def _quadratic(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1, p, q, p², pq, q² of each row (p, q)."""
+    p, q = x.T
+    return np.stack([np.ones_like(p), p, q, p * p, p * q, q * q], axis=1)
 
 
 def _normal(z: NDArray[np.float32]) -> NDArray[Any]:
@@ -150,13 +214,9 @@ def _layer(layer: QuantisedLayer, codes: np.ndarray, sums: np.ndarray, j: np.nda
     p = np.stack([np.bincount(windows[:, c].ravel(), minlength=levels) for c in range(channels)]) / windows[:, 0].size
     a = np.arange(levels)
     weights = layer.weight_codes.reshape(layer.outputs, channels, -1)
-    counts = np.zeros((layer.outputs, channels, kinds))
-    for o in range(layer.outputs):
-        for c in range(channels):
-            counts[o, c] = np.bincount(weights[o, c], minlength=kinds)
+    counts = np.stack([np.concatenate([np.bincount(taps, minlength=kinds) for taps in output]) for output in weights])
     w = np.where(np.arange(kinds) >= kinds // 2, np.arange(kinds) - kinds, np.arange(kinds))
     mean_a, square_a = p @ a, p @ (a * a)
-    counts = counts.reshape(layer.outputs, -1)
     flat = j.reshape(-1, *j.shape[2:])
     by_sum = (j * sums[:, None]).sum(axis=3).reshape(-1, layer.outputs)
     return _Layer(

@@ -1,0 +1,83 @@
+"""Prediction: its moments against brute force, its propagation against the network itself, its regression."""
+
+import numpy as np
+import pytest
+
+from amhw import Masked, ProductTable, parse
+from amhw.lenet.data import balanced, mnist_slice
+from amhw.lenet.inference import Inference, im2col
+from amhw.lenet.shipped import network
+from amhw.nn.predict import Predictor
+from amhw.refusal import Refusal
+
+LAYERS = ("conv1", "conv2")
+EXACT = ProductTable.of(parse("mul_u8s8_pp_full"))
+
+
+@pytest.fixture(scope="module")
+def data():
+    return balanced(mnist_slice(), 2)
+
+
+@pytest.fixture(scope="module")
+def predictor(data):
+    return Predictor(network(), LAYERS, data)
+
+
+def test_no_error_moves_no_margin(predictor):
+    shift, variance = predictor._margin_errors(EXACT)
+    assert not shift.any() and not variance.any()
+    assert predictor.survivors(EXACT) > 0.99
+
+
+def test_small_errors_move_margins_as_the_network_does(predictor, data):
+    """A small gain of every product is first-order exact: the margins must move as the integers do."""
+    larger = ProductTable(np.rint(EXACT.products * 1.06).astype(int), False, True)
+    predicted, _ = predictor._margin_errors(larger)
+    logits = [Inference(network(), dict.fromkeys(LAYERS, table)).logits(data.images) for table in (EXACT, larger)]
+    unit = network().layers[-1].activation_scale * network().layers[-1].weight_scale
+    moved = (logits[1] - logits[0]) * unit
+    labels = data.labels.astype(int)
+    rows = np.arange(len(labels))
+    others = np.array([[k for k in range(10) if k != label] for label in labels])
+    margins = moved[rows, labels][:, None] - np.take_along_axis(moved, others, axis=1)
+    assert margins.size == predicted.size, "every image is right without errors"
+    assert np.corrcoef(margins.ravel(), predicted)[0, 1] > 0.95
+    assert np.abs(margins.ravel() - predicted).mean() < 0.3 * np.abs(margins).mean()
+
+
+def test_the_mean_error_is_that_of_the_pairs_that_meet(predictor, data):
+    """Of conv1, by brute force over every product: what the predictor takes for mean + gain·exact mean."""
+    table = ProductTable.of(parse("mul_u8s8_pp_0_0_0_0_0_e0_f0_f8"))
+    layer = network()["conv1"]
+    windows = im2col(layer, Inference(network()).inputs(data.images)["conv1"]).reshape(-1, 25)
+    # One histogram serves all taps of an input channel.
+    histogram = np.bincount(windows.ravel(), minlength=256) / windows.size
+    wanted = [float((histogram @ table.errors[:, codes]).sum()) for codes in layer.weight_codes]
+    model = predictor._layers[0]
+    found = (model.activations[:1] @ table.errors.astype(np.float32) @ model.counts.T).ravel()
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+
+
+def test_worse_multipliers_are_predicted_worse(predictor):
+    tables = [ProductTable.of(Masked.columns(k, 8, 8, signed_b=True)) for k in (0, 5, 8, 9, 10)]
+    survivors = [predictor.survivors(table) for table in tables]
+    assert survivors == sorted(survivors, reverse=True)
+    assert survivors[0] - survivors[-1] > 0.3
+
+
+def test_the_regression_returns_what_it_was_fitted_on(predictor):
+    tables = [ProductTable.of(Masked.columns(k, 8, 8, signed_b=True)) for k in range(11)]
+    tables += [ProductTable.of(parse(f"mul_u8s8_pp_0_0_0_0_{rows}")) for rows in ("f0_f0_f0_f0", "0_0_ff_ff")]
+    survivors = np.array([predictor.survivors(table) for table in tables])
+    accuracies = 0.1 + 0.895 * survivors**2
+    model = predictor.fit(tables, accuracies)
+    predicted = np.array([model.predict(table) for table in tables])
+    assert np.abs(predicted - accuracies).mean() < 0.03
+    with pytest.raises(Refusal, match="wanted 12 or more"):
+        predictor.fit(tables[:5], accuracies[:5])
+
+
+def test_an_unknown_layer_is_refused(data):
+    with pytest.raises(Refusal, match="no layer conv3"):
+        Predictor(network(), ("conv3",), data)
