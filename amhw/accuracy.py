@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from amhw.command import Command, print_json
 from amhw.files import read_whole
+from amhw.imports.source import table_of
 from amhw.lenet.data import DataSet, test_set
 from amhw.lenet.inference import Inference
 from amhw.lenet.model import FloatNetwork
@@ -115,7 +116,9 @@ def read_table(path: Path, signed: str) -> ProductTable:
     cls=Command,
     epilog="Example: amhw accuracy --multiplier mul_u8s8_pp_0_0_0_0_0_c0_e0_e0 --layers conv1,conv2",
 )
-@click.option("--multiplier", metavar="NAME", help="A multiplier's name, as amhw gen prints it.")
+@click.option(
+    "--multiplier", metavar="NAME", help="A multiplier's name, as amhw gen prints it, or an import's manifest."
+)
 @click.option(
     "--table",
     "table_file",
@@ -201,7 +204,7 @@ def _table(name: str | None, file: Path | None, signed: str) -> ProductTable:
     if file is not None:
         return read_table(file, signed)
     assert name is not None
-    return ProductTable.of(Design.parse(name).multiplier)
+    return table_of(name)
 
 
 def chosen_layers(wanted: str | None, known: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:
