@@ -133,6 +133,7 @@ def _table(rows: list[Row]) -> Table:
     operands = Design.parse(rows[0].name).multiplier.operands
     table = Table(
         title=f"{operands} multipliers in LeNet-5, {rows[0].data}; {rows[0].tech}, smallest and fastest netlist",
+        caption=_noise(rows[0]),
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),
     )
@@ -151,6 +152,13 @@ def _table(rows: list[Row]) -> Table:
             _shown(row.accuracy, ".2%"),
         )
     return table
+
+
+def _noise(row: Row) -> str | None:
+    """Which differences are none."""
+    if row.area_noise is None or row.delay_noise is None:
+        return None
+    return f"differences up to {row.area_noise:.1%} in area and {row.delay_noise:.1%} in delay are the recipes' noise"
 
 
 def _shown(value: float | None, form: str) -> str:

@@ -7,6 +7,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from amhw.study.sweep import Row
+from amhw.synth import wins
 
 matplotlib.use("agg")
 
@@ -18,12 +19,13 @@ def accuracy_against_cost(rows: Sequence[Row]) -> bytes:
     done = [row for row in rows if row.accuracy is not None and row.area_um2 is not None]
     figure = Figure(figsize=(11, 5), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    for axis, quantity, label in (
-        (axes[0], "area_um2", "area of the smallest netlist (µm²)"),
-        (axes[1], "delay_ps", "critical-path delay of the fastest netlist (ps)"),
+    for axis, quantity, noise, label in (
+        (axes[0], "area_um2", "area_noise", "area of the smallest netlist (µm²)"),
+        (axes[1], "delay_ps", "delay_noise", "critical-path delay of the fastest netlist (ps)"),
     ):
         points = sorted((float(getattr(row, quantity)), 100 * (row.accuracy or 0), row) for row in done)
-        front = _front([(x, y) for x, y, _ in points])
+        band = max((getattr(row, noise) or 0.0 for row in done), default=0.0)
+        front = _front([(x, y) for x, y, _ in points], band)
         axis.step([x for x, _ in front], [y for _, y in front], where="post", color=_GREY, zorder=1, label="front")
         axis.scatter([x for x, *_ in points], [y for _, y, _ in points], color=_BLUE, zorder=2, label="designs")
         for x, y, row in points:
@@ -50,10 +52,18 @@ def accuracy_against_cost(rows: Sequence[Row]) -> bytes:
     return png.getvalue()
 
 
-def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points that no other one beats in both: less x and more y; by growing x."""
+def _front(points: Sequence[tuple[float, float]], band: float) -> list[tuple[float, float]]:
+    """The points that no other one beats in both: less x and more y; by growing x.
+
+    A point that is cheaper than the next better one by no more than the noise band is left out: being cheaper by
+    so little is no win.
+
+    >>> _front([(100.0, 99.3), (99.0, 99.1), (50.0, 98.0), (60.0, 97.0)], 0.02)
+    [(50.0, 98.0), (100.0, 99.3)]
+    """
     front: list[tuple[float, float]] = []
     for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
         if not front or y > front[-1][1]:
             front.append((x, y))
-    return front
+    better = [*front[1:], (float("inf"), float("inf"))]
+    return [point for point, (x, _) in zip(front, better, strict=False) if wins(point[0], x, band)]
