@@ -1,0 +1,45 @@
+"""Simulator side: the engine driven by cocotbext-axi, as anyone's core would be."""
+
+import itertools
+import json
+import os
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge
+from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
+
+from amhw.array.golden import convolutions
+from amhw.lenet.network import QuantisedNetwork
+from amhw.multiplier import parse
+from amhw.table import ProductTable
+
+
+@cocotb.test()
+async def frames_in_frames_out(dut):
+    path = Path(os.environ["AMHW_MANIFEST"])
+    manifest = json.loads(path.read_text())
+    network = QuantisedNetwork.load(path.with_name(manifest["network"]))
+    side = manifest["image_side"]
+    images = np.random.default_rng(3).integers(0, 256, (4, side, side), dtype=np.uint8)
+    expected = convolutions(network, ProductTable.of(parse(manifest["multiplier"])), images)
+    dut.rst.value = 1
+    dut.s_axis_config_tvalid.value = 0
+    cocotb.start_soon(Clock(dut.clk, 2, "ns").start())
+    source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis_image"), dut.clk, dut.rst)
+    sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_codes"), dut.clk, dut.rst)
+    source.set_pause_generator(itertools.cycle([0, 0, 1, 0, 1]))
+    sink.set_pause_generator(itertools.cycle([1, 1, 0, 1]))
+    for _ in range(4):
+        await RisingEdge(dut.clk)
+    dut.rst.value = 0
+    for image in images:
+        await source.send(AxiStreamFrame(image.tobytes()))
+    matched = 0
+    for codes in expected:
+        frame = await sink.recv()
+        matched += int((np.frombuffer(bytes(frame.tdata), np.uint8) == codes.ravel()).sum())
+    outcome = {"pairs": expected.size, "matched": matched, "first_difference": None}
+    Path(os.environ["AMHW_OUTCOME"]).write_text(json.dumps(outcome))
