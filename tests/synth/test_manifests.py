@@ -65,3 +65,15 @@ def test_includes_are_found_beside_the_file(tmp_path):
     result = run(path, "--search", "--json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["cells"] >= 1
+
+
+def test_an_array_is_proved_registers_and_all(tmp_path):
+    from amhw.array.command import command as array
+
+    shape = ["--rows", "2", "--cols", "1", "--matmul", "2,2,1", "--out", str(tmp_path)]
+    made = CliRunner().invoke(array, ["--multiplier", "mul_u8s8_pp_0_0_0_0_0_0_c0_c0", *shape])
+    assert made.exit_code == 0, made.stderr
+    (verilog,) = tmp_path.glob("*.v")
+    record = json.loads(run(verilog, "--search", "--json").stdout)
+    assert record["verified"] == "proved equivalent to the Verilog"
+    assert record["path"]["setup_ps"] != 0
