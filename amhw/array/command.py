@@ -113,6 +113,7 @@ def conv_engine(multiplier: Multiplier, plan: ConvPlan, name: str | None = None)
         "sum_unit": 1 << plan.widths.shift,
         "elements": sorted({element.name for element in core.array.elements}),
         "memory_map": core.memory_map,
+        "memory_bits": plan.memory_bits,
         "ports": ports,
     }
     return text, manifest

@@ -448,7 +448,7 @@ class ConvEngine(wiring.Component):
         plan = self.plan
         layer = plan.layers[1]
         places = layer.pooled**2
-        m.submodules.output = memory = Memory(
+        m.submodules.outgoing = memory = Memory(
             shape=data.ArrayLayout(self.code_bits, layer.outputs), depth=2 * places, init=[]
         )
         read, port = memory.read_port(), memory.write_port(granularity=1)

@@ -209,6 +209,24 @@ class ConvPlan:
         """Bits of a bias, two's complement: 16, or more where this network needs them."""
         return max(16, width_of(min(-1, int(self.bias_words.min())), int(self.bias_words.max())))
 
+    @property
+    def memory_bits(self) -> dict[str, int]:
+        """Bits of each kind of memory: both image buffers, the first layer's maps, and so on."""
+        first, second = self.layers
+        taps = self.kernel**2
+        activation = len(self.widths.bits_a)
+        partial = max((layer.positions for layer in self.layers if layer.channels > 1), default=0)
+        requantisation = self.convolutions[1].requantisation
+        assert requantisation is not None, "a layer follows"
+        return {
+            "images": 2 * taps * (-(-first.side // self.kernel)) ** 2 * activation,
+            "maps": taps * (-(-second.side // self.kernel)) ** 2 * second.channels * activation,
+            "weights": self.weight_words.size * len(self.widths.bits_b),
+            "biases": self.bias_words.size * self.bias_width,
+            "partial sums": partial * self.cols * self.widths.sum_width(self.terms),
+            "output": 2 * second.pooled**2 * second.outputs * width_of(0, requantisation.maximum),
+        }
+
     # Clocks
 
     @property

@@ -160,6 +160,18 @@ def test_files(tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["e.core", "e.json", "e.npz", "e.v"]
     assert manifest["cycles_per_image"] == 3 * 784 + 8 * 6 * 100
     assert manifest["memory_map"]["weights"]["words"] == 3 + 8 * 6
+    declared = re.findall(r"^  reg \[(\d+):0\] (\w+) \[(\d+):0\];", (tmp_path / "out/e.v").read_text(), re.MULTILINE)
+    bits = {"images": 0, "maps": 0}
+    for top, name, last in declared:
+        kind = {
+            "image": "images",
+            "map": "maps",
+            "partial": "partial sums",
+            "bias": "biases",
+            "outgoing": "output",
+        }.get(name.split("_")[0])
+        bits[kind or name] = bits.get(kind or name, 0) + (int(top) + 1) * (int(last) + 1)
+    assert manifest["memory_bits"].items() <= bits.items(), "as many bits as the Verilog declares"
 
 
 def changed(network, index, **fields):
