@@ -189,7 +189,9 @@ def _freely(
     usual = float(
         np.mean([np.percentile(sums[found.errors[:, o].argmin()][:, o], _CLIPPED) for o in range(layer.outputs)])
     )
-    view = _levels(following)
+    assert layer.requantisation is not None, "only the last layer has none, and it has no follower"
+    greatest = layer.requantisation.maximum
+    view = _levels(following)[: greatest + 1]
     importance = np.ones(layer.outputs) if targets.weights is None else targets.weights.mean(axis=(0, 2))
     generator = np.random.default_rng(0)
     size = targets.sums[:, 0].size
@@ -200,7 +202,7 @@ def _freely(
     ]
     choices: list[tuple[float, float, list[tuple[float, int, float]]]] = []
     for stretch in _STRETCHES:
-        factor = 255 * stretch / max(usual, 1.0)
+        factor = greatest * stretch / max(usual, 1.0)
         channels = [
             _best_channel(wanted, given, found.units, found.errors[:, o], factor, view)
             for o, (wanted, given) in enumerate(samples)
@@ -217,7 +219,7 @@ def _freely(
             _with_codes(layer, table, codes),
             bias=np.rint([bias for _, _, bias in channels]),
             weight_scale=nominal / path.scale,
-            requantisation=Requantisation.of(factor, layer.requantisation.maximum if layer.requantisation else 255),
+            requantisation=Requantisation.of(factor, greatest),
         )
         error = float(np.sqrt(found.errors[units, np.arange(layer.outputs)].sum() / variance))
         paths.append(path.with_layer(made, table, nominal / factor, error))
@@ -236,13 +238,14 @@ def _best_channel(
     rectified = np.maximum(target, 0)
     live = target > 0
     variance = float(rectified.var()) or 1.0
-    step = 255 / max(1, len(np.unique(view)) - 1) / factor
+    greatest = len(view) - 1
+    step = greatest / max(1, len(np.unique(view)) - 1) / factor
     best = (np.inf, int(errors.argmin()), 0.0)
     for index in np.flatnonzero(errors <= _TOLERATED * errors.min()):
         shift = float((target / units[index] - sums[index])[live].mean()) if live.any() else -float(sums[index].max())
         for offset in _OFFSETS:
             bias = shift + offset * step
-            codes = np.clip((sums[index] + bias) * factor + 0.5, 0, 255).astype(np.int64)
+            codes = np.clip((sums[index] + bias) * factor + 0.5, 0, greatest).astype(np.int64)
             seen = view[codes]
             spread = float(seen.var())
             explained = float(np.mean((seen - seen.mean()) * rectified)) ** 2 / spread if spread > 0 else 0.0
