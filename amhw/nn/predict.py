@@ -31,7 +31,7 @@ from amhw.lenet.inference import Inference, im2col
 from amhw.lenet.network import QuantisedLayer, QuantisedNetwork
 from amhw.nn.finetune import dequantised
 from amhw.refusal import Refusal
-from amhw.table import ProductTable
+from amhw.table import ProductTable, code_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +39,10 @@ class _Layer:
     """One layer's operands and sensitivities; M margins are those of every image to every other class.
 
     Attributes:
-        activations: float32[3·C, codes]: probabilities of activation codes in each input channel, times 1, a and a².
+        activations: float32[2·C, codes]: probabilities of activation codes in each input channel, times 1 and times a.
         counts: float32[out, C·weight codes], how often each weight code occurs.
         weight_values: float32[weight codes].
+        exact: float32[C, weight codes], mean exact products.
         shifts: float32[M, 2·out], Σ J and Σ J·sum over positions.
         squares: float32[M, out], Σ J².
         mean, variance: float32[out], of the exact sums, as if taps were independent.
@@ -50,6 +51,7 @@ class _Layer:
     activations: NDArray[np.float32]
     counts: NDArray[np.float32]
     weight_values: NDArray[np.float32]
+    exact: NDArray[np.float32]
     shifts: NDArray[np.float32]
     squares: NDArray[np.float32]
     mean: NDArray[np.float32]
@@ -57,11 +59,11 @@ class _Layer:
 
     def error(self, errors: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Shift and variance of the margins, float32[M] each, for `errors` [codes, weight codes] of products."""
-        channels = len(self.activations) // 3
-        plain, by_a = self.activations[:channels] @ errors, self.activations[channels : 2 * channels] @ errors
+        channels = len(self.activations) // 2
+        moments = self.activations @ errors
+        plain, by_a = moments[:channels], moments[channels:]
         squared = self.activations[:channels] @ np.square(errors)
-        exact = self.activations[channels : 2 * channels].sum(axis=1, keepdims=True) * self.weight_values
-        covariance = by_a * self.weight_values - plain * exact
+        covariance = by_a * self.weight_values - plain * self.exact
         terms = np.stack([plain.ravel(), covariance.ravel(), (squared - np.square(plain)).ravel()], axis=1)
         mean, covariance, variance = (self.counts @ terms).T
         gain = covariance / self.variance
@@ -96,8 +98,15 @@ class Predictor:
         # Images that are wrong without any error tell nothing about errors.
         keep = np.flatnonzero(right)
         self._margins = (logits[rows, labels][:, None] - np.take_along_axis(logits, others, axis=1))[keep]
+        operands = network[self.names[0]].operands
+        a = code_values(operands.activation_width, operands.activation_signed)
+        self._exact = (a[:, None] * code_values(operands.weight_width, True)).astype(np.float32)
         self._layers = []
         for name in names:
+            if network[name].operands != operands:
+                raise Refusal(
+                    f"{name} takes {network[name].operands.name} and {names[0]} {operands.name}: one table, one kind"
+                )
             j = gradients[name]  # [N, classes, out, positions]
             j = (j[rows, labels][:, None] - np.take_along_axis(j, others[:, :, None, None], axis=1))[keep]
             self._layers.append(_layer(network[name], codes[name], sums[name][keep], j))
@@ -133,7 +142,7 @@ class Predictor:
         )
 
     def _margin_errors(self, table: ProductTable) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        errors = table.errors.astype(np.float32)
+        errors = table.products.astype(np.float32) - self._exact
         shift = np.zeros(self._margins.size, np.float32)
         variance = np.zeros(self._margins.size, np.float32)
         for layer in self._layers:
@@ -215,7 +224,7 @@ def _layer(layer: QuantisedLayer, codes: np.ndarray, sums: np.ndarray, j: np.nda
     a = np.arange(levels)
     weights = layer.weight_codes.reshape(layer.outputs, channels, -1)
     counts = np.stack([np.concatenate([np.bincount(taps, minlength=kinds) for taps in output]) for output in weights])
-    w = np.where(np.arange(kinds) >= kinds // 2, np.arange(kinds) - kinds, np.arange(kinds))
+    w = code_values(layer.operands.weight_width, True)
     mean_a, square_a = p @ a, p @ (a * a)
     flat = j.reshape(-1, *j.shape[2:])
     by_sum = (j * sums[:, None]).sum(axis=3).reshape(-1, layer.outputs)
@@ -223,9 +232,10 @@ def _layer(layer: QuantisedLayer, codes: np.ndarray, sums: np.ndarray, j: np.nda
         *(
             np.ascontiguousarray(array, dtype=np.float32)
             for array in (
-                np.concatenate([p, p * a, p * a * a]),
+                np.concatenate([p, p * a]),
                 counts,
                 w,
+                mean_a[:, None] * w,
                 np.concatenate([flat.sum(axis=2), by_sum], axis=1),
                 np.square(flat).sum(axis=2),
                 counts @ (mean_a[:, None] * w).ravel(),

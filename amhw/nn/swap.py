@@ -51,7 +51,10 @@ def approximate(
     >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
     >>> mask = parse("mul_u8s8_pp_0_0_0_0_0_0_f0_f0")
     >>> approximate(model, mask, inputs=torch.rand(2, 1, 8, 8))[0]
-    ApproxConv2d(4 outputs of (1, 3, 3), mul_u8s8_pp_0_0_0_0_0_0_f0_f0)
+    ApproxConv2d(
+      4 outputs of (1, 3, 3), mul_u8s8_pp_0_0_0_0_0_0_f0_f0
+      (products): Products()
+    )
 
     Raises:
         Refusal: a layer is unknown or cannot be swapped (it is named), or a table does not fit.
