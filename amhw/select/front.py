@@ -192,7 +192,8 @@ class Selection:
         self.ranking = MaskRanking.of(base, images[:: max(1, len(images) // _STATISTICS_IMAGES)])
         real = {layer.name: layer.weights for layer in self.loaded.network.layers}
         self.demands = tuple(
-            Demand.of(layer, real[layer.name], base[layer.name].weight_scale) for layer in self.ranking.layers
+            Demand.of(layer, real[layer.name], base[layer.name].weight_scale, share)
+            for layer, share in zip(self.ranking.layers, self._multiplications(), strict=True)
         )
         self._lock = threading.Lock()
 

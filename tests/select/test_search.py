@@ -51,7 +51,7 @@ def brute_force_error(multiplier, demand):
         p[seen == s].sum() * np.cov(codes[seen == s], aweights=p[seen == s] + 1e-30, ddof=0)
         for s in np.unique(seen)
     ) / variance
-    return float(np.sqrt(lost + 0.35 * max(0.0, alone - lost)))
+    return float(np.sqrt(lost + 0.5 * max(0.0, alone - lost)))
 
 
 @pytest.mark.parametrize("rows", [(0, 0, 12, 12), (0, 0, 2, 12), (8, 12, 14, 15), (0, 0, 0, 8)])
