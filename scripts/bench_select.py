@@ -18,11 +18,11 @@ from amhw.families.masked import Masked
 from amhw.files import write_atomically
 from amhw.lenet.inference import Inference
 from amhw.lenet.network import QuantisedLayer, QuantisedNetwork
+from amhw.multiplier import parse
 from amhw.results import Results, Task, run
 from amhw.select.front import Baseline, Point, Selection, is_reduced_precision, nondominated
 from amhw.select.stages import Problem
 from amhw.select.statistics import MaskRanking, dropped
-from amhw.multiplier import parse
 from amhw.table import ProductTable
 from amhw.workers import executor
 
@@ -93,7 +93,8 @@ def ranking_figures(results: Results, pool: object, out: Path) -> dict[str, floa
     scores = ranking.scores(dropped(masks))
     found = [losses[mask.name] for mask in masks]
     _scatter(scores, found, out / "ranking.png")
-    return {"masks_per_second": rate, "rank_correlation": float(spearmanr(scores, found).statistic), "masks": len(masks)}
+    correlation = float(spearmanr(scores, found).statistic)
+    return {"masks_per_second": rate, "rank_correlation": correlation, "masks": len(masks)}
 
 
 def _scatter(scores: np.ndarray, losses: list[float], path: Path) -> None:
@@ -161,7 +162,8 @@ def target_lines(points: list[Point], baseline: Baseline) -> list[str]:
         verdict = "reached" if 100 * point.loss.mean <= loss else "MISSED"
         lines.append(
             f"{wanted}: {verdict}: {100 * point.loss.mean:.2f} ± {100 * point.loss.half_width:.2f} at "
-            f"{baseline.area_ratio(netlist):.4f}, {baseline.delay_ratio(netlist):.3f}  {netlist.design} ({netlist.recipe})"
+            f"{baseline.area_ratio(netlist):.4f}, {baseline.delay_ratio(netlist):.3f}  "
+            f"{netlist.design} ({netlist.recipe})"
         )
     return lines
 
@@ -187,7 +189,10 @@ def main() -> None:
             points = selection.front()
             seconds = time.perf_counter() - started
             baseline = selection.baseline()
-            print(f"{technology}: {len(points)} designs synthesised and scored, {len(nondominated(points))} simulated, {seconds:.0f} s")
+            print(
+                f"{technology}: {len(points)} designs synthesised and scored, "
+                f"{len(nondominated(points))} simulated, {seconds:.0f} s"
+            )
             print(
                 f"  exact: smallest {baseline.smallest.area_um2:.1f} µm² ({baseline.smallest.design}), "
                 f"fastest {baseline.fastest.delay_ps:.0f} ps ({baseline.fastest.design}), "

@@ -2,11 +2,11 @@
 
     python scripts/compare_evoapprox.py FOLDER --tech sky130hd --out docs/evoapprox-u8s8-sky130hd.csv
 
-FOLDER is a checkout of github.com/ehw-fit/evoapproxlib (MIT licence); only figures come out. Each circuit is made a u8s8 multiplier
-in the cheapest exact way: an unsigned core multiplies a with the magnitude of b, and the product gets b's sign; a signed
-core takes the upper seven bits of a as a non-negative number, and its product is doubled (wires only). The table is read off
-the wrapped Verilog itself. `core` figures are of the unwrapped circuit: a lower bound, if weights were stored as sign and
-magnitude and the accumulator could subtract.
+FOLDER is a checkout of github.com/ehw-fit/evoapproxlib (MIT licence); only figures come out. Each circuit is made a
+u8s8 multiplier in the cheapest exact way: an unsigned core multiplies a with the magnitude of b, and the product gets
+b's sign; a signed core takes the upper seven bits of a as a non-negative number, and its product is doubled (wires
+only). The table is read off the wrapped Verilog itself. `core` figures are of the unwrapped circuit: a lower bound, if
+weights were stored as sign and magnitude and the accumulator could subtract.
 """
 
 import argparse

@@ -38,10 +38,13 @@ class Demanded:
         if sum(value is not None for value in vars(self).values()) > 1:
             raise Refusal("give one of --kept, --max-loss and --max-area-ratio")
         if self.kept is not None and self.kept < 1:
-            raise Refusal(f"--kept {self.kept}: a multiplier keeps at least 1 partial product; the nearest possible is --kept 1")
+            raise Refusal(
+                f"--kept {self.kept}: a multiplier keeps at least 1 partial product; the nearest possible is --kept 1"
+            )
         if self.max_loss is not None and not self.max_loss >= 0:
             raise Refusal(
-                f"--max-loss {self.max_loss:g}: the exact multiplier itself loses 0 points; the nearest possible is --max-loss 0"
+                f"--max-loss {self.max_loss:g}: the exact multiplier itself loses 0 points; "
+                "the nearest possible is --max-loss 0"
             )
         if self.max_area_ratio is not None and not self.max_area_ratio > 0:
             raise Refusal(f"--max-area-ratio {self.max_area_ratio:g}: an area is positive; try 0.06")
@@ -77,9 +80,9 @@ def command(
 ) -> None:
     """Choose the partial products from what the network really multiplies.
 
-    Chooses on training images, reports on test images. Writes the network with its weights remapped for the multiplier, a
-    file for amhw accuracy --network, into the folder --out; there results.sqlite keeps every result, so that the
-    next request is quick and an interrupted one goes on. Without a demand the whole front is printed.
+    Chooses on training images, reports on test images. Writes the network with its weights remapped for the
+    multiplier, a file for amhw accuracy --network, into the folder --out; there results.sqlite keeps every result,
+    so that the next request is quick and an interrupted one goes on. Without a demand the whole front is printed.
     """
     demanded = Demanded(kept, max_loss, max_area_ratio)
     demanded.check()
@@ -133,7 +136,8 @@ def _chosen(points: list[Point], baseline: Baseline, demanded: Demanded) -> tupl
             ratio = baseline.area_ratio(smallest.netlists[0])
             raise Refusal(
                 f"--max-area-ratio {demanded.max_area_ratio:g}: nothing on the front is so small; the nearest is "
-                f"{smallest.name} at {ratio:.4f}, which loses {100 * smallest.training_loss:.2f} points on training images"
+                f"{smallest.name} at {ratio:.4f}, which loses {100 * smallest.training_loss:.2f} points on "
+                "training images"
             )
         return min(possible, key=lambda pair: (pair[0].divergence, pair[1].area_um2))
     if demanded.max_loss is not None:
@@ -141,7 +145,8 @@ def _chosen(points: list[Point], baseline: Baseline, demanded: Demanded) -> tupl
         if not good:
             best = min(points, key=lambda p: p.training_loss)
             raise Refusal(
-                f"--max-loss {demanded.max_loss:g}: nothing smaller than the exact multiplier loses so little; the nearest is "
+                f"--max-loss {demanded.max_loss:g}: nothing smaller than the exact multiplier loses so little; "
+                "the nearest is "
                 f"{best.name} with {100 * best.training_loss:.2f} points on training images"
             )
         point = min(good, key=lambda p: (p.netlists[0].area_um2, p.divergence))
@@ -218,7 +223,8 @@ def _page(point: Point, netlist: Netlist, baseline: Baseline, exact_accuracy: fl
         f"predicted error   {point.predicted:.3f}",
         f"measured error    {errors} of the pre-activations' deviation, training images",
         f"accuracy          {100 * point.accuracy:.2f} %, exact {100 * exact_accuracy:.2f} % (test images)",
-        f"loss              {100 * point.loss.mean:.2f} ± {100 * point.loss.half_width:.2f} points, paired 95 % interval; "
+        f"loss              {100 * point.loss.mean:.2f} ± {100 * point.loss.half_width:.2f} points, "
+        "paired 95 % interval; "
         f"{100 * point.training_loss:.2f} on the training images that it was chosen by",
         f"area              {netlist.area_um2:.2f} µm², {baseline.area_ratio(netlist):.4f} of the smallest exact "
         f"({baseline.smallest.area_um2:.2f})",

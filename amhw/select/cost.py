@@ -1,8 +1,8 @@
 """What a multiplier will cost, before it is synthesised: a regression on the shape of its bit heap.
 
-The features are counted, not simulated: AND gates, OR gates, bits that the tree has to remove, negative bits, the length of
-the carry-propagate adder, the height of the heap. Area and delay are fitted to synthesised designs by non-negative
-least squares on relative errors, so that more of anything never makes a design cheaper.
+The features are counted, not simulated: AND gates, OR gates, bits that the tree has to remove, negative bits, the
+length of the carry-propagate adder, the height of the heap. Area and delay are fitted to synthesised designs by
+non-negative least squares on relative errors, so that more of anything never makes a design cheaper.
 """
 
 from collections.abc import Sequence

@@ -3,9 +3,9 @@
 Layer by layer, on the integers that the layers before really deliver for the training images:
 
 * a layer with a product table gets its codes from `amhw.select.remap`, for a grid of units s;
-* if the next layer has a table too, that one will be fitted to whatever arrives, so each output channel may keep its own
-  unit and offset (a rectifier commutes with positive factors; Nagel et al., "Data-free quantization through weight
-  equalization and bias correction", ICCV 2019). For each requantisation constant of a grid, each channel takes the
+* if the next layer has a table too, that one will be fitted to whatever arrives, so each output channel may keep
+  its own unit and offset (a rectifier commutes with positive factors; Nagel et al., "Data-free quantization through
+  weight equalization and bias correction", ICCV 2019). For each requantisation constant of a grid, each channel takes the
   unit and the bias with which the few levels that the next multiplier can tell apart explain most of the teacher's
   rectified pre-activation; the best few constants are followed to the end;
 * otherwise one unit serves all channels, the one with the least weighted error;
@@ -102,7 +102,8 @@ def fit(
     """
     for name in tables:
         if base[name].is_linear:
-            raise Refusal(f"{name} is fully connected; weights are chosen for convolutions: {', '.join(base.convolutions)}")
+            known = ", ".join(base.convolutions)
+            raise Refusal(f"{name} is fully connected; weights are chosen for convolutions: {known}")
         LayerSums(base[name], tables[name])  # refuses what does not fit
     first = base.layers[0]
     codes = torch.from_numpy(first.operands.codes_of(teacher.images))
@@ -277,9 +278,7 @@ def _shared(
     return _finished(path, made, table, targets, float(found.units[index]), following, error)
 
 
-def _recalibrated(
-    path: _Path, layer: QuantisedLayer, targets: LayerTargets, following: QuantisedLayer | None
-) -> _Path:
+def _recalibrated(path: _Path, layer: QuantisedLayer, targets: LayerTargets, following: QuantisedLayer | None) -> _Path:
     """The layer with its own weights, new bias and scale."""
     layer = replace(layer, activation_scale=path.scale, bias=np.zeros(layer.outputs))
     return _finished(path, layer, None, targets, path.scale * layer.weight_scale, following, None)

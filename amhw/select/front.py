@@ -8,8 +8,8 @@
 5. its loss on training images and its cost make the front; the front is simulated exhaustively; the test images
    give the accuracy that is reported, after everything has been chosen.
 
-Everything costly is a task whose result is stored (`amhw.results`), so that a second run, or one after Ctrl-C, goes on where
-the first stopped.
+Everything costly is a task whose result is stored (`amhw.results`), so that a second run, or one after Ctrl-C, goes
+on where the first stopped.
 """
 
 import threading
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from amhw.bitheap import ADDERS, TREES
+from amhw.bitheap import TREES
 from amhw.families.exact import exact_structures
 from amhw.families.masked import Masked
 from amhw.families.or_compressed import OrCompressed
@@ -157,11 +157,7 @@ def is_reduced_precision(multiplier: Multiplier) -> bool:
     rows = [row for row in multiplier.rows if row]
     first = multiplier.width_a - len(rows)
     full = 1 << multiplier.width_b
-    return (
-        not any(multiplier.rows[:first])
-        and len(set(rows)) == 1
-        and (full - rows[0]) & (full - rows[0] - 1) == 0
-    )
+    return not any(multiplier.rows[:first]) and len(set(rows)) == 1 and (full - rows[0]) & (full - rows[0] - 1) == 0
 
 
 class Selection:
@@ -200,7 +196,7 @@ class Selection:
     # What everything is measured against
 
     def baseline(self) -> Baseline:
-        """The best exact multipliers: of trees and adders, and of Booth recoding too, which is smaller than any tree."""
+        """The best exact multipliers, of trees and adders and of Booth recoding, which is smaller than any tree."""
         first = self.space.exact()
         found = exact_structures(first.width_a, first.width_b, signed_a=first.signed_a, signed_b=first.signed_b)
         designs = [Design(multiplier, tree, adder) for multiplier, tree, adder in found]
@@ -383,13 +379,10 @@ class Selection:
         designs = {m.name: [Design(m), Design(m, TREES[0], "ripple")] for m in multipliers}
         found = self.synthesise([d for some in designs.values() for d in some], what)
         return {
-            name: _best_netlists([n for design in some for n in found[design.name]])
-            for name, some in designs.items()
+            name: _best_netlists([n for design in some for n in found[design.name]]) for name, some in designs.items()
         }
 
-    def _survivors(
-        self, candidates: Sequence[Candidate], netlists: dict[str, list[Netlist]]
-    ) -> list[Candidate]:
+    def _survivors(self, candidates: Sequence[Candidate], netlists: dict[str, list[Netlist]]) -> list[Candidate]:
         """The `_SCORED` least dominated in predicted error and area, or error and delay; reduced precisions too."""
         figures = np.array(
             [
@@ -428,7 +421,12 @@ class Selection:
         best = [min(netlists[name], key=lambda n: n.area_um2 * n.delay_ps) for _, name in choice]
         area = sum(n.area_um2 * share for n, share in zip(best, work, strict=True))
         return (
-            Netlist("+".join(n.design for n in best), "+".join(n.recipe for n in best), area, max(n.delay_ps for n in best)),
+            Netlist(
+                "+".join(n.design for n in best),
+                "+".join(n.recipe for n in best),
+                area,
+                max(n.delay_ps for n in best),
+            ),
         )
 
     def _multiplications(self) -> list[float]:
@@ -481,15 +479,10 @@ class Selection:
 def nondominated(points: Sequence[Point]) -> list[Point]:
     """The points that no other beats in divergence and area, or in divergence and delay; smallest first."""
     figures = np.array(
-        [
-            [p.divergence, min(n.area_um2 for n in p.netlists), min(n.delay_ps for n in p.netlists)]
-            for p in points
-        ]
+        [[p.divergence, min(n.area_um2 for n in p.netlists), min(n.delay_ps for n in p.netlists)] for p in points]
     )
     kept = [
-        k
-        for k in range(len(points))
-        if not _beaten_by(figures[:, [0, 1]], k) or not _beaten_by(figures[:, [0, 2]], k)
+        k for k in range(len(points)) if not _beaten_by(figures[:, [0, 1]], k) or not _beaten_by(figures[:, [0, 2]], k)
     ]
     return [points[k] for k in sorted(kept, key=lambda k: figures[k, 1])]
 

@@ -1,7 +1,7 @@
 """Which weight codes make an approximate layer compute what the exact one should.
 
-For one output, with codes w_k, activations a_k(x) at sample x and T[a, w] = Σ_r u_r[a]·v_r[w] (`amhw.select.terms`), the
-layer's sum is linear in the v's:
+For one output, with codes w_k, activations a_k(x) at sample x and T[a, w] = Σ_r u_r[a]·v_r[w] (`amhw.select.terms`),
+the layer's sum is linear in the v's:
 
     y(x) = s·Σ_k Σ_r u_r[a_k(x)]·v_r[w_k] + bias = s·φ(x)·v(w) + bias
 

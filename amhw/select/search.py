@@ -62,9 +62,7 @@ def predicted_error(multiplier: Candidate, demands: Iterable[Demand]) -> float:
     used_b = int(np.bitwise_or.reduce(np.array(multiplier.rows)))
     codes_a = np.arange(1 << multiplier.width_a)
     rounding = (used_a & -used_a) >> 1
-    classes, index = np.unique(
-        np.minimum(codes_a + rounding, len(codes_a) - 1) & used_a, return_inverse=True
-    )
+    classes, index = np.unique(np.minimum(codes_a + rounding, len(codes_a) - 1) & used_a, return_inverse=True)
     codes_b = np.unique(np.arange(1 << multiplier.width_b) & used_b)
     values_a = code_values(multiplier.width_a, multiplier.signed_a)
     values_b = code_values(multiplier.width_b, multiplier.signed_b)
@@ -122,9 +120,7 @@ def search(
 
     def score(multiplier: Candidate) -> Scored:
         if multiplier.name not in met:
-            met[multiplier.name] = Scored(
-                multiplier, predicted_error(multiplier, demands), *cost.predict(multiplier)
-            )
+            met[multiplier.name] = Scored(multiplier, predicted_error(multiplier, demands), *cost.predict(multiplier))
         return met[multiplier.name]
 
     class Choice(ElementwiseProblem):

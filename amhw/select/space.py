@@ -79,9 +79,7 @@ class Space:
 
     def exact(self) -> Masked:
         """The exact multiplier."""
-        return Masked.exact(
-            self.width_a, self.width_b, signed_a=self.operands.activation_signed, signed_b=True
-        )
+        return Masked.exact(self.width_a, self.width_b, signed_a=self.operands.activation_signed, signed_b=True)
 
     def reduced_precision(self, bits_a: int, bits_b: int) -> Masked:
         """The exact multiplier of the top `bits_a` bits of a and the top `bits_b` bits of b.

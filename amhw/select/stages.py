@@ -222,7 +222,8 @@ def _loaded(problem: Problem) -> Loaded:
         made = next((layer for layer in base.layers if layer.made_for is not None), None)
         if made is not None and made.made_for is not None:
             raise Refusal(
-                f"{problem.network} was made for {made.made_for.name} in {made.name}; give the network that it was made from"
+                f"{problem.network} was made for {made.made_for.name} in {made.name}; "
+                "give the network that it was made from"
             ) from None
         return Loaded(real_valued(base), base, training, problem.data_dir)
     network = FloatNetwork.load(problem.network)

@@ -148,8 +148,8 @@ def dropped(masks: Iterable[Masked]) -> NDArray[np.bool_]:
 def greedy(form: NDArray[np.float64], kept: int) -> NDArray[np.bool_]:
     """The mask with `kept` products found from both ends: dropping from all, adding to none, then exchanging.
 
-    Each step takes the product whose loss (or gain) in dᵀ·form·d is best; afterwards pairs of a kept and a dropped product
-    change places while that lowers the error. The better of the two results is returned as what is dropped.
+    Each step takes the product whose loss (or gain) in dᵀ·form·d is best; afterwards pairs of a kept and a dropped
+    product change places while that lowers the error. The better of the two results is returned as what is dropped.
     """
     size = len(form)
     candidates = []
@@ -174,9 +174,7 @@ def _exchange(form: NDArray[np.float64], d: NDArray[np.float64]) -> NDArray[np.f
         out, into = np.flatnonzero(d == 1), np.flatnonzero(d == 0)
         if not len(out) or not len(into):
             return d
-        change = (
-            (diagonal - 2 * slope)[out][:, None] + (diagonal + 2 * slope)[into][None] - 2 * form[np.ix_(out, into)]
-        )
+        change = (diagonal - 2 * slope)[out][:, None] + (diagonal + 2 * slope)[into][None] - 2 * form[np.ix_(out, into)]
         p, q = np.unravel_index(change.argmin(), change.shape)
         if change[p, q] >= -1e-12 * max(1.0, float(np.abs(form).max())):
             return d

@@ -53,9 +53,7 @@ class Teacher:
     def of(network: FloatNetwork, images: np.ndarray, seed: int = 0) -> "Teacher":
         """Run the network forwards and backwards on `images`."""
         generator = torch.Generator().manual_seed(seed)
-        parts = [
-            _batch(network, images[start : start + _BATCH], generator) for start in range(0, len(images), _BATCH)
-        ]
+        parts = [_batch(network, images[start : start + _BATCH], generator) for start in range(0, len(images), _BATCH)]
         layers = []
         for index, layer in enumerate(network.layers):
             sums = np.concatenate([part[index][0] for part in parts])
@@ -78,17 +76,13 @@ def real_valued(network: QuantisedNetwork) -> FloatNetwork:
     scale = network.layers[0].operands.pixel_scale
     for layer in network.layers:
         unit = scale * layer.weight_scale
-        layers.append(
-            FloatLayer(layer.name, layer.weights * layer.weight_scale, layer.bias * unit, layer.geometry)
-        )
+        layers.append(FloatLayer(layer.name, layer.weights * layer.weight_scale, layer.bias * unit, layer.geometry))
         if layer.requantisation is not None:
             scale = unit / (layer.requantisation.multiplier * 2.0**-layer.requantisation.shift)
     return FloatNetwork(tuple(layers), network.name)
 
 
-def _batch(
-    network: FloatNetwork, images: np.ndarray, generator: torch.Generator
-) -> list[tuple[np.ndarray, ...]]:
+def _batch(network: FloatNetwork, images: np.ndarray, generator: torch.Generator) -> list[tuple[np.ndarray, ...]]:
     """Pooled sums, winners and squared sensitivities of each layer for some images."""
     x = torch.tensor(images[:, None]).float() / 255
     pooled: list[torch.Tensor] = []
@@ -118,7 +112,8 @@ def _batch(
         direction = torch.randn(x.shape, generator=generator)
         for z in pooled:
             z.grad = None
-        (x * (direction - direction.mean(dim=1, keepdim=True))).sum().backward(retain_graph=projection < _PROJECTIONS - 1)
+        direction -= direction.mean(dim=1, keepdim=True)
+        (x * direction).sum().backward(retain_graph=projection < _PROJECTIONS - 1)
         for index, z in enumerate(pooled):
             if winners[index] is not None and z.grad is not None:
                 square = squares[index]

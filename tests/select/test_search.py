@@ -47,10 +47,13 @@ def brute_force_error(multiplier, demand):
             total += min(errors) / len(demand.weights)
         alone = min(alone, total / power)
     seen = rounded & used
-    lost = sum(
-        p[seen == s].sum() * np.cov(codes[seen == s], aweights=p[seen == s] + 1e-30, ddof=0)
-        for s in np.unique(seen)
-    ) / variance
+    lost = (
+        sum(
+            p[seen == s].sum() * np.cov(codes[seen == s], aweights=p[seen == s] + 1e-30, ddof=0)
+            for s in np.unique(seen)
+        )
+        / variance
+    )
     return float(np.sqrt(lost + 0.5 * max(0.0, alone - lost)))
 
 

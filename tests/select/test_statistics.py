@@ -24,9 +24,7 @@ def ranking(images):
 
 def errors_of(layer, mask, codes):
     """Approximate minus exact sums [N, out, H', W'] of a layer without bias."""
-    bare = QuantisedLayer(
-        layer.name, layer.weights, np.zeros(layer.outputs), None, layer.operands, layer.geometry
-    )
+    bare = QuantisedLayer(layer.name, layer.weights, np.zeros(layer.outputs), None, layer.operands, layer.geometry)
     codes = torch.from_numpy(codes)
     return (LayerSums(bare, ProductTable.of(mask))(codes) - LayerSums(bare)(codes)).numpy()
 
@@ -53,12 +51,7 @@ def test_the_border_is_where_products_are_zero(images):
 
 
 def _real_share(side, kernel, padding):
-    inside = sum(
-        1
-        for at in range(side)
-        for tap in range(kernel)
-        if 0 <= at + tap - padding < side
-    )
+    inside = sum(1 for at in range(side) for tap in range(kernel) if 0 <= at + tap - padding < side)
     return (inside / (side * kernel)) ** 2
 
 
