@@ -155,7 +155,9 @@ def _fine_tuned(
             measured = measured_noise(network_for(table, tables), tables, balanced(training, 20).images)
             tuned = fine_tune(network, {}, training, recipe, checkpoint=checkpoint, noise=measured, report=report)
         else:
-            teacher = float_network() if isinstance(network, QuantisedNetwork) else None
+            # The shipped network teaches its own digits only; a float network that is given teaches itself.
+            digits = isinstance(network, QuantisedNetwork) and training.name.startswith("MNIST")
+            teacher = float_network() if digits else None
             tuned = fine_tune(network, tables, training, recipe, teacher=teacher, checkpoint=checkpoint, report=report)
     record = _saved(tuned, tables, training, test, recipe.epochs, recipe.seed, out)
     return {**record, "multiplier": table.name, "table_sha256": table.sha256, "layers": list(tables), "noise": noise}

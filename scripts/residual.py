@@ -1,6 +1,6 @@
 """`approximate` on a network that is no LeNet: python scripts/residual.py [--data-dir FOLDER] [--multiplier NAME]
 
-A small residual network (three stages, batch normalisation, global pooling, 20 thousand weights) is trained in floating
+A small residual network (two blocks, batch normalisation, global pooling, 18 thousand weights) is trained in floating
 point on the folder's training images (default: the packaged 5,000 of MNIST), its convolutions are swapped for the
 multiplier, and it is fine-tuned. Accuracy is of the folder's test images.
 """
