@@ -21,16 +21,14 @@ from amhw.verilog import emit
 
 ROWS, COLS = 25, 16
 EXACT = "mul_u8s8_pp_full"
-APPROXIMATE = ("mul_u8s8_pp_0_0_0_0_0_0_f0_f0", "mul_u8s8_pp_0_0_0_0_0_0_c0_c0")
+APPROXIMATE = "mul_u8s8_pp_0_0_0_0_0_0_f0_f0"
 REGISTER = "module register(input clk, input d, output reg q); always @(posedge clk) q <= d; endmodule"
 
 
 @click.command(cls=Command, epilog="Example: python scripts/array_figures.py --tech sky130hd")
 @click.option("--tech", default="sky130hd", show_default=True)
 @click.option("--depths", default="1,5,25", show_default=True, help="Rows that share an element's adder.")
-@click.option(
-    "--multipliers", default=",".join((EXACT, *APPROXIMATE)), help="The first is what others are compared with."
-)
+@click.option("--multipliers", default=f"{EXACT},{APPROXIMATE}", help="The first is what others are compared with.")
 @click.option("--search", is_flag=True, help="Only the quick recipe, not the best of all.")
 @click.option("--flat-cols", default=0, show_default=True, help="Also flatten an array of so many columns at depth 1.")
 @click.option("--plot", type=click.Path(path_type=Path), help="An SVG of area against delay.")
