@@ -5,9 +5,9 @@ Layer by layer, on the integers that the layers before really deliver for the tr
 * a layer with a product table gets its codes from `amhw.select.remap`, for a grid of units s;
 * if the next layer has a table too, that one will be fitted to whatever arrives, so each output channel may keep
   its own unit and offset (a rectifier commutes with positive factors; Nagel et al., "Data-free quantization through
-  weight equalization and bias correction", ICCV 2019). For each requantisation constant of a grid, each channel takes the
-  unit and the bias with which the few levels that the next multiplier can tell apart explain most of the teacher's
-  rectified pre-activation; the best few constants are followed to the end;
+  weight equalization and bias correction", ICCV 2019). For each requantisation constant of a grid, each channel
+  takes the unit and the bias with which the few levels that the next multiplier can tell apart explain most of the
+  teacher's rectified pre-activation; the best few constants are followed to the end;
 * otherwise one unit serves all channels, the one with the least weighted error;
 * a layer without a table keeps its weights; its bias takes up what the mean lacks, its scale is calibrated again.
 
