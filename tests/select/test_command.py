@@ -142,7 +142,13 @@ def test_an_interrupted_selection_keeps_what_was_finished(problem, tmp_path):
         sys.executable, "-m", "amhw.select", "--kept", "3", "--network", str(network), "--data-dir", str(data),
         "--out", str(tmp_path), "--workers", "1", "--json",
     ]  # fmt: skip
-    process = subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command_line,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell's background jobs ignore Ctrl-C, and what they start would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 120
     while not _finished(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.2)
