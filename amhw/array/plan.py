@@ -130,6 +130,12 @@ class ConvPlan:
                 f"{table.name} multiplies {'{}{}{}{}'.format(*kinds)}, but {layer.name} of this network wants "
                 f"{operands.name}"
             )
+        made = layer.made_for
+        if made is not None and made.table_sha256 != table.sha256:
+            raise Refusal(
+                f"{layer.name} of {self.network.name} was made for {made.name} (table {made.table_sha256[:12]}), "
+                f"not for {table.name} (table {table.sha256[:12]})"
+            )
 
     @property
     def convolutions(self) -> tuple[QuantisedLayer, QuantisedLayer]:

@@ -16,7 +16,7 @@ from amhw.array.plan import ConvPlan
 from amhw.lenet import shipped
 from amhw.lenet.data import mnist_test
 from amhw.lenet.inference import Inference
-from amhw.lenet.network import Geometry, Operands, QuantisedLayer, QuantisedNetwork, Requantisation
+from amhw.lenet.network import Geometry, MadeFor, Operands, QuantisedLayer, QuantisedNetwork, Requantisation
 from amhw.sim import default_simulator, simulate
 
 EXACT = Masked.exact(8, 8, signed_b=True)
@@ -191,6 +191,12 @@ def changed(network, index, **fields):
         (small_network(), Masked.exact(8, 8), (9, 2), "multiplies u8u8, but c1 of this network wants u8s8"),
         (small_network(Operands(4, 4)), EXACT, (9, 2), "multiplies u8s8, but c1 of this network wants u4s4"),
         (changed(small_network(), 0, geometry=Geometry(padding=1, pool=1)), EXACT, (9, 2), "pooling 1"),
+        (
+            changed(small_network(), 1, made_for=MadeFor("another", "0" * 64)),
+            EXACT,
+            (9, 2),
+            "c2 of network was made for",
+        ),
         (QuantisedNetwork(small_network().layers[2:]), EXACT, (9, 2), "begins with two convolutions"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
