@@ -36,6 +36,7 @@ IMAGES = 1000
 def structured_and_random_masks(count: int = RANKED) -> list[Masked]:
     """Columns cut off, reduced precisions, rows cut off, and random masks that favour heavy products."""
     masks = [Masked.columns(k, 8, 8, signed_b=True) for k in range(1, 14)]
+    # Columns ≥ 14 is the reduced precision of one bit each.
     for bits_a in range(1, 9):
         for bits_b in range(1, 9):
             row = 256 - (1 << (8 - bits_b))
@@ -46,9 +47,9 @@ def structured_and_random_masks(count: int = RANKED) -> list[Masked]:
         slope, middle = generator.uniform(0.2, 1.5), generator.uniform(0, 13)
         keep = generator.random(64) < 1 / (1 + np.exp(-slope * (weight - middle)))
         rows = tuple(int((keep.reshape(8, 8)[i] << np.arange(8)).sum()) for i in range(8))
-        if any(rows):
+        if any(rows) and rows not in {mask.rows for mask in masks}:
             masks.append(Masked(rows=rows, width_a=8, width_b=8, signed_b=True))
-    return list({mask.name: mask for mask in masks}.values())[:count]
+    return masks
 
 
 def masked_accuracy(name: str) -> dict[str, float]:
