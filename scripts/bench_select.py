@@ -36,7 +36,6 @@ IMAGES = 1000
 def structured_and_random_masks(count: int = RANKED) -> list[Masked]:
     """Columns cut off, reduced precisions, rows cut off, and random masks that favour heavy products."""
     masks = [Masked.columns(k, 8, 8, signed_b=True) for k in range(1, 14)]
-    # Columns ≥ 14 is the reduced precision of one bit each.
     for bits_a in range(1, 9):
         for bits_b in range(1, 9):
             row = 256 - (1 << (8 - bits_b))
