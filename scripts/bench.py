@@ -2,11 +2,12 @@
 
 Evaluation of the 10,000 MNIST test images with different product tables in both convolution layers, against the
 exact integer evaluation. The variants take turns and the best round of each counts, so that other work on the
-machine weighs on all of them alike.
+machine weighs on all of them alike. Training steps follow (scripts/bench_train.py).
 """
 
 import time
 
+import bench_train
 import numpy as np
 
 from amhw import Masked, ProductTable
@@ -64,3 +65,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    print()
+    bench_train.main()

@@ -1,7 +1,7 @@
 """A training step through a multiplier against a float step, measured in one run: python scripts/bench_train.py
 
-LeNet-5, batches of 256, one optimiser step each; all layers quantised, the multiplier in both convolutions. The
-variants take turns and the best round of each counts, so that other work on the machine weighs on all alike.
+LeNet-5, batches of 256, one optimiser step each; all layers quantised, the multiplier in both convolutions. Processor
+time; the variants take turns and the best round of each counts, so that other work on the machine weighs little.
 """
 
 import time
@@ -59,9 +59,9 @@ def main() -> None:
     best = dict.fromkeys(steps, float("inf"))
     for _ in range(ROUNDS):
         for name, step in steps.items():
-            start = time.perf_counter()
+            start = time.process_time()
             step()
-            best[name] = min(best[name], time.perf_counter() - start)
+            best[name] = min(best[name], time.process_time() - start)
     print(f"{torch.get_num_threads()} threads\n{'training step':28} {'ms':>7} {'ratio':>6} {'target':>7}")
     print(f"{'float':28} {1e3 * best['float']:7.1f} {1:6.2f}")
     for name, (_, limit) in tables.items():

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from amhw import ProductTable, parse
@@ -195,3 +196,19 @@ def test_too_few_images_are_refused():
     part = mnist_slice()
     with pytest.raises(Refusal, match="at least 12"):
         split(DataSet("few", part.images[:11], part.labels[:11]))
+
+
+@pytest.mark.parametrize("name", ["mul_s8s8_pp_full", "mul_u4s3_pp_full", "mul_u8s8_sm_drum_4"])
+def test_other_operands_and_families_train_and_export(few, name):
+    tables = dict.fromkeys(("conv1", "conv2"), ProductTable.of(parse(name)))
+    part = DataSet("part", few.images[:120], few.labels[:120])
+    net = fine_tune(float_network(), tables, part, Recipe(epochs=1, batch=30, learning_rate=1e-4))
+    assert net["conv1"].operands.name == name.split("_")[1]
+    images = mnist_test().images[:200]
+    assert (Inference(net, tables).predictions(images) == mnist_test().labels[:200]).mean() > 0.95
+    model = trainable(net, dequantised(net, tables), tables, part.images).eval()
+    with torch.no_grad():
+        logits = model(torch.tensor(images[:, None]).float() / 255).numpy()
+    np.testing.assert_array_equal(
+        (Inference(export(model), tables).logits(images) * model.fc3.unit).astype("f4"), logits
+    )
