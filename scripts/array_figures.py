@@ -1,7 +1,8 @@
 """Area and delay of the 25×16 weight-stationary array over depth, exact and approximate, hierarchically.
 
-Each different element is synthesised once; the array is so many of each and the registers of its edges. Critical
-paths lie inside elements, because every element's outputs are registers. One flattened 25×2 array checks the sum.
+Each different element is synthesised once; the array is so many of each and the registers of its edges. Every
+element's outputs are registers, so that data paths lie inside elements; the broadcast of `w_load` and `swap` does
+not, and shows with --flat-cols, because no recipe buffers it.
 
 Example: python scripts/array_figures.py --tech sky130hd --plot docs/figures/array_depth.svg
 """
@@ -99,6 +100,7 @@ def flat(synthesiser: Synthesiser, name: str, cols: int) -> dict[str, object]:
         "how": f"flat, {cols} columns",
         "area_per_mac_um2": round(result.area_um2 / (ROWS * cols), 2),
         "delay_ps": result.delay_ps,
+        "path": f"{result.best_product.start} → {result.best_product.end}",
         "seconds": round(time.monotonic() - started),
     }
 
