@@ -9,6 +9,7 @@ READY := $(VENV)/ready
 
 demo: $(READY)
 	$(BIN)/amhw study --out study
+	$(BIN)/amhw report study
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto
