@@ -21,6 +21,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python scripts/bench.py
+	$(BIN)/python scripts/bench_gather.py
 
 clean:
 	rm -rf $(VENV) build dist study
