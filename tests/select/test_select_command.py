@@ -174,7 +174,11 @@ def test_a_dask_cluster_does_the_same_work(problem, selected, tmp_path):
         )  # fmt: skip
     assert result.exit_code == 0, result.output
     record, own = json.loads(result.stdout), selected[1]
-    assert {**record, "network": None} == {**own, "network": None}
+    # The workers' libraries may add floats in another order: these two are measured, all else is chosen or counted.
+    assert record.pop("divergence") == pytest.approx(own["divergence"], rel=1e-4)
+    assert record.pop("layer_errors") == pytest.approx(own["layer_errors"], rel=1e-4)
+    assert record == {key: own[key] for key in record} | {"network": record["network"]}
+    assert own.keys() - record.keys() == {"divergence", "layer_errors"}
 
 
 def _finished(folder):
