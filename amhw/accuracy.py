@@ -15,6 +15,7 @@ from rich.progress import Progress
 from amhw.command import Command, print_json
 from amhw.files import read_whole
 from amhw.imports.source import table_of
+from amhw.imports.suspicion import suspicions
 from amhw.lenet.data import DataSet, test_set
 from amhw.lenet.inference import Inference
 from amhw.lenet.model import FloatNetwork
@@ -202,7 +203,10 @@ def _table(name: str | None, file: Path | None, signed: str) -> ProductTable:
     if (name is None) == (file is None):
         raise Refusal("give either --multiplier NAME or --table FILE.npy")
     if file is not None:
-        return read_table(file, signed)
+        table = read_table(file, signed)
+        for suspicion in suspicions(table):
+            click.echo(f"note: {suspicion}", err=True)
+        return table
     assert name is not None
     return table_of(name)
 

@@ -219,7 +219,8 @@ def _complaint(log: Path) -> str:
 def command(manifest: Path, simulator: str | None, seed: int, as_json: bool) -> int:
     """Prove by simulation that emitted Verilog computes what its model says.
 
-    Exit status 1 if a product differs; the first differing operand pair is named.
+    Exit status 1 if a product differs; the first differing operand pair is named. A Verilog file that was changed
+    since it was generated no longer fits its manifest and is refused with status 2.
     """
     with Console(stderr=True).status(f"simulating {manifest.stem}"):
         outcome = simulate(manifest, simulator=simulator, seed=seed)

@@ -97,6 +97,8 @@ class Design:
         """
         name = self.name if module is None else module
         check_identifier(name)
+        if name in ("a", "b", "p"):
+            raise Refusal(f"{name!r} is a port; a module needs another name")
         component = self.multiplier.create(tree=self.tree, adder=self.adder)
         return _comment(self._header(name)) + emit(component, name)
 

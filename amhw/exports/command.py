@@ -43,7 +43,8 @@ def command(
     """
     table = table_of(source, signed=signed, order=file_order)
     data = content(table, layout, order=order, name=table.name)
-    path = write_atomically(out / f"{table.name}_{layout}{LAYOUTS[layout].suffix}", data)
+    transposed = "_ba" if order == "ba" else ""
+    path = write_atomically(out / f"{table.name}_{layout}{transposed}{LAYOUTS[layout].suffix}", data)
     name = next(name for name, signs in SIGNED.items() if signs == (table.signed_a, table.signed_b))
     again = read_table(path, signed=name, order=order or "ab")
     if not np.array_equal(again.products, table.products):

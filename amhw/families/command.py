@@ -31,6 +31,8 @@ _OPERANDS = {"width_a", "width_b", "signed_a", "signed_b"}
 def command(width: int, signed: str, as_json: bool) -> None:
     """List the multiplier families: parameters, one line, and names that other commands take.
 
+    With --signed the names show how SignMagnitude wraps an unsigned family.
+
     Every name goes into amhw gen --multiplier, amhw errors, amhw export, amhw accuracy and amhw study.
     """
     if not 6 <= width <= 16:
@@ -46,7 +48,7 @@ def command(width: int, signed: str, as_json: bool) -> None:
             "keyword": getattr(family, "keyword", "pp"),
             "parameters": _parameters(family),
             "summary": _summary(family),
-            "examples": [{"title": entry.title, "name": entry.make(**operands).name} for entry in entries],
+            "examples": _examples(entries, operands),
         }
         for family, entries in groups.items()
     ]
@@ -64,6 +66,14 @@ def command(width: int, signed: str, as_json: bool) -> None:
         click.echo(f"{record['family']}({', '.join(record['parameters'])})\n    {record['summary']}")
         for example in record["examples"]:
             click.echo(f"    {example['name']}  ({example['title']})")
+
+
+def _examples(entries: list[Entry], operands: dict[str, Any]) -> list[dict[str, str]]:
+    """Title and name of each entry; one name once, though several entries may come to the same without signs."""
+    named: dict[str, str] = {}
+    for entry in entries:
+        named.setdefault(entry.make(**operands).name, entry.title)
+    return [{"title": title, "name": name} for name, title in named.items()]
 
 
 def _parameters(family: Any) -> list[str]:

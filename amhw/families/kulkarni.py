@@ -47,7 +47,7 @@ class Kulkarni(Multiplier):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.signed_a or self.signed_b:
-            raise Refusal("Kulkarni multiplies unsigned operands; wrap it in SignMagnitude")
+            raise Refusal("Kulkarni multiplies unsigned operands; for signed ones wrap it: mul_u8s8_sm_kulkarni")
 
     def _parameters_text(self) -> str:
         return ""

@@ -63,7 +63,7 @@ class Mitchell(EncodedMultiplier):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.signed_a or self.signed_b:
-            raise Refusal("Mitchell multiplies unsigned operands; wrap it in SignMagnitude")
+            raise Refusal("Mitchell multiplies unsigned operands; for signed ones wrap it: mul_u8s8_sm_mitchell_6")
         if not 2 <= self.bits <= max(self.width_a, self.width_b):
             raise Refusal(
                 f"Mitchell keeps {self.bits} bits; for {self.operands} choose 2 to {max(self.width_a, self.width_b)}"

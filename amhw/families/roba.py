@@ -51,7 +51,7 @@ class Roba(EncodedMultiplier):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.signed_a or self.signed_b:
-            raise Refusal("Roba multiplies unsigned operands; wrap it in SignMagnitude")
+            raise Refusal("Roba multiplies unsigned operands; for signed ones wrap it: mul_u8s8_sm_roba")
 
     def _parameters_text(self) -> str:
         return ""

@@ -47,7 +47,10 @@ class _Segmented(EncodedMultiplier):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.signed_a or self.signed_b:
-            raise Refusal(f"{type(self).__name__} multiplies unsigned operands; wrap it in SignMagnitude")
+            raise Refusal(
+                f"{type(self).__name__} multiplies unsigned operands; "
+                f"for signed ones wrap it: mul_u8s8_sm_{self.keyword}_6"
+            )
         low, high = self._bits_range()
         if not low <= self.bits <= high:
             raise Refusal(f"{type(self).__name__} keeps {self.bits} bits; for {self.operands} choose {low} to {high}")

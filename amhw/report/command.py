@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ from pyarrow import parquet
 from amhw.command import Command
 from amhw.errors import heat_map
 from amhw.files import read_whole, write_atomically
+from amhw.imports.source import table_of
 from amhw.lenet.data import calibration_set
 from amhw.lenet.inference import Inference
 from amhw.lenet.shipped import network
 from amhw.refusal import Refusal
 from amhw.report import charts, page
-from amhw.table import ProductTable
 from amhw.verilog import Design
 
 HEAT_MAPS = 6
@@ -90,8 +91,9 @@ def report(study: dict[str, Any]) -> str:
 
 
 def _point(number: int, row: dict[str, Any]) -> dict[str, Any]:
-    multiplier = Design.parse(row["name"]).multiplier
-    diagram = multiplier.diagram().rstrip()
+    imported = Path(row["source"]).suffix == ".json"
+    diagram = "" if imported else Design.parse(row["name"]).multiplier.diagram().rstrip()
+    label = row["name"] if row["kept"] is None else str(row["kept"])
     accuracy = 100 * row["accuracy"]
     card = (
         f"{row['name'].removeprefix('mul_')}\n{row['group']}: {accuracy:.2f} %, {row['area_um2']:.0f} µm² "
@@ -100,13 +102,14 @@ def _point(number: int, row: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": number,
         "name": row["name"],
+        "source": row["source"],
         "group": row["group"],
-        "label": str(row["kept"]) if row["kept"] is not None else multiplier.keyword,
+        "label": re.sub(r"^mul_[us]\d+[us]\d+_", "", label),
         "accuracy_percent": accuracy,
         **{cost: row[cost] for cost in charts.COSTS},
         "diagram": diagram,
         "card": card,
-        "command": f"amhw gen --multiplier {row['name']}",
+        "command": f"imported: {row['source']}" if imported else f"amhw gen --multiplier {row['name']}",
     }
 
 
@@ -138,8 +141,8 @@ def _error_section(rows: list[dict[str, Any]]) -> str:
     """Heat maps of the designs on the first front."""
     first = [row for row in rows if (row["data"], row["tech"]) == (rows[0]["data"], rows[0]["tech"])]
     points = [_point(k, row) for k, row in enumerate(first) if row["accuracy"] is not None and row["area_um2"]]
-    names = list(dict.fromkeys(point["name"] for point in charts.front(points, "area_um2")))[-HEAT_MAPS:]
-    tables = [ProductTable.of(Design.parse(name).multiplier) for name in names]
+    sources = list(dict.fromkeys(point["source"] for point in charts.front(points, "area_um2")))[-HEAT_MAPS:]
+    tables = [table_of(source) for source in sources]
     return page.section(
         "Error over the operand plane",
         page.paragraph("Product minus exact product for every pair of operand values: red too large, blue too small."),

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import platform
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,6 @@ from amhw.study import stages
 from amhw.study.plan import Data, Plan
 from amhw.study.plot import accuracy_against_cost
 from amhw.study.sweep import Event, Row, Sweep, write_csv
-from amhw.verilog import Design
 from amhw.workers import executor
 
 
@@ -130,9 +130,12 @@ def _study(plan: Plan, rows: list[Row]) -> dict[str, Any]:
 
 
 def _table(rows: list[Row]) -> Table:
-    operands = Design.parse(rows[0].name).multiplier.operands
+    named = [re.match(r"mul_([us]\d+[us]\d+)_", row.name) for row in rows]
+    same = {match[1] for match in named if match} if all(named) else set()
+    # Where all have the same operands, the title says them once.
+    operands = same.pop() if len(same) == 1 else ""
     table = Table(
-        title=f"{operands} multipliers in LeNet-5, {rows[0].data}; {rows[0].tech}, smallest and fastest netlist",
+        title=f"{operands or 'all'} multipliers, LeNet-5, {rows[0].data}; {rows[0].tech}, smallest and fastest netlist",
         caption=_noise(rows[0]),
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),
@@ -142,9 +145,9 @@ def _table(rows: list[Row]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
-            row.name.removeprefix(f"mul_{operands}_"),
+            row.name.removeprefix(f"mul_{operands}_") if operands else row.name,
             "" if row.kept is None else str(row.kept),
-            row.products.split("/")[0] if row.products else "failed",
+            row.products.split("/")[0] or ("failed" if "simulation" in row.failure else "imported"),
             _shown(row.area_um2, ".0f"),
             _shown(row.area_ratio, ".3f"),
             _shown(row.delay_ps, ".0f"),

@@ -103,7 +103,7 @@ class Plan:
     def of_names(cls, names: Sequence[str], **choices: Any) -> Self:
         """A plan for designs given by name, or imports by manifest; no name means the demonstration's masks."""
         demo = [Masked.from_text(text, 8, 8, signed_b=True).name for text in MASKS_OF_THE_DEMO]
-        return cls(tuple(_entry(name) for name in names or demo), **choices)
+        return cls(tuple(_entry(name) for name in dict.fromkeys(names or demo)), **choices)
 
     @classmethod
     def read(cls, path: Path | str) -> Self:

@@ -29,7 +29,7 @@ def accuracy_against_cost(rows: Sequence[Row]) -> bytes:
         axis.step([x for x, _ in front], [y for _, y in front], where="post", color=_GREY, zorder=1, label="front")
         axis.scatter([x for x, *_ in points], [y for _, y, _ in points], color=_BLUE, zorder=2, label="designs")
         for x, y, row in points:
-            above = y < 99
+            above = y < 99 or row.kept == 64
             axis.annotate(
                 "exact" if row.kept == 64 else str(row.kept or row.name),
                 (x, y),

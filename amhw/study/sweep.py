@@ -23,6 +23,7 @@ class Row:
 
     Attributes:
         name: the design.
+        source: what `amhw.imports.source.table_of` finds it by: its name, or the path of the import's manifest.
         group: its label in the study.
         kept: partial products kept, where the multiplier is a mask.
         products: simulated operand pairs that matched the golden model, of how many; empty for an import, whose
@@ -43,6 +44,7 @@ class Row:
     """
 
     name: str
+    source: str
     group: str
     kept: int | None
     products: str
@@ -191,6 +193,7 @@ class Sweep:
 
         return Row(
             name=entry.design.name,
+            source=entry.source,
             group=entry.group,
             kept=kept(entry.design),
             products=f"{simulated['matched']}/{simulated['pairs']}" if simulated else "",
