@@ -134,8 +134,9 @@ def _table(rows: list[Row]) -> Table:
     same = {match[1] for match in named if match} if all(named) else set()
     # Where all have the same operands, the title says them once.
     operands = same.pop() if len(same) == 1 else ""
+    what = f"{operands} multipliers" if operands else "Multipliers"
     table = Table(
-        title=f"{operands or 'all'} multipliers, LeNet-5, {rows[0].data}; {rows[0].tech}, smallest and fastest netlist",
+        title=f"{what}, LeNet-5, {rows[0].data}; {rows[0].tech}, smallest and fastest netlist",
         caption=_noise(rows[0]),
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),
