@@ -61,7 +61,7 @@ class LowerOr(Multiplier):
             raise Refusal("LowerOr multiplies unsigned operands; for signed ones wrap it: mul_u8s8_sm_loa_8")
         low, high = self._half + 1, max(self.width_a, self.width_b)
         if not low <= self.lower <= high:
-            raise Refusal("LowerOr ORs {self.lower} bits; for {self.operands} choose {low} to {high}")
+            raise Refusal(f"LowerOr ORs {self.lower} bits; for {self.operands} choose {low} to {high}")
 
     @property
     def _half(self) -> int:
