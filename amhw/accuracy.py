@@ -15,7 +15,7 @@ from rich.progress import Progress
 from amhw.command import Command, print_json
 from amhw.files import read_whole
 from amhw.imports.source import table_of
-from amhw.imports.suspicion import suspicions
+from amhw.imports.suspicion import SIGNED, suspicions
 from amhw.lenet.data import DataSet, test_set
 from amhw.lenet.inference import Inference
 from amhw.lenet.model import FloatNetwork
@@ -24,8 +24,6 @@ from amhw.lenet.shipped import float_network, network_for
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
 from amhw.verilog import Design
-
-SIGNED = {"none": (False, False), "a": (True, False), "b": (False, True), "both": (True, True)}
 
 
 @dataclass(frozen=True)
