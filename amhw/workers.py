@@ -32,7 +32,7 @@ def executor(workers: int | None = None, *, dask: str | None = None) -> Iterator
     count = available_cores() if workers is None else workers
     if count < 1:
         raise Refusal(f"{count} workers; one or more are needed")
-    with tempfile.TemporaryDirectory(prefix="amhw-", ignore_cleanup_errors=True) as scratch:
+    with tempfile.TemporaryDirectory(prefix="amhw-", ignore_cleanup_errors=True) as scratch, _one_thread_each():
         pool = ProcessPoolExecutor(
             count, mp_context=get_context("spawn"), initializer=_prepare, initargs=(scratch, os.getpid())
         )
@@ -52,11 +52,27 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started meanwhile keep numerical libraries to one thread: the workers share the cores already.
+
+    It must be in the environment that a worker starts with: importing the main module, which is the first thing it
+    does, may load such a library.
+    """
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
 def _prepare(scratch: str, parent: int) -> None:
     """Make a worker the head of a process group of its own, so that it can be ended with all it has started."""
     os.setpgrp()
-    # The workers share the cores among themselves; libraries that start a thread a core would only get in the way.
-    os.environ["OMP_NUM_THREADS"] = "1"
     tempfile.tempdir = str(Path(scratch))
     threading.Thread(target=_end_with, args=[parent], daemon=True).start()
 
