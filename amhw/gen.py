@@ -7,10 +7,9 @@ import click
 from amhw.bitheap import ADDERS, TREES
 from amhw.command import Command, print_json
 from amhw.families import Masked
+from amhw.multiplier import SIGNEDNESS
 from amhw.refusal import Refusal
 from amhw.verilog import Design
-
-SIGNED = ("none", "a", "b", "both")
 
 
 @click.command(
@@ -28,7 +27,11 @@ SIGNED = ("none", "a", "b", "both")
     "Without a mask the multiplier is exact.",
 )
 @click.option(
-    "--signed", type=click.Choice(SIGNED), default="none", show_default=True, help="Two's-complement operands."
+    "--signed",
+    type=click.Choice(list(SIGNEDNESS)),
+    default="none",
+    show_default=True,
+    help="Two's-complement operands.",
 )
 @click.option("--multiplier", metavar="NAME", help="A multiplier's name, instead of widths, signs and mask.")
 @click.option("--tree", type=click.Choice(TREES), help="How the partial products are reduced. [default: dadda]")
@@ -36,7 +39,9 @@ SIGNED = ("none", "a", "b", "both")
 @click.option("--name", metavar="MODULE", help="Module and file name, if not the multiplier's own.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("rtl_out"), show_default=True, help="Folder.")
 @click.option("--show", is_flag=True, help="Print the dot diagram and write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: name, verilog, manifest.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object: name, verilog, manifest; with --show name, diagram."
+)
 def command(
     width: int | None,
     width_a: int | None,
@@ -59,16 +64,16 @@ def command(
         design = Design(named.multiplier, tree or named.tree, adder or named.adder)
     else:
         bits_a, bits_b = _widths(width, width_a, width_b)
-        masked = Masked.from_text(
-            "full" if pp_mask is None else pp_mask,
-            bits_a,
-            bits_b,
-            signed_a=signed in ("a", "both"),
-            signed_b=signed in ("b", "both"),
-        )
+        signed_a, signed_b = SIGNEDNESS[signed]
+        mask = "full" if pp_mask is None else pp_mask
+        masked = Masked.from_text(mask, bits_a, bits_b, signed_a=signed_a, signed_b=signed_b)
         design = Design(masked, tree or TREES[0], adder or ADDERS[0])
     if show:
-        click.echo(design.multiplier.diagram(), nl=False)
+        diagram = design.multiplier.diagram()
+        if as_json:
+            print_json({"name": name or design.name, "diagram": diagram})
+        else:
+            click.echo(diagram, nl=False)
         return
     verilog, manifest = design.write(out, name)
     if as_json:

@@ -21,6 +21,9 @@ from amhw.refusal import Refusal
 
 MIN_WIDTH, MAX_WIDTH = 2, 32
 
+SIGNEDNESS = {"none": (False, False), "a": (True, False), "b": (False, True), "both": (True, True)}
+"""How people say which operands are two's complement → (signed_a, signed_b)."""
+
 _NAME = re.compile(r"mul_([us])([1-9]\d*)([us])([1-9]\d*)_([a-z][a-z0-9]*)(?:_([a-z0-9_]+))?")
 
 
@@ -251,6 +254,15 @@ def parse(name: str) -> Multiplier:
     if multiplier.name != name:
         raise Refusal(f"{name!r} is not canonical; the same multiplier is called {multiplier.name!r}")
     return multiplier
+
+
+def signedness(signed_a: bool, signed_b: bool) -> str:
+    """The word for it, a key of `SIGNEDNESS`.
+
+    >>> signedness(False, True)
+    'b'
+    """
+    return next(word for word, signs in SIGNEDNESS.items() if signs == (signed_a, signed_b))
 
 
 def _range(width: int, signed: bool) -> tuple[int, int]:

@@ -40,6 +40,9 @@ def test_show_writes_nothing(tmp_path, monkeypatch):
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1] == "a_3     o  o  o  ."
     assert not list(tmp_path.iterdir())
+    as_json = gen("--width", "4", "--pp-mask", "columns>=4", "--show", "--json")
+    assert json.loads(as_json.stdout)["diagram"] == result.stdout
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

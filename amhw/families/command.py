@@ -9,9 +9,8 @@ import click
 from amhw.command import Command, print_json
 from amhw.families.catalogue import CATALOGUE, Entry
 from amhw.families.sign_magnitude import SignMagnitude
-from amhw.multiplier import Multiplier
+from amhw.multiplier import SIGNEDNESS, Multiplier
 
-_SIGNED = {"none": (False, False), "a": (True, False), "b": (False, True), "both": (True, True)}
 _OPERANDS = {"width_a", "width_b", "signed_a", "signed_b"}
 
 
@@ -22,7 +21,7 @@ _OPERANDS = {"width_a", "width_b", "signed_a", "signed_b"}
 @click.option("--width", type=int, default=8, show_default=True, help="Operand bits of the examples, 6 to 16.")
 @click.option(
     "--signed",
-    type=click.Choice(list(_SIGNED)),
+    type=click.Choice(list(SIGNEDNESS)),
     default="none",
     show_default=True,
     help="Two's-complement operands of the examples.",
@@ -37,7 +36,7 @@ def command(width: int, signed: str, as_json: bool) -> None:
     """
     if not 6 <= width <= 16:
         raise click.BadParameter("choose 6 to 16", param_hint="--width")
-    signed_a, signed_b = _SIGNED[signed]
+    signed_a, signed_b = SIGNEDNESS[signed]
     operands = {"width_a": width, "width_b": width, "signed_a": signed_a, "signed_b": signed_b}
     groups: dict[Any, list[Entry]] = {}
     for entry in CATALOGUE:
