@@ -1,6 +1,5 @@
 """``python -m amhw.accuracy``: LeNet-5's accuracy with a multiplier, or any product table, in some of its layers."""
 
-import io
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -8,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
 from amhw.command import Command, print_json
-from amhw.files import read_whole
-from amhw.imports.source import table_of
-from amhw.imports.suspicion import SIGNED, suspicions
+from amhw.imports.options import reading_options, stated_table
+from amhw.imports.source import UNSAID, VERILOG, Reading, is_file
+from amhw.imports.tables import SUFFIXES
 from amhw.lenet.data import DataSet, test_set
 from amhw.lenet.inference import Inference
 from amhw.lenet.model import FloatNetwork
@@ -91,47 +89,21 @@ def measure_tables(
     )
 
 
-def read_table(path: Path, signed: str) -> ProductTable:
-    """The product table in a NumPy file: integers of shape (2^width_a, 2^width_b), indexed by operand code.
-
-    Raises:
-        Refusal: the file holds something else.
-    """
-    try:
-        products = np.load(io.BytesIO(read_whole(path)), allow_pickle=False)
-    except Refusal:
-        raise
-    except (ValueError, EOFError, OSError) as error:
-        raise Refusal(f"{path} is no NumPy array file (.npy); wanted integers of shape (2^m, 2^n)") from error
-    if not isinstance(products, np.ndarray):
-        raise Refusal(f"{path} is an archive of several arrays; wanted one .npy array of shape (2^m, 2^n)")
-    try:
-        return ProductTable(products, *SIGNED[signed], name=path.stem)
-    except Refusal as refusal:
-        raise Refusal(f"{path}: {refusal}") from refusal
-
-
 @click.command(
     cls=Command,
     epilog="Example: amhw accuracy --multiplier mul_u8s8_pp_0_0_0_0_0_c0_e0_e0 --layers conv1,conv2",
 )
 @click.option(
-    "--multiplier", metavar="NAME", help="A multiplier's name, as amhw gen prints it, or an import's manifest."
+    "--multiplier", metavar="NAME", help="A multiplier's name, or the manifest that amhw gen or amhw import wrote."
 )
 @click.option(
     "--table",
     "table_file",
     type=click.Path(path_type=Path),
-    metavar="FILE.npy",
-    help="Instead of a name: products of shape (2^m, 2^n), rows: activation codes, columns: weight codes.",
+    metavar="FILE",
+    help="Instead of a name: a product table (.npy, .bin, .csv, .h) or Verilog, read as amhw import does.",
 )
-@click.option(
-    "--signed",
-    type=click.Choice(list(SIGNED)),
-    default="b",
-    show_default=True,
-    help="Which operands of --table are two's complement.",
-)
+@reading_options
 @click.option("--layers", help="Which layers it serves: names with commas, or all. [default: conv1,conv2]")
 @click.option("--network", type=click.Path(path_type=Path), help="A quantised network file; default: shipped.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with IDX files; default: MNIST.")
@@ -140,7 +112,7 @@ def read_table(path: Path, signed: str) -> ProductTable:
 def command(
     multiplier: str | None,
     table_file: Path | None,
-    signed: str,
+    reading: Reading,
     layers: str | None,
     network: Path | None,
     data_dir: Path | None,
@@ -149,7 +121,7 @@ def command(
 ) -> None:
     """Classify the test images in integers, with a multiplier in some layers and exact products in the others.
 
-    Rows of the product table are activations, columns weights. The shipped LeNet-5 takes the multiplier's
+    Operand a of the multiplier is the activation, b the weight. The shipped LeNet-5 takes the multiplier's
     operand widths, 2 to 8 bits each, in the layers that it serves; the other layers stay unsigned × signed 8 bits.
     A network file that amhw select wrote says which multiplier each layer was made for: those are used unless
     others are given, and others are refused.
@@ -158,10 +130,10 @@ def command(
     if images is not None:
         data = data.first(images)
     chosen = None if network is None else QuantisedNetwork.load(network)
-    if chosen is not None and multiplier is None and table_file is None and layers is None:
+    if chosen is not None and (multiplier, table_file, layers, reading) == (None, None, None, UNSAID):
         tables = tables_made_for(chosen)
     else:
-        table = _table(multiplier, table_file, signed)
+        table = _table(multiplier, table_file, reading)
         known: QuantisedNetwork | FloatNetwork = float_network() if chosen is None else chosen
         names = chosen_layers(layers, known.layer_names, known.convolutions)
         tables = dict.fromkeys(names, table)
@@ -192,21 +164,20 @@ def tables_made_for(network: QuantisedNetwork) -> dict[str, ProductTable]:
         if layer.made_for is not None
     }
     if not tables:
-        raise Refusal(f"{network.name} was made for exact products: give --multiplier NAME or --table FILE.npy")
+        raise Refusal(f"{network.name} was made for exact products: give --multiplier NAME or --table FILE")
     network.check_tables(tables)
     return tables
 
 
-def _table(name: str | None, file: Path | None, signed: str) -> ProductTable:
+def _table(name: str | None, file: Path | None, reading: Reading) -> ProductTable:
     if (name is None) == (file is None):
-        raise Refusal("give either --multiplier NAME or --table FILE.npy")
-    if file is not None:
-        table = read_table(file, signed)
-        for suspicion in suspicions(table):
-            click.echo(f"note: {suspicion}", err=True)
-        return table
-    assert name is not None
-    return table_of(name)
+        raise Refusal("give either --multiplier NAME or --table FILE")
+    if file is not None and not is_file(file):
+        raise Refusal(
+            f"{file} is neither a table ({', '.join(SUFFIXES)}) nor Verilog ({', '.join(VERILOG)}); names and "
+            "manifests go with --multiplier"
+        )
+    return stated_table(name or str(file), reading)
 
 
 def chosen_layers(wanted: str | None, known: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:

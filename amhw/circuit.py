@@ -91,7 +91,7 @@ class Circuit:
         with tempfile.TemporaryDirectory(prefix="amhw-") as name:
             folder = Path(name)
             (folder / "source.v").write_text(text, encoding="utf-8")
-            _yosys(
+            passes = [
                 f"read_verilog {'-sv ' if system_verilog else ''}{folder}/source.v",
                 "proc",
                 f"write_json {folder}/modules.json",
@@ -109,9 +109,13 @@ class Circuit:
                 *_graph("zero", folder),
                 "design -load mapped",
                 *_graph("one", folder),
-            )
-            if top is None:
-                _only_root(json.loads((folder / "modules.json").read_text())["modules"])
+            ]
+            try:
+                _yosys(*passes)
+            finally:
+                # A wrong top is the likelier cause of what Yosys complains of, and says more.
+                if (folder / "modules.json").exists():
+                    _check_top(top, json.loads((folder / "modules.json").read_text())["modules"])
             modules = json.loads((folder / "ports.json").read_text())["modules"]
             chosen, ports = next(
                 (module, body["ports"])
@@ -242,8 +246,16 @@ def _graph(undefined: str, folder: Path) -> list[str]:
     ]
 
 
-def _only_root(modules: dict[str, Any]) -> None:
+def _check_top(top: str | None, modules: dict[str, Any]) -> None:
+    """
+    Raises:
+        Refusal: the text has no such module, or none is named and several could be meant.
+    """
+    if top is not None:
+        if top not in modules:
+            raise Refusal(f"no module {top!r}; for --top there are {', '.join(modules) or 'none'}")
+        return
     used = {cell["type"] for body in modules.values() for cell in body["cells"].values()}
     roots = [name for name in modules if name not in used]
     if len(roots) > 1:
-        raise Refusal(f"several modules could be the top: {', '.join(roots)}; say which one")
+        raise Refusal(f"several modules could be the top: {', '.join(roots)}; say which with --top")

@@ -8,11 +8,11 @@ from click.testing import CliRunner
 from one_thread import one_thread  # noqa: F401
 
 from amhw import Masked
-from amhw.accuracy import command, measure, read_table
+from amhw.accuracy import command, measure
 from amhw.lenet.data import DataSet, mnist_test, write_idx
 from amhw.lenet.shipped import network
-from amhw.refusal import Refusal
 from amhw.table import ProductTable
+from amhw.verilog import Design
 
 MASK = "mul_u8s8_pp_0_0_0_20_f8_f8_fc_fe"
 
@@ -52,9 +52,31 @@ def test_the_layers_are_those_asked_for(layers, names):
 def test_a_table_file_is_as_good_as_a_name(tmp_path):
     table = ProductTable.of(Masked.from_text("0,0,0,20,f8,f8,fc,fe", 8, 8, signed_b=True))
     np.save(tmp_path / "mask.npy", table.products)
-    by_file = json.loads(run("--table", tmp_path / "mask.npy", "--images", 300, "--json").stdout)
+    np.save(tmp_path / "turned.npy", table.products.T)
+    stated = ("--signed", "b", "--images", 300, "--json")
+    by_file = json.loads(run("--table", tmp_path / "mask.npy", "--order", "ab", *stated).stdout)
+    turned = json.loads(run("--table", tmp_path / "turned.npy", "--order", "ba", *stated).stdout)
     by_name = json.loads(run("--multiplier", MASK, "--images", 300, "--json").stdout)
-    assert (by_file["correct"], by_file["table_sha256"]) == (by_name["correct"], by_name["table_sha256"])
+    for record in (by_file, turned):
+        assert (record["correct"], record["table_sha256"]) == (by_name["correct"], by_name["table_sha256"])
+
+
+def test_verilog_and_manifests_are_as_good_as_a_name(tmp_path):
+    design = Design.parse(MASK)
+    source, manifest = design.write(tmp_path, "renamed")
+    by_name = json.loads(run("--multiplier", MASK, "--images", 50, "--json").stdout)
+    stated = ["--signed", "b", "--top", "renamed", "--a", "a"]
+    for arguments in (["--multiplier", manifest], ["--table", source, *stated]):
+        record = json.loads(run(*arguments, "--images", 50, "--json").stdout)
+        assert record["table_sha256"] == by_name["table_sha256"]
+
+
+def test_a_doubtful_table_is_noted(tmp_path):
+    codes = np.arange(256)
+    np.save(tmp_path / "unsigned.npy", codes[:, None] * codes[None, :])
+    result = run("--table", tmp_path / "unsigned.npy", "--signed", "b", "--order", "ab", "--images", 10, "--json")
+    assert "as signed = none it would be 0.0" in result.stderr
+    assert json.loads(result.stdout)["images"] == 10
 
 
 def test_a_name_with_a_tree_and_an_adder_is_the_same_multiplier():
@@ -91,7 +113,7 @@ def test_people_get_one_line():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give either --multiplier NAME or --table FILE.npy"),
+        ([], "give either --multiplier NAME or --table FILE"),
         (["--multiplier", MASK, "--table", "x.npy"], "give either"),
         (["--multiplier", "mul_u8u8_pp_full"], "weights are signed"),
         (["--multiplier", "mul_u9s8_pp_full"], "2 to 8 bits"),
@@ -101,7 +123,12 @@ def test_people_get_one_line():
         (["--multiplier", MASK, "--images", "10001"], "ask for 1 to 10000"),
         (["--multiplier", MASK, "--data-dir", "nowhere"], "nowhere has neither"),
         (["--multiplier", MASK, "--network", "nowhere.npz"], "nowhere.npz"),
-        (["--table", "nowhere.npy"], "nowhere.npy"),
+        (["--table", "nowhere.npy", "--signed", "b"], "nowhere.npy"),
+        (["--table", "nowhere.npy"], "say --signed none, a, b or both"),
+        (["--table", MASK], "names and manifests go with --multiplier"),
+        (["--multiplier", MASK, "--order", "ab"], "are for tables and Verilog"),
+        (["--multiplier", "network.npz"], "those end in .v, .sv, .npy"),
+        (["--multiplier", "nowhere.json"], "nowhere.json"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(arguments, message):
@@ -135,7 +162,30 @@ def test_a_file_that_holds_no_table_is_refused_by_name(tmp_path, content, messag
         file.write_text("0 0 0")
     else:
         np.save(file, content)
-    with pytest.raises(Refusal) as refused:
-        read_table(file, "b")
-    assert message in str(refused.value)
-    assert "table.npy" in str(refused.value)
+    result = run("--table", file, "--signed", "b", "--order", "ab")
+    assert result.exit_code == 2 and result.stdout == ""
+    assert message in result.stderr and "table.npy" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_order_is_stated_or_refused(tmp_path):
+    np.save(tmp_path / "table.npy", ProductTable.of(Masked.exact(8, 8, signed_b=True)).products)
+    result = run("--table", tmp_path / "table.npy", "--signed", "b")
+    assert result.exit_code == 2
+    assert "say --order ab (the first; rows) or ba" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"kind": "conv-engine", "name": "x"}', "describes 'conv-engine', no single multiplier"),
+        ('{"accuracy": 1}', "give the .json file that amhw gen or amhw import wrote"),
+        ("[1, 2]", "give the .json file that amhw gen or amhw import wrote"),
+        ("not json", "give the .json file that amhw gen or amhw import wrote"),
+    ],
+)
+def test_a_manifest_of_something_else_is_refused(tmp_path, content, message):
+    (tmp_path / "x.json").write_text(content)
+    result = run("--multiplier", tmp_path / "x.json")
+    assert result.exit_code == 2
+    assert message in result.stderr and result.stderr.count("\n") == 1

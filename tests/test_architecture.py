@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "families": {"multiplier", "bitheap", "operands"},
     "errors": {"table", "operands"},
     "circuit": set(),
-    "imports": {"circuit", "table", "verilog"},
+    "imports": {"circuit", "multiplier", "table", "verilog"},
     "exports": {"table"},
     "verilog": {"multiplier", "bitheap"},
     "synth": set(),

@@ -113,6 +113,8 @@ def test_command_prints_the_figures(tmp_path):
     expected = Errors.of(ProductTable.of(Drum(bits=4, width_a=8, width_b=8)))
     assert {name: printed[name] for name in expected.record()} == expected.record()
     assert picture.read_bytes().startswith(b"\x89PNG")
+    assert printed["heat_map"] == str(picture)
+    assert errors("mul_u8u8_drum_4", "--heat-map", picture).stdout.splitlines()[-1] == str(picture)
     page = errors("mul_u8u8_drum_4").stdout
     assert f"{expected.mae:.10g}" in page and "7425" in page
 
@@ -144,13 +146,16 @@ def test_command_weighs_by_what_a_layer_multiplies():
     ("arguments", "words"),
     [
         (["nonsense"], "no multiplier's name"),
-        (["mul_u8u8_drum_4", "--signed", "both"], "--signed and --order are for files"),
+        (["mul_u8u8_drum_4", "--signed", "both"], "are for tables and Verilog; mul_u8u8_drum_4 is neither"),
         (["missing.npy", "--signed", "none"], "missing.npy"),
         (["missing.npy"], "say --signed"),
         (["mul_u8u8_drum_4", "--operands", "missing.npz"], "missing.npz"),
         (["mul_u4u4_drum_3", "--operands", "BAD"], "no .npz file"),
         (["mul_u4u4_drum_3", "--operands", "BAD", "--layer", "conv1"], "not by both"),
         (["mul_u8u8_booth", "--layer", "conv1"], "signed"),
+        (["mul_u8u8_drum_4", "--heat-map", "error.pdf"], "error.pdf: a heat map is written as PNG"),
+        (["mul_u8u8_drum_4", "--heat-map", "error"], "give a file name that ends in .png"),
+        (["mul_u8u8.drum"], "those end in .v, .sv, .npy"),
         ([], "NAME|FILE"),
     ],
 )

@@ -11,9 +11,8 @@ from amhw.command import Command, print_json
 from amhw.errors.figures import Errors
 from amhw.errors.heatmap import heat_map
 from amhw.files import read_whole, write_atomically
-from amhw.imports.source import table_of
-from amhw.imports.suspicion import SIGNED
-from amhw.imports.tables import ORDERS
+from amhw.imports.options import reading_options, stated_table
+from amhw.imports.source import Reading
 from amhw.operands import OperandDistribution
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
@@ -39,8 +38,7 @@ _LABELS = {
     epilog="Example: amhw errors mul_u8u8_drum_4 --heat-map drum.png",
 )
 @click.argument("source", metavar="NAME|FILE")
-@click.option("--signed", type=click.Choice(list(SIGNED)), help="For a file: its two's-complement operands.")
-@click.option("--order", type=click.Choice(ORDERS), help="For a table file: whether the first index is a or b.")
+@reading_options
 @click.option(
     "--operands",
     type=click.Path(path_type=Path),
@@ -58,8 +56,7 @@ _LABELS = {
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     source: str,
-    signed: str | None,
-    order: str | None,
+    reading: Reading,
     operands: Path | None,
     layer: str | None,
     heat_map_file: Path | None,
@@ -70,9 +67,11 @@ def command(
     Over all operand pairs, each counted once, or weighted by how often a network multiplies them (on training
     images, padding included). Relative errors leave out pairs whose exact product is zero.
     """
+    if heat_map_file is not None and heat_map_file.suffix.lower() != ".png":
+        raise Refusal(f"{heat_map_file}: a heat map is written as PNG; give a file name that ends in .png")
     if operands is not None and layer is not None:
         raise Refusal("weigh by --operands or by --layer, not by both")
-    table = table_of(source, signed=signed, order=order)
+    table = stated_table(source, reading)
     distribution = None
     if operands is not None:
         distribution = read_operands(operands)
@@ -97,6 +96,8 @@ def command(
         value = getattr(errors, field.name)
         shown = f"{value:.4%}" if field.name in ("ep", "mred", "wcre") else f"{value:.10g}"
         click.echo(f"  {_LABELS[field.name]:42}{shown:>14}")
+    if heat_map_file is not None:
+        click.echo(str(heat_map_file))
 
 
 def operands_of(layer: str, table: ProductTable) -> OperandDistribution:

@@ -120,12 +120,12 @@ def content(table: ProductTable, layout: str, *, order: str | None = None, name:
         Refusal: the layout cannot hold the table, or needs an order.
     """
     if layout == "csv" and order is not None:
-        raise Refusal("a CSV table names its operands in its header; leave out --order")
+        raise Refusal("a CSV table names its operands in its header; leave out --out-order")
     commutative = table.products.shape[0] == table.products.shape[1] and (table.products == table.products.T).all()
     if layout == "adapt" and order is None and not commutative:
         raise Refusal(
             f"AdaPT looks up [activation][weight] in linear layers and [weight][activation] in convolutions, and "
-            f"{table.name} is not symmetric; say --order ab for linear layers or ba for convolutions"
+            f"{table.name} is not symmetric; say --out-order ab for linear layers or ba for convolutions"
         )
     products = table.products.T if order == "ba" else table.products
     return LAYOUTS[layout].write(table, products, name)

@@ -4,7 +4,8 @@ import numpy as np
 
 from amhw.circuit import Circuit
 from amhw.imports.imported import Imported, Ports
-from amhw.imports.suspicion import SIGNED, likelier_signs, of_codes
+from amhw.imports.suspicion import likelier_signs, of_codes
+from amhw.multiplier import SIGNEDNESS
 from amhw.refusal import Refusal
 from amhw.table import LARGEST, ProductTable
 
@@ -44,8 +45,8 @@ def read_circuit(
     Raises:
         Refusal: the text is no combinational circuit, a port is missing or ambiguous, or the signedness is.
     """
-    if signed is not None and signed not in SIGNED:
-        raise Refusal(f"signed is {signed!r}; choose one of {', '.join(SIGNED)}")
+    if signed is not None and signed not in SIGNEDNESS:
+        raise Refusal(f"signed is {signed!r}; choose one of {', '.join(SIGNEDNESS)}")
     circuit = Circuit.read(verilog, top, system_verilog=system_verilog)
     ports = _ports(circuit, a, b, p)
     width_a, width_b = circuit.inputs[ports.a].width, circuit.inputs[ports.b].width
@@ -90,7 +91,7 @@ def _ports(circuit: Circuit, a: str | None, b: str | None, p: str | None) -> Por
 
 def _signs(circuit: Circuit, ports: Ports, codes: np.ndarray, width_p: int, signed: str | None) -> tuple[bool, bool]:
     if signed is not None:
-        return SIGNED[signed]
+        return SIGNEDNESS[signed]
     declared = circuit.inputs[ports.a].signed, circuit.inputs[ports.b].signed
     likelier = likelier_signs(codes, width_p, declared)
     if likelier is not None:

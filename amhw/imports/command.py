@@ -8,10 +8,8 @@ import click
 from amhw.command import Command, print_json
 from amhw.errors import Errors
 from amhw.imports.imported import Imported
-from amhw.imports.source import VERILOG, open_circuit
-from amhw.imports.suspicion import SIGNED, suspicions
-from amhw.imports.tables import ORDERS, SUFFIXES, read_table
-from amhw.refusal import Refusal
+from amhw.imports.options import note_doubts, reading_options
+from amhw.imports.source import VERILOG, Reading, open_file
 from amhw.synth import RECIPES, Expected, Synthesiser, SynthesisError, SynthesisResult, Technology
 
 
@@ -20,60 +18,21 @@ from amhw.synth import RECIPES, Expected, Synthesiser, SynthesisError, Synthesis
     epilog="Example: amhw import mul8s_1KR3.v --signed both --out imports",
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--library", multiple=True, type=click.Path(path_type=Path), help="More Verilog, for modules that FILE uses."
-)
-@click.option("--top", metavar="MODULE", help="Top module, if several are possible.")
-@click.option("--a", metavar="PORT", help="Input of operand a (activation), if its name does not say so.")
-@click.option("--b", metavar="PORT", help="Input of operand b (weight).")
-@click.option("--p", metavar="PORT", help="Output of the product, if there are several.")
-@click.option(
-    "--signed",
-    type=click.Choice(list(SIGNED)),
-    help="Two's-complement operands. Needed for a table; for Verilog the declarations count unless the products "
-    "contradict them.",
-)
-@click.option("--order", type=click.Choice(ORDERS), help="For a table: whether the first index is operand a or b.")
+@reading_options
 @click.option("--name", help="What to call it. [default: the file's name]")
 @click.option("--tech", default="sky130hd", show_default=True, help="Technology of the cost, or none.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("imports"), show_default=True, help="Folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(
-    file: Path,
-    library: tuple[Path, ...],
-    top: str | None,
-    a: str | None,
-    b: str | None,
-    p: str | None,
-    signed: str | None,
-    order: str | None,
-    name: str | None,
-    tech: str,
-    out: Path,
-    as_json: bool,
-) -> None:
+def command(file: Path, reading: Reading, name: str | None, tech: str, out: Path, as_json: bool) -> None:
     """Import a combinational multiplier (Verilog) or a product table (.npy, .bin, .csv, .h).
 
     Verilog is simulated for every operand pair and synthesised. What is written into the folder, NAME.json
     with NAME.npy and NAME.v beside it, can be given to the other commands. Ports go by name; the order of
     their declaration is never used.
     """
-    if file.suffix in VERILOG:
-        if order is not None:
-            raise Refusal("--order is for tables; the ports of a circuit go by name (--a, --b)")
-        technology = None if tech == "none" else Technology.named(tech)
-        imported = open_circuit(file, libraries=library, top=top, a=a, b=b, p=p, signed=signed, name=name)
-    elif file.suffix in SUFFIXES:
-        if library or top or a or b or p:
-            raise Refusal("--library, --top, --a, --b and --p are for Verilog; a table has --order")
-        technology = None
-        table = read_table(file, signed=signed, order=order)
-        imported = Imported(name or file.stem, table)
-    else:
-        raise Refusal(f"{file} is neither Verilog ({', '.join(VERILOG)}) nor a table ({', '.join(SUFFIXES)})")
-    doubts = suspicions(imported.table)
-    for doubt in doubts:
-        click.echo(f"amhw: note: {file}: {doubt}", err=True)
+    technology = None if tech == "none" or file.suffix not in VERILOG else Technology.named(tech)
+    imported = open_file(file, reading, name)
+    doubts = note_doubts(file, imported.table)
     cost = None if technology is None else _cost(imported, technology)
     errors = Errors.of(imported.table)
     manifest = imported.write(out)

@@ -1,5 +1,7 @@
-"""A product table by whatever names it: a multiplier's name, a table file, Verilog, or an import's manifest."""
+"""A product table by whatever names it: a multiplier's name, a table file, Verilog, or a manifest."""
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from amhw.files import read_whole
@@ -8,56 +10,107 @@ from amhw.imports.imported import Imported
 from amhw.imports.tables import SUFFIXES, read_table
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
-from amhw.verilog import Design
+from amhw.verilog import Design, read_manifest
 
 VERILOG = (".v", ".sv")
 
 
-def table_of(source: str, *, signed: str | None = None, order: str | None = None) -> ProductTable:
+@dataclass(frozen=True)
+class Reading:
+    """What a file from elsewhere does not say of itself.
+
+    Attributes:
+        signed: which operands are two's complement; see `read_table` and `read_circuit`.
+        order: of a table's indices; see `read_table`.
+        top, a, b, p: the top module of Verilog, and its ports; see `read_circuit`.
+        libraries: more Verilog, for modules that the file uses.
+    """
+
+    signed: str | None = None
+    order: str | None = None
+    top: str | None = None
+    a: str | None = None
+    b: str | None = None
+    p: str | None = None
+    libraries: tuple[Path, ...] = ()
+
+
+UNSAID = Reading()
+"""Nothing is stated: all that a name or a manifest needs."""
+
+
+def table_of(source: str, reading: Reading = UNSAID) -> ProductTable:
     """The table that `source` names.
 
     Args:
-        source: a multiplier's (or design's) name, or the path of a table, of Verilog or of an import's
-        manifest. signed: for a table or Verilog file, see `read_table` and `read_circuit`. order: for a
-        table file, see `read_table`.
+        source: a multiplier's (or design's) name, or the path of a table, of Verilog, or of the manifest of an
+            import or of generated Verilog.
+        reading: how to read a table or Verilog.
 
     Raises:
-        Refusal: it names nothing, or signedness or order is missing or said where it is known already.
+        Refusal: it names nothing, or something is missing from the reading or said where it is known already.
     """
     path = Path(source)
-    if path.suffix in VERILOG:
-        if order is not None:
-            raise Refusal("--order is for tables; the ports of a circuit go by name")
-        return open_circuit(path, signed=signed).table
-    if path.suffix in SUFFIXES:
-        return read_table(path, signed=signed, order=order)
-    if signed is not None or order is not None:
-        raise Refusal(f"--signed and --order are for files; {source} is no table or Verilog file")
+    if is_file(path):
+        return open_file(path, reading).table
+    if reading != UNSAID:
+        raise Refusal(f"--signed, --order and ports are for tables and Verilog; {source} is neither")
     if path.suffix == ".json":
-        return Imported.load(path).table
+        return _described(path)
+    if path.suffix or len(path.parts) > 1:
+        raise Refusal(
+            f"{source} is no multiplier's name, and no file that holds a multiplier: those end in "
+            f"{', '.join((*VERILOG, *SUFFIXES))}, or .json as amhw gen and amhw import write it"
+        )
     return ProductTable.of(Design.parse(source).multiplier)
 
 
-def open_circuit(
-    path: Path,
-    *,
-    libraries: tuple[Path, ...] = (),
-    top: str | None = None,
-    a: str | None = None,
-    b: str | None = None,
-    p: str | None = None,
-    signed: str | None = None,
-    name: str | None = None,
-) -> Imported:
-    """`read_circuit` of a file, with further files that hold modules it uses.
+def is_file(path: Path) -> bool:
+    """Whether the path ends as a table's or Verilog's does."""
+    return path.suffix in (*VERILOG, *SUFFIXES)
+
+
+def open_file(path: Path, reading: Reading, name: str | None = None) -> Imported:
+    """The multiplier in a table file or in Verilog, called `name` or as the file is.
 
     Raises:
-        Refusal: as `read_circuit`; the message starts with the path.
+        Refusal: as `read_table` and `read_circuit`, with the path; or the file is neither.
     """
-    text = "\n".join(read_whole(file).decode("utf-8", errors="replace") for file in (path, *libraries))
+    of_circuits = {"library": reading.libraries, "top": reading.top, "a": reading.a, "b": reading.b, "p": reading.p}
+    if path.suffix in SUFFIXES:
+        if said := [f"--{option}" for option, value in of_circuits.items() if value]:
+            raise Refusal(f"{', '.join(said)}: such options are for Verilog; {path} is a table and has --order")
+        return Imported(name or path.stem, read_table(path, signed=reading.signed, order=reading.order))
+    if path.suffix not in VERILOG:
+        raise Refusal(f"{path} is neither Verilog ({', '.join(VERILOG)}) nor a table ({', '.join(SUFFIXES)})")
+    if reading.order is not None:
+        raise Refusal("--order is for tables; the ports of a circuit go by name (--a, --b)")
+    files = (path, *reading.libraries)
+    text = "\n".join(read_whole(file).decode("utf-8", errors="replace") for file in files)
     try:
         return read_circuit(
-            text, name=name or path.stem, top=top, a=a, b=b, p=p, signed=signed, system_verilog=path.suffix == ".sv"
+            text,
+            name=name or path.stem,
+            top=reading.top,
+            a=reading.a,
+            b=reading.b,
+            p=reading.p,
+            signed=reading.signed,
+            system_verilog=path.suffix == ".sv",
         )
     except Refusal as refusal:
         raise Refusal(f"{path}: {refusal}") from None
+
+
+def _described(path: Path) -> ProductTable:
+    try:
+        kind = json.loads(read_whole(path))["kind"]
+    except Refusal:
+        raise
+    except (ValueError, KeyError, TypeError):
+        raise Refusal(f"{path} is no manifest; give the .json file that amhw gen or amhw import wrote") from None
+    if kind == "multiplier":
+        return ProductTable.of(Design.parse(read_manifest(path)["design"]).multiplier)
+    if kind != "imported":
+        raise Refusal(f"{path} describes {kind!r}, no single multiplier; give what amhw gen or amhw import wrote")
+    return Imported.load(path).table

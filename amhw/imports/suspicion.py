@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amhw.multiplier import SIGNEDNESS, signedness
 from amhw.table import ProductTable, code_values
-
-SIGNED = {"none": (False, False), "a": (True, False), "b": (False, True), "both": (True, True)}
-"""How signedness is written on the command line → (signed_a, signed_b)."""
 
 _CLEARLY = 4
 """How many times smaller another reading's mean error must be before it is called likelier."""
@@ -21,21 +19,22 @@ _CLEARLY = 4
 def suspicions(table: ProductTable) -> list[str]:
     """One line for each thing that suggests that the table is not what it is taken for; empty if none does.
 
-    - Another signedness, or operands listed by value instead of by code, would make the mean error several
-      times smaller.
+    - Another signedness (of the operands, and with them of the words that hold the products), or operands
+      listed by value instead of by code, would make the mean error several times smaller.
     - A signed table computes negative × negative as |a|·|b| and the mixed signs some other way: the product
       of two negatives then comes from another circuit than the one that was synthesised.
     - 0·x is not 0.
     """
     found = []
     error = float(np.abs(table.errors).mean())
-    readings = {name: (*signs, False) for name, signs in SIGNED.items()}
-    readings |= {f"{name}, rows and columns by value": (*SIGNED[name], True) for name in ("a", "b", "both")}
-    best = min(readings, key=lambda name: _error_as(table.products, *readings[name]))
-    least = _error_as(table.products, *readings[best])
-    if best != _name(table) and least * _CLEARLY < error:
+    own = signedness(table.signed_a, table.signed_b)
+    readings = {name: (*signs, False) for name, signs in SIGNEDNESS.items()}
+    readings |= {f"{name}, rows and columns by value": (*SIGNEDNESS[name], True) for name in ("a", "b", "both")}
+    errors = {name: _error_of_words(table, *reading) for name, reading in readings.items()}
+    best = min(errors, key=lambda name: errors[name])
+    if best != own and errors[best] * _CLEARLY < error:
         found.append(
-            f"read as signed = {_name(table)} the mean error is {error:.1f}; as signed = {best} it would be {least:.1f}"
+            f"read as signed = {own} the mean error is {error:.1f}; as signed = {best} it would be {errors[best]:.1f}"
         )
     if _magnitudes_for_two_negatives(table):
         found.append(
@@ -55,9 +54,9 @@ def likelier_signs(products: NDArray[Any], width_p: int, stated: tuple[bool, boo
         width_p: bits of the output.
         stated: signed_a, signed_b.
     """
-    errors = {name: _code_error(products, width_p, *signs) for name, signs in SIGNED.items()}
+    errors = {name: _code_error(products, width_p, *signs) for name, signs in SIGNEDNESS.items()}
     best = min(errors, key=lambda name: errors[name])
-    own = next(name for name, signs in SIGNED.items() if signs == stated)
+    own = signedness(*stated)
     return best if best != own and errors[best] * _CLEARLY < errors[own] else None
 
 
@@ -66,8 +65,20 @@ def of_codes(codes: NDArray[Any], width: int, signed: bool) -> NDArray[Any]:
     return np.where(codes >> (width - 1), codes - (1 << width), codes) if signed else codes
 
 
-def _name(table: ProductTable) -> str:
-    return next(name for name, signs in SIGNED.items() if signs == (table.signed_a, table.signed_b))
+def _error_of_words(table: ProductTable, signed_a: bool, signed_b: bool, by_value: bool) -> float:
+    """The mean error under a reading of the operands that also reads the products anew.
+
+    A file of words, or an array of unsigned numbers, shows a negative product as 2^width less: the products
+    are taken back to the words that they came from, as wide as the product or, if one does not fit, 16 bits.
+    """
+    low, high = int(table.products.min()), int(table.products.max())
+    as_read = _error_as(table.products, signed_a, signed_b, by_value)
+    for width in (table.width_a + table.width_b, 16):
+        if -(1 << (width - 1)) <= low and high < 1 << width:
+            codes = table.products.astype(np.int64) & ((1 << width) - 1)
+            words = of_codes(codes, width, signed_a or signed_b)
+            return min(as_read, _error_as(words, signed_a, signed_b, by_value))
+    return as_read
 
 
 def _error_as(products: NDArray[Any], signed_a: bool, signed_b: bool, by_value: bool) -> float:

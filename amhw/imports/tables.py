@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amhw.files import read_whole
-from amhw.imports.suspicion import SIGNED
+from amhw.multiplier import SIGNEDNESS
 from amhw.refusal import Refusal
 from amhw.table import LARGEST, ProductTable
 
@@ -46,12 +46,12 @@ def read_table(path: Path | str, *, signed: str | None, order: str | None = None
         raise Refusal(f"{path} is no table file; tables end in {', '.join(SUFFIXES)}")
     if signed is None:
         raise Refusal(f"{path}: which operands are two's complement? say --signed none, a, b or both")
-    if signed not in SIGNED:
-        raise Refusal(f"signed is {signed!r}; choose one of {', '.join(SIGNED)}")
+    if signed not in SIGNEDNESS:
+        raise Refusal(f"signed is {signed!r}; choose one of {', '.join(SIGNEDNESS)}")
     if order is not None and order not in ORDERS:
         raise Refusal(f"order is {order!r}; choose ab (the first index is operand a) or ba")
     content = read_whole(path)
-    signs = SIGNED[signed]
+    signs = SIGNEDNESS[signed]
     try:
         if path.suffix == ".csv" and (listed := _listed(content, signs)) is not None:
             return ProductTable(listed, *signs, name=path.stem)

@@ -62,7 +62,7 @@ def test_tfapprox_is_indexed_by_input_then_filter(tmp_path):
 def test_adapt_looks_up_linear_layers_and_convolutions_differently(tmp_path):
     """lut[(uint8_t)activation][(uint8_t)weight] in linear layers, [weight][activation] in convolutions; int16."""
     table = ProductTable.of(LOPSIDED)
-    with pytest.raises(Refusal, match="--order ab for linear layers or ba for convolutions"):
+    with pytest.raises(Refusal, match="--out-order ab for linear layers or ba for convolutions"):
         content(table, "adapt", name="t")
     for order in ("ab", "ba"):
         text = written(tmp_path, table, "adapt", order).read_text()
@@ -131,7 +131,7 @@ def test_command(tmp_path):
         (["mul_u8s8_pp_full", "--format", "tfapprox"], "unsigned operands"),
         (["mul_u8s8_pp_full", "--format", "matlab"], "matlab"),
         (["mul_u8s8_pp_full"], "--format"),
-        (["mul_u8s8_pp_full", "--format", "csv", "--order", "ba"], "leave out --order"),
+        (["mul_u8s8_pp_full", "--format", "csv", "--out-order", "ba"], "leave out --out-order"),
         (["nobody", "--format", "npy"], "no multiplier's name"),
     ],
 )
