@@ -29,17 +29,17 @@ from numpy.typing import NDArray
 
 from amhw.bitheap import BitHeap
 from amhw.families.masked import Masked
-from amhw.multiplier import Multiplier
+from amhw.families.on_mask import OnMask
 from amhw.operands import OperandDistribution
 from amhw.refusal import Refusal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compensated(Multiplier):
+class Compensated(OnMask):
     """A masked multiplier plus a constant; any widths, any signs.
 
     Attributes:
-        rows: the mask, as in `Masked`.
+        rows: the mask, as in `OnMask`.
         constant: C. It lies between the most that the dropped products can be worth and the least, which is
             also why the product always fits its port.
         gated: whether C is added only where neither operand is 0.
@@ -55,16 +55,16 @@ class Compensated(Multiplier):
         Refusal: the mask is not one, or the constant is out of range.
     """
 
-    rows: tuple[int, ...]
     constant: int
     gated: bool = False
 
     keyword: ClassVar[str] = "comp"
+    _own_text: ClassVar[str] = r"(?P<sign>m?)(?P<constant>\d+)(?P<gate>_gated)?"
+    _example: ClassVar[str] = "comp_448_gated"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "rows", self.mask.rows)
-        low, high = self._dropped()
+        low, high = _dropped(self.mask)
         if not low <= self.constant <= high:
             raise Refusal(f"the constant {self.constant} is out of range; what is dropped is worth {low} to {high}")
 
@@ -119,37 +119,14 @@ class Compensated(Multiplier):
         fields = {name: getattr(mask, name) for name in ("rows", "width_a", "width_b", "signed_a", "signed_b")}
         return cls(constant=min(max(round(mean), low), high), gated=gated, **fields)
 
-    @property
-    def mask(self) -> Masked:
-        """The masked multiplier without the constant."""
-        return Masked(
-            rows=self.rows,
-            width_a=self.width_a,
-            width_b=self.width_b,
-            signed_a=self.signed_a,
-            signed_b=self.signed_b,
-        )
-
-    def _dropped(self) -> tuple[int, int]:
-        return _dropped(self.mask)
-
-    def _parameters_text(self) -> str:
+    def _own_parameters_text(self) -> str:
         sign = "m" if self.constant < 0 else ""
-        gate = "gated_" if self.gated else ""
-        return f"{sign}{abs(self.constant)}_{gate}{self.mask._parameters_text()}"
+        return f"{sign}{abs(self.constant)}{'_gated' if self.gated else ''}"
 
     @classmethod
-    def _from_parameters_text(cls, text: str, **operands: Any) -> Self:
-        match = re.fullmatch(r"(m?)(\d+)_(gated_)?(.+)", text)
-        if match is None:
-            raise Refusal(f"{text!r} names no compensated mask; write comp_448_gated_ and the mask")
-        mask = Masked._from_parameters_text(match[4], **operands)
-        constant = -int(match[2]) if match[1] else int(match[2])
-        return cls(rows=mask.rows, constant=constant, gated=match[3] is not None, **operands)
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        return super().parameters | {"rows": [f"{row:x}" for row in self.rows]}
+    def _own_parameters(cls, match: re.Match[str]) -> dict[str, Any]:
+        constant = int(match["constant"])
+        return {"constant": -constant if match["sign"] else constant, "gated": match["gate"] is not None}
 
     @property
     def equation(self) -> str:
@@ -159,9 +136,8 @@ class Compensated(Multiplier):
     def diagram(self) -> str:
         """The partial products as in `Masked`, and the constant's bits."""
         bits = self.constant % (1 << (self.width_a + self.width_b))
-        label = len(f"a_{self.width_a - 1}")
         cells = "".join("  1" if bits >> k & 1 else "   " for k in reversed(range(self.width_a + self.width_b)))
-        return self.mask.diagram() + ("C".ljust(label) + cells).rstrip() + "\n"
+        return self._diagram_with("C", cells)
 
     @property
     def zero_exception(self) -> str | None:

@@ -35,6 +35,7 @@ from amaranth.hdl import Module, Signal, Value
 from numpy.typing import NDArray
 
 from amhw.bitheap import BitHeap
+from amhw.families.unsigned import refuse_signs
 from amhw.multiplier import Multiplier
 from amhw.refusal import Refusal
 
@@ -82,8 +83,7 @@ class Compressed(Multiplier):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.signed_a or self.signed_b:
-            raise Refusal("Compressed multiplies unsigned operands; for signed ones wrap it: mul_u8s8_sm_c42_momeni_8")
+        refuse_signs(self)
         if self.compressor not in _LOGIC:
             raise Refusal(f"unknown compressor {self.compressor!r}; choose one of {', '.join(COMPRESSORS)}")
         last = self.width_a + self.width_b - 1

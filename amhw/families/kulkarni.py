@@ -25,6 +25,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from numpy.typing import NDArray
 
 from amhw.bitheap import BitHeap
+from amhw.families.unsigned import refuse_signs
 from amhw.multiplier import Multiplier
 from amhw.refusal import Refusal
 
@@ -46,8 +47,7 @@ class Kulkarni(Multiplier):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.signed_a or self.signed_b:
-            raise Refusal("Kulkarni multiplies unsigned operands; for signed ones wrap it: mul_u8s8_sm_kulkarni")
+        refuse_signs(self)
 
     def _parameters_text(self) -> str:
         return ""

@@ -31,6 +31,7 @@ from amaranth.hdl import Module, Signal, Value
 from numpy.typing import NDArray
 
 from amhw.bitheap import BitHeap, compress
+from amhw.families.unsigned import refuse_bits, refuse_signs
 from amhw.multiplier import Multiplier
 from amhw.refusal import Refusal
 
@@ -57,11 +58,8 @@ class LowerOr(Multiplier):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.signed_a or self.signed_b:
-            raise Refusal("LowerOr multiplies unsigned operands; for signed ones wrap it: mul_u8s8_sm_loa_8")
-        low, high = self._half + 1, max(self.width_a, self.width_b)
-        if not low <= self.lower <= high:
-            raise Refusal(f"LowerOr ORs {self.lower} bits; for {self.operands} choose {low} to {high}")
+        refuse_signs(self)
+        refuse_bits(self, self.lower, self._half + 1, max(self.width_a, self.width_b), does="ORs")
 
     @property
     def _half(self) -> int:

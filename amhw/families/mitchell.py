@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from amhw.bitheap import BitHeap
 from amhw.families.encoded import EncodedMultiplier, pack
 from amhw.families.leading_one import floor_log2, leading_one, position, select
+from amhw.families.unsigned import refuse_bits, refuse_signs
 from amhw.refusal import Refusal
 
 
@@ -62,12 +63,8 @@ class Mitchell(EncodedMultiplier):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.signed_a or self.signed_b:
-            raise Refusal("Mitchell multiplies unsigned operands; for signed ones wrap it: mul_u8s8_sm_mitchell_6")
-        if not 2 <= self.bits <= max(self.width_a, self.width_b):
-            raise Refusal(
-                f"Mitchell keeps {self.bits} bits; for {self.operands} choose 2 to {max(self.width_a, self.width_b)}"
-            )
+        refuse_signs(self)
+        refuse_bits(self, self.bits, 2, max(self.width_a, self.width_b))
 
     @property
     def fraction(self) -> int:

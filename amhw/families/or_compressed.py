@@ -28,7 +28,6 @@ without any carry in Mrazek et al., "EvoApprox8b", DATE 2017.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -37,16 +36,16 @@ from numpy.typing import NDArray
 
 from amhw.bitheap import BitHeap
 from amhw.families.masked import Masked
-from amhw.multiplier import Multiplier
+from amhw.families.on_mask import OnMask
 from amhw.refusal import Refusal
 
 
 @dataclass(frozen=True, kw_only=True)
-class OrCompressed(Multiplier):
+class OrCompressed(OnMask):
     """A masked multiplier in some columns of which the kept partial products are OR-ed.
 
     Attributes:
-        rows: one mask for each bit of a, from a_0 up; bit j of ``rows[i]`` set keeps a_i·b_j (see `Masked`).
+        rows: the mask, as in `OnMask`.
         or_columns: the columns k = i + j whose kept products are OR-ed, ascending. Columns in which there is
             nothing to OR (at most one kept product of each sign) are left out, so that one circuit has one
             name.
@@ -61,22 +60,15 @@ class OrCompressed(Multiplier):
         Refusal: the mask is not one (see `Masked`), or a column does not exist.
     """
 
-    rows: tuple[int, ...]
     or_columns: tuple[int, ...]
 
     keyword: ClassVar[str] = "or"
+    _own_text: ClassVar[str] = "(?P<columns>[0-9a-f]+)"
+    _example: ClassVar[str] = "or_3ffe"
     overestimates: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        mask = Masked(
-            rows=self.rows,
-            width_a=self.width_a,
-            width_b=self.width_b,
-            signed_a=self.signed_a,
-            signed_b=self.signed_b,
-        )
-        object.__setattr__(self, "rows", mask.rows)
         chosen = {int(k) for k in self.or_columns}
         last = self.width_a + self.width_b - 2
         if outside := sorted(k for k in chosen if not 0 <= k <= last):
@@ -107,17 +99,6 @@ class OrCompressed(Multiplier):
             signed_b=signed_b,
         )
 
-    @cached_property
-    def mask(self) -> Masked:
-        """The masked multiplier with the same kept products, all of them added."""
-        return Masked(
-            rows=self.rows,
-            width_a=self.width_a,
-            width_b=self.width_b,
-            signed_a=self.signed_a,
-            signed_b=self.signed_b,
-        )
-
     @property
     def kept(self) -> int:
         """How many partial products are kept."""
@@ -133,22 +114,17 @@ class OrCompressed(Multiplier):
                 sides[signs == 1].append((i, j))
         return sides
 
-    def _parameters_text(self) -> str:
-        return f"{sum(1 << k for k in self.or_columns):x}_{self.mask._parameters_text()}"
+    def _own_parameters_text(self) -> str:
+        return f"{sum(1 << k for k in self.or_columns):x}"
 
     @classmethod
-    def _from_parameters_text(cls, text: str, **operands: Any) -> Self:
-        match = re.fullmatch(r"([0-9a-f]+)_(.+)", text)
-        if match is None:
-            raise Refusal(f"{text!r} names no OR-compressed multiplier; write OR columns in hex, then a mask")
-        bits = int(match[1], 16)
-        mask = Masked._from_parameters_text(match[2], **operands)
-        columns = tuple(k for k in range(bits.bit_length()) if bits >> k & 1)
-        return cls(rows=mask.rows, or_columns=columns, **operands)
+    def _own_parameters(cls, match: re.Match[str]) -> dict[str, Any]:
+        bits = int(match["columns"], 16)
+        return {"or_columns": tuple(k for k in range(bits.bit_length()) if bits >> k & 1)}
 
     @property
     def parameters(self) -> dict[str, Any]:
-        return super().parameters | {"rows": [f"{row:x}" for row in self.rows], "kept": self.kept}
+        return super().parameters | {"kept": self.kept}
 
     @property
     def equation(self) -> str:
@@ -158,9 +134,8 @@ class OrCompressed(Multiplier):
     def diagram(self) -> str:
         """The partial products as in `Masked`; the last line marks the columns that are OR-ed."""
         width = self.width_a + self.width_b
-        label = len(f"a_{self.width_a - 1}")
         marks = "".join("  |" if k in self.or_columns else "   " for k in reversed(range(width)))
-        return self.mask.diagram() + ("or".ljust(label) + marks).rstrip() + "\n"
+        return self._diagram_with("or", marks)
 
     def _golden(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
         # Bit i of (a & b reversed and shifted) is the product a_i·b_(k−i): a whole column in one word.

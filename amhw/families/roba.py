@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from amhw.bitheap import BitHeap
 from amhw.families.encoded import EncodedMultiplier, pack
 from amhw.families.leading_one import floor_log2, select
+from amhw.families.unsigned import refuse_signs
 from amhw.refusal import Refusal
 
 
@@ -50,8 +51,7 @@ class Roba(EncodedMultiplier):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.signed_a or self.signed_b:
-            raise Refusal("Roba multiplies unsigned operands; for signed ones wrap it: mul_u8s8_sm_roba")
+        refuse_signs(self)
 
     def _parameters_text(self) -> str:
         return ""

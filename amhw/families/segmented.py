@@ -35,6 +35,7 @@ from amhw.bitheap import BitHeap, compress
 from amhw.families.encoded import EncodedMultiplier, pack
 from amhw.families.leading_one import floor_log2, leading_one, position, select
 from amhw.families.masked import Masked
+from amhw.families.unsigned import refuse_bits, refuse_signs
 from amhw.refusal import Refusal
 
 
@@ -46,14 +47,8 @@ class _Segmented(EncodedMultiplier):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.signed_a or self.signed_b:
-            raise Refusal(
-                f"{type(self).__name__} multiplies unsigned operands; "
-                f"for signed ones wrap it: mul_u8s8_sm_{self.keyword}_6"
-            )
-        low, high = self._bits_range()
-        if not low <= self.bits <= high:
-            raise Refusal(f"{type(self).__name__} keeps {self.bits} bits; for {self.operands} choose {low} to {high}")
+        refuse_signs(self)
+        refuse_bits(self, self.bits, *self._bits_range())
 
     @abstractmethod
     def _bits_range(self) -> tuple[int, int]:
