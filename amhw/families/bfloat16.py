@@ -18,16 +18,19 @@ product is
 Operands and results outside the normal numbers:
 
     subnormal operand   is taken for a zero of its sign (DAZ)
-    result too small    below 2^−126 after rounding to 8 bits: a zero of its sign (FTZ); no subnormal is put
-    out result too large    infinity of its sign 0 · ∞, NaN · x      the quiet NaN 7FC0h (sign clear,
-    payload not kept) ∞ · x               infinity
+    result too small    below 2^−126 after rounding to 8 bits: a zero of its sign (FTZ);
+                        no subnormal is put out
+    result too large    infinity of its sign
+    0 · ∞, NaN · x      the quiet NaN 7FC0h (sign clear, payload not kept)
+    ∞ · x               infinity of its sign
 
 So the exact core gives torch's product of bfloat16 numbers for all operands and results that are not
 subnormal. An approximate core's product below 1 is not normalised further (its fraction is taken as 0): no
 core here gives one.
 
 It is no `Multiplier`: its operands are not integers and 2^32 products make no table. It has the same two
-sides, `golden` on codes and `create` for the circuit.
+sides, `golden` on codes and `create` for the circuit; `amhw.verilog.emit(m.create(), m.name)` writes its
+Verilog.
 
 Sources: the format is that of Google's Brain project, rounding as IEEE 754-2019; approximate significands:
 Kim, Del Barrio, Kim, Bagherzadeh, "The effects of approximate multiplication on convolutional neural
@@ -52,7 +55,7 @@ _NAN, _INFINITY = 0x7FC0, 0x7F80
 
 @dataclass(frozen=True)
 class Bfloat16:
-    """A bfloat16 multiplier.
+    """A bfloat16 multiplier around an unsigned 8 × 8 one, for Python: ``golden`` and ``create``, but no product table.
 
     Attributes:
         core: the multiplier of the 8-bit significands, unsigned.

@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from amhw.command import Command, print_json
+from amhw.families.bfloat16 import Bfloat16
 from amhw.families.catalogue import CATALOGUE, Entry
+from amhw.families.masked import Masked
 from amhw.families.sign_magnitude import SignMagnitude
 from amhw.multiplier import SIGNEDNESS, Multiplier
 
@@ -32,36 +34,31 @@ def command(width: int, signed: str, as_json: bool) -> None:
 
     With --signed the names show how SignMagnitude wraps an unsigned family.
 
-    Every name goes into amhw gen --multiplier, amhw errors, amhw export, amhw accuracy and amhw study.
+    Every name goes into amhw gen --multiplier, amhw errors, amhw export, amhw accuracy and amhw study. Bfloat16
+    has no names: its operands are not integers, so that it has no product table (see docs/families.md).
     """
     if not 6 <= width <= 16:
         raise click.BadParameter("choose 6 to 16", param_hint="--width")
     signed_a, signed_b = SIGNEDNESS[signed]
     operands = {"width_a": width, "width_b": width, "signed_a": signed_a, "signed_b": signed_b}
-    groups: dict[Any, list[Entry]] = {}
+    groups: dict[Any, list[Entry]] = {}  # by family; the last two multiply with any of the others
     for entry in CATALOGUE:
         groups.setdefault(entry.family, []).append(entry)
+    groups |= {SignMagnitude: [], Bfloat16: []}
     records = [
         {
             "family": family.__name__,
-            "keyword": getattr(family, "keyword", "pp"),
+            "keyword": getattr(family, "keyword", None if is_dataclass(family) else Masked.keyword),
             "parameters": _parameters(family),
             "summary": _summary(family),
             "examples": _examples(entries, operands),
         }
         for family, entries in groups.items()
     ]
-    wrapper = {
-        "family": SignMagnitude.__name__,
-        "keyword": SignMagnitude.keyword,
-        "parameters": _parameters(SignMagnitude),
-        "summary": _summary(SignMagnitude),
-        "examples": [],
-    }
     if as_json:
-        print_json({"families": [*records, wrapper]})
+        print_json({"families": records})
         return
-    for record in [*records, wrapper]:
+    for record in records:
         click.echo(f"{record['family']}({', '.join(record['parameters'])})\n    {record['summary']}")
         for example in record["examples"]:
             click.echo(f"    {example['name']}  ({example['title']})")

@@ -32,6 +32,8 @@ def test_every_family_has_its_parameters_and_one_line():
     assert listed["Drum"]["parameters"] == ["bits"]
     assert listed["Mitchell"]["parameters"] == ["bits", "unbias=False"]
     assert listed["broken_array"]["parameters"] == ["h", "v"]
+    assert listed["Bfloat16"]["parameters"] == ["core"] and "no product table" in listed["Bfloat16"]["summary"]
+    assert listed["Bfloat16"]["keyword"] is None and listed["perforated"]["keyword"] == "pp"
     known = {family.__name__ for family in Multiplier._families.values() if family.__module__.startswith("amhw.")}
     assert known <= set(listed)
     page = families().stdout
