@@ -109,16 +109,20 @@ def remap(moments: Moments, terms: Terms, units: int = 14, reach: tuple[float, f
 
     Args:
         units: how many.
-        reach: the grid's ends, as fractions of the unit in which the greatest columns just express the largest
-            taps (98th percentile) of the least-squares solution.
+        reach: the grid's ends, as fractions of the unit in which the greatest column just expresses the largest taps
+            (98th percentile) of the least-squares solution; a tap's or column's size is the standard deviation of
+            what it contributes, so that a term which hardly contributes has no say.
     """
     matrix = moments.damped
     outputs, size = moments.cross.shape
     taps = size // terms.count
     ideal = np.linalg.solve(matrix, moments.cross[..., None])[..., 0]
-    largest = np.abs(terms.v).max(axis=0)
-    relative = np.abs(ideal.reshape(outputs, taps, -1)) / np.where(largest > 0, largest, np.inf)
-    full = float(np.percentile(relative.max(axis=2), 98)) or 1.0
+    solution = ideal.reshape(outputs, taps, -1)
+    blocks = _own_blocks(matrix, taps)
+    contributed = np.einsum("okr,okrq,okq->ok", solution, blocks, solution)
+    greatest = np.einsum("di,okij,dj->okd", terms.v, blocks, terms.v, optimize=True).max(axis=2)
+    relative = np.sqrt(contributed / np.where(greatest > 0, greatest, np.inf))
+    full = float(np.percentile(relative, 98)) or 1.0
     grid = np.geomspace(reach[0], reach[1], units) * full
     wanted = ideal[:, None] / grid[None, :, None]
     start = _nearest(matrix, wanted.reshape(outputs, units, taps, -1), terms.v)
@@ -156,14 +160,16 @@ def _moments(
 
 def _nearest(matrix: NDArray[np.float64], wanted: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.int64]:
     """The column nearest to each tap's wanted vector [out, S, K, R] in that tap's own covariance; [out, S, K]."""
-    terms = v.shape[1]
-    taps = wanted.shape[2]
-    blocks = np.stack(
-        [matrix[:, k * terms : (k + 1) * terms, k * terms : (k + 1) * terms] for k in range(taps)], axis=1
-    )
+    blocks = _own_blocks(matrix, wanted.shape[2])
     square = np.einsum("di,okij,dj->okd", v, blocks, v, optimize=True)
     linear = np.einsum("oskr,okrq->oskq", wanted, blocks, optimize=True) @ v.T
     return np.asarray((square[:, None] - 2 * linear).argmin(axis=-1))
+
+
+def _own_blocks(matrix: NDArray[np.float64], taps: int) -> NDArray[np.float64]:
+    """Each tap's covariance with itself, [out, K, R, R]."""
+    terms = matrix.shape[1] // taps
+    return np.stack([matrix[:, k : k + terms, k : k + terms] for k in range(0, taps * terms, terms)], axis=1)
 
 
 def _descend(
