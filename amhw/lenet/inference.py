@@ -40,6 +40,10 @@ UNSIGNED_WEIGHTS = (
     "complement (an unsigned core needs a sign-magnitude wrapper)"
 )
 
+_GATHERED = 100
+"""Images whose indices exist at a time: they are written over the last ones, because fresh memory for a whole chunk's
+takes longer to get than to fill."""
+
 _FLOAT32_INTEGERS = 2**24
 _FLOAT64_INTEGERS = 2**53
 _INT32 = 2**31
@@ -262,27 +266,58 @@ def _separable(layer: QuantisedLayer, factors: Factors) -> Callable[[torch.Tenso
 def _gathering(layer: QuantisedLayer, table: ProductTable) -> Callable[[torch.Tensor], torch.Tensor]:
     """The layer as sums of table rows."""
     products = table.products[: layer.operands.activation_max + 1]
-    rows = products[:, layer.weight_codes].transpose(2, 0, 1)  # [K, codes, out]
-    dtype = number_format(int(np.abs(rows.astype(np.int64)).max(axis=1).sum(axis=0).max()))
+    weight_codes = torch.tensor(layer.weight_codes.reshape(layer.weights.shape), dtype=torch.int64)
+    rows = table_rows(torch.tensor(products), weight_codes)
+    dtype = number_format(int(rows.view(-1, *products.shape[:1], layer.outputs).abs().amax(1).sum(0).max()))
     assert dtype is not None, "32-bit accumulators have been checked"
-    levels, outputs = products.shape[0], layer.outputs
-    # Rows must lie row by row: embedding_bag falls back to a loop twenty times slower otherwise.
-    matrix = torch.tensor(np.ascontiguousarray(rows.reshape(-1, outputs)), dtype=dtype)
-    offsets = torch.arange(layer.matrix.shape[1], dtype=torch.int32) * levels
+    matrix = rows.to(dtype)
+    k, stride = layer.kernel, layer.geometry.stride
 
     def linear(codes: torch.Tensor) -> torch.Tensor:
-        return functional.embedding_bag(codes + offsets, matrix, mode="sum")
+        return gathered(codes.to(torch.int32), matrix)
 
     def convolution(codes: torch.Tensor) -> torch.Tensor:
-        # One pass over a view of the windows makes the indices; copying the windows first takes three times longer.
-        windows = _windows(layer, codes.to(torch.int32))
-        n, height, width, *window = windows.shape
-        indices = torch.empty(windows.shape, dtype=torch.int32)
-        torch.add(windows, offsets.view(window), out=indices)
-        sums = functional.embedding_bag(indices.view(n * height * width, -1), matrix, mode="sum")
-        return sums.view(n, height, width, outputs).permute(0, 3, 1, 2)
+        return gathered(codes.to(torch.int32), matrix, (k, k), (stride, stride))
 
     return linear if layer.is_linear else convolution
+
+
+def table_rows(products: torch.Tensor, weight_codes: torch.Tensor) -> torch.Tensor:
+    """The matrix that `gathered` takes: row (tap, a) holds the products of code a with that tap's weight of every
+    output.
+
+    Args:
+        products: [codes, weight codes].
+        weight_codes: [out, in, k, l], or [out, in].
+    """
+    if weight_codes.ndim == 4:
+        weight_codes = weight_codes.permute(0, 3, 2, 1)  # the order in which `gathered` walks a window
+    rows = products[:, weight_codes.flatten(1)].permute(2, 0, 1)
+    # They must lie row by row: embedding_bag falls back to a loop twenty times slower otherwise.
+    return rows.reshape(-1, len(weight_codes)).contiguous()
+
+
+def gathered(
+    codes: torch.Tensor, matrix: torch.Tensor, kernel: tuple[int, int] = (1, 1), stride: tuple[int, int] = (1, 1)
+) -> torch.Tensor:
+    """Sums of `table_rows`: [N, out, H', W'] of int32 codes [N, in, H, W] with this kernel, [N, out] of [N, in]."""
+    taps = kernel[0] * kernel[1] * codes.shape[1]
+    offsets = torch.arange(taps, dtype=torch.int32, device=codes.device) * (len(matrix) // taps)
+    if codes.ndim == 2:
+        return functional.embedding_bag(codes + offsets, matrix, mode="sum")
+    # With the k rows of a window beside each other at every pixel, windows overlap in memory and each is one run of
+    # numbers: adding the offsets, for which every window must be written out, takes half the time.
+    beside = codes.unfold(2, kernel[0], stride[0]).permute(0, 2, 3, 4, 1).contiguous()  # [N, H', W, k, in]
+    windows = beside.flatten(3).unfold(2, kernel[1], stride[1]).transpose(3, 4)  # [N, H', W', l, k·in]
+    n, height, width, *window = windows.shape
+    at_once = _GATHERED if codes.device.type == "cpu" else max(n, 1)
+    buffer = torch.empty((min(n, at_once), height, width, *window), dtype=torch.int32, device=codes.device)
+    sums = []
+    for part in windows.split(at_once):
+        indices = buffer[: len(part)]
+        torch.add(part, offsets.view(window), out=indices)
+        sums.append(functional.embedding_bag(indices.view(-1, taps), matrix, mode="sum"))
+    return torch.cat(sums).view(n, height, width, -1).permute(0, 3, 1, 2)
 
 
 def _requantised(sums: torch.Tensor, bias: torch.Tensor, constants: Requantisation) -> torch.Tensor:

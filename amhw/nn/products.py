@@ -21,7 +21,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from amhw.lenet.inference import MAX_TERMS, UNSIGNED_WEIGHTS, exact_arithmetic, number_format
+from amhw.lenet.inference import (
+    MAX_TERMS,
+    UNSIGNED_WEIGHTS,
+    exact_arithmetic,
+    gathered,
+    number_format,
+    table_rows,
+)
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
 
@@ -272,17 +279,9 @@ def _combined(terms: torch.Tensor, columns: torch.Tensor, stride: Pair) -> torch
 def _gathered(
     codes: torch.Tensor, weight_codes: torch.Tensor, products: Products, stride: Pair, dtype: torch.dtype
 ) -> torch.Tensor:
-    """Sums of table rows: row (k, a) of a matrix holds the products of a with weight k of every output."""
-    outputs, taps = len(weight_codes), weight_codes[0].numel()
-    levels = products.highest - products.lowest + 1
-    matrix = products.rows.to(dtype)[:, weight_codes.flatten(1)].permute(2, 0, 1).reshape(-1, outputs).contiguous()
-    offsets = torch.arange(taps, dtype=torch.int32, device=codes.device) * levels - products.lowest
-    index = codes.to(torch.int32)
+    """Sums of table rows, of which the first is that of the lowest code."""
+    matrix = table_rows(products.rows.to(dtype), weight_codes)
+    index = codes.to(torch.int32) - products.lowest
     if codes.ndim == 2:
-        return functional.embedding_bag(index + offsets, matrix, mode="sum")
-    windows = index.unfold(2, weight_codes.shape[2], stride[0]).unfold(3, weight_codes.shape[3], stride[1])
-    windows = windows.permute(0, 2, 3, 1, 4, 5)
-    n, height, width = windows.shape[:3]
-    bags = (windows.flatten(3) + offsets).flatten(0, 2)
-    sums = functional.embedding_bag(bags, matrix, mode="sum")
-    return sums.view(n, height, width, outputs).permute(0, 3, 1, 2)
+        return gathered(index, matrix)
+    return gathered(index, matrix, (weight_codes.shape[2], weight_codes.shape[3]), stride)
