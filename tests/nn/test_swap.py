@@ -87,6 +87,19 @@ def test_a_linear_layer_is_its_equation(multiplier):
     np.testing.assert_array_equal(layer(x).detach().numpy(), by_the_equation(layer, x))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize(
+    "multiplier", [EXACT, FOUR, THREE_ROWS, random_table()], ids=["exact", "one term", "three terms", "gather"]
+)
+def test_a_gpu_gives_the_same_bits(multiplier):
+    torch.manual_seed(5)
+    x = torch.rand(3, 6, 14, 14)
+    layer = approximate(nn.Sequential(nn.Conv2d(6, 16, 5)), multiplier, inputs=x)[0].eval()
+    expected = layer(x).detach().numpy()
+    np.testing.assert_array_equal(expected, by_the_equation(layer, x))
+    np.testing.assert_array_equal(layer.cuda()(x.cuda()).detach().cpu().numpy(), expected)
+
+
 def lenet(multiplier, seed=0):
     """The shipped network, swapped and then disturbed, so that nothing is special about its constants."""
     images = torch.tensor(mnist_slice().images[:100, None]).float() / 255
