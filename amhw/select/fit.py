@@ -95,7 +95,7 @@ def fit(
     Args:
         base: gives names, geometry and operands, and the weights of the layers without a table.
         tables: by layer name, convolutions only.
-        beam: how many requantisation constants (and roundings of the image) are followed to the end.
+        beam: how many requantisation constants are followed to the end, for each rounding of the image.
 
     Raises:
         Refusal: a table does not fit its layer, or the layer is no convolution.
@@ -117,9 +117,11 @@ def fit(
             if table is None:
                 grown.append(_recalibrated(path, layer, teacher.layers[index], following))
             elif following is not None and following.name in tables:
-                grown += _freely(path, layer, table, teacher.layers[index], tables[following.name], beam)
+                for rounding in _roundings(path, table):
+                    grown += _freely(path, layer, table, rounding, teacher.layers[index], tables[following.name], beam)
             else:
-                grown.append(_shared(path, layer, table, teacher.layers[index], following))
+                for rounding in _roundings(path, table):
+                    grown.append(_shared(path, layer, table, rounding, teacher.layers[index], following))
         paths = grown
     name = f"{base.name}, for {', '.join(dict.fromkeys(table.name for table in tables.values()))}"
     fitted = []
@@ -147,6 +149,15 @@ class _Path:
             return _Path((*self.layers, layer), self.codes, scale, errors)
         codes = finish(layer, LayerSums(layer, table)(self.codes))
         return _Path((*self.layers, layer), codes, scale, errors)
+
+
+def _roundings(path: _Path, table: ProductTable) -> tuple[int, ...]:
+    """Input rounding constants to try.
+
+    The image takes an adder to round, and truncating it may be as good; later layers are rounded by the requantisation
+    before them.
+    """
+    return (half_step(table),) if path.layers else tuple(dict.fromkeys((0, half_step(table))))
 
 
 def _remapped(path: _Path, layer: QuantisedLayer, table: ProductTable, targets: LayerTargets) -> tuple[Remapped, float]:
@@ -179,12 +190,13 @@ def _freely(
     path: _Path,
     layer: QuantisedLayer,
     table: ProductTable,
+    rounding: int,
     targets: LayerTargets,
     following: ProductTable,
     beam: int,
 ) -> list[_Path]:
     """The layer with each channel's own unit, for the `beam` best requantisation constants."""
-    layer = replace(layer, input_rounding=half_step(table), activation_scale=path.scale)
+    layer = replace(layer, input_rounding=rounding, activation_scale=path.scale)
     found, variance = _remapped(path, layer, table, targets)
     sums = [_pooled(_with_codes(layer, table, codes), table, path.codes) for codes in found.codes]
     usual = float(
@@ -266,11 +278,12 @@ def _shared(
     path: _Path,
     layer: QuantisedLayer,
     table: ProductTable,
+    rounding: int,
     targets: LayerTargets,
     following: QuantisedLayer | None,
 ) -> _Path:
     """The layer with one unit for all outputs."""
-    layer = replace(layer, input_rounding=half_step(table), activation_scale=path.scale)
+    layer = replace(layer, input_rounding=rounding, activation_scale=path.scale)
     found, variance = _remapped(path, layer, table, targets)
     index = int(found.errors.sum(axis=1).argmin())
     made = _with_codes(layer, table, found.codes[index])

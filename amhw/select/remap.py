@@ -143,19 +143,26 @@ def _moments(
     share = np.ones(len(inputs), np.float32) if weights is None else weights.astype(np.float32)
     share = share / share.sum(dtype=np.float64)
     # Centred near the mean, or float32 would lose the small differences.
-    centre = u[inputs[:: max(1, len(inputs) // 1000)]].reshape(-1, size).mean(axis=0)
+    centre = _taken(u, inputs[:: max(1, len(inputs) // 1000)]).mean(axis=0)
     middle = float(target.mean())
     m, s, c = np.zeros((size, size)), np.zeros(size), np.zeros(size)
     for start in range(0, len(inputs), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         root = np.sqrt(share[part]).astype(np.float32)
-        phi = (u[inputs[part]].reshape(-1, size) - centre) * root[:, None]
+        phi = _taken(u, inputs[part])
+        phi -= centre
+        phi *= root[:, None]
         m += phi.T @ phi  # a matrix times its own transpose costs BLAS half
         s += root @ phi
         c += ((target[part] - middle).astype(np.float32) * root) @ phi
     deviation = target.astype(np.float64) - middle
     mean = float(share @ deviation)
     return m - np.outer(s, s), c - mean * s, float(share @ deviation**2) - mean**2
+
+
+def _taken(u: np.ndarray, inputs: np.ndarray) -> NDArray[np.float32]:
+    """Features float32[S, K·R] of inputs uint8[S, K]; `take` is several times as fast as u[inputs]."""
+    return np.take(u, inputs, axis=0, mode="clip").reshape(len(inputs), -1)
 
 
 def _nearest(matrix: NDArray[np.float64], wanted: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -7,10 +7,14 @@ a and real-valued weights w (both in code units). With column d of the product t
 
 the mean error belonging into the bias; every weight takes its best column, and s the best of a grid. What the
 activations lose, because the multiplier cannot tell some of their codes apart, no choice of weights can win
-back: f = E[Var(a | what is read)]/Var(a). The rest is shared out among the taps by joint remapping
-(`amhw.select.remap`), which leaves about the part κ = ½ of it. The score is
+back: f = E[Var(a | what is read)]/Var(a). The rest, r = E_w[min_d ε]/E_w[w²·Var(a)] − f, is shared out among the taps
+by joint remapping (`amhw.select.remap`), which leaves a part of it. The score is
 
-    √(Σ over layers of n·(f + κ·(E_w[min_d ε]/E_w[w²·Var(a)] − f))),    n: the layer's share of the multiplications.
+    √(Σ over layers of β·f + γ·r).
+
+Before anything has been measured, β is the layer's share of the multiplications and γ = β/2. As soon as some networks
+have been fitted (`amhw.select.fit`) the weights are those with which β·f + γ·r comes nearest to their divergence from
+the teacher on training images (`ErrorModel.fit`), so that nothing is set by hand for one network or data set.
 
 It costs less than a millisecond and holds for any product table.
 
@@ -18,11 +22,12 @@ The search itself is NSGA-II (Deb, Pratap, Agarwal, Meyarivan, "A fast and eliti
 2002), from pymoo, on error, area and delay.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from amhw.refusal import Refusal
 from amhw.select.cost import CostModel
@@ -33,6 +38,7 @@ from amhw.table import code_values
 _UNITS = np.geomspace(0.35, 2.0, 14)
 _WEIGHTS = 64
 _LEFT = 0.5
+_PRIOR = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +62,47 @@ class Demand:
         return Demand(statistics.operands.probabilities_a, quantiles, share)
 
 
-def predicted_error(multiplier: Candidate, demands: Iterable[Demand]) -> float:
-    """The score above; 1 is as bad as no product at all."""
+@dataclass(frozen=True, eq=False)
+class ErrorModel:
+    """What each layer's two kinds of error are worth.
+
+    Attributes:
+        weights: float64[layers, 2], β and γ above.
+    """
+
+    weights: NDArray[np.float64]
+
+    @staticmethod
+    def prior(demands: Iterable[Demand]) -> "ErrorModel":
+        """The weights before anything has been measured: 1 is then as bad as no product at all."""
+        return ErrorModel(np.array([[demand.share, _LEFT * demand.share] for demand in demands]))
+
+    def fit(self, parts: NDArray[np.float64], divergences: NDArray[np.float64]) -> "ErrorModel":
+        """The non-negative weights that are nearest to measured divergences, in proportion; drawn towards these ones.
+
+        Args:
+            parts: float64[N, layers, 2], `error_parts` of the measured multipliers.
+            divergences: float64[N], positive.
+        """
+        scale = float(np.median(divergences / self.scores(parts) ** 2))
+        start = scale * self.weights.ravel()
+        rows = np.concatenate([parts.reshape(len(parts), -1) / divergences[:, None], _PRIOR * np.diag(1 / start)])
+        wanted = np.concatenate([np.ones(len(parts)), np.full(start.size, _PRIOR)])
+        return ErrorModel(nnls(rows, wanted)[0].reshape(self.weights.shape))
+
+    def scores(self, parts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The score of each of parts[..., layers, 2]."""
+        return np.asarray(np.sqrt((parts * self.weights).sum(axis=(-2, -1))))
+
+
+def predicted_error(multiplier: Candidate, demands: Sequence[Demand], model: ErrorModel | None = None) -> float:
+    """The score above, by default with the weights that hold before anything has been measured."""
+    model = ErrorModel.prior(demands) if model is None else model
+    return float(model.scores(error_parts(multiplier, demands)))
+
+
+def error_parts(multiplier: Candidate, demands: Sequence[Demand]) -> NDArray[np.float64]:
+    """f and r of each layer, float64[layers, 2]."""
     used_a = sum(1 << i for i, row in enumerate(multiplier.rows) if row)
     used_b = int(np.bitwise_or.reduce(np.array(multiplier.rows)))
     codes_a = np.arange(1 << multiplier.width_a)
@@ -67,8 +112,8 @@ def predicted_error(multiplier: Candidate, demands: Iterable[Demand]) -> float:
     values_a = code_values(multiplier.width_a, multiplier.signed_a)
     values_b = code_values(multiplier.width_b, multiplier.signed_b)
     table = multiplier.golden(values_a[classes][:, None], values_b[codes_b][None, :]).astype(np.float64)
-    total = 0.0
-    for demand in demands:
+    parts = np.zeros((len(demands), 2))
+    for layer, demand in enumerate(demands):
         chance = np.bincount(index, demand.activations, minlength=len(classes))
         first = np.bincount(index, demand.activations * values_a, minlength=len(classes))
         mean = float(first.sum())
@@ -83,9 +128,9 @@ def predicted_error(multiplier: Candidate, demands: Iterable[Demand]) -> float:
         power = float((demand.weights**2).mean()) * variance
         alone = 1 + float(costs.min(axis=1).mean(axis=1).min()) / power
         seen = float((first**2 / np.maximum(chance, 1e-300)).sum()) - mean**2
-        lost = 1 - seen / variance
-        total += demand.share * (lost + _LEFT * max(0.0, alone - lost))
-    return float(np.sqrt(max(total, 0.0)))
+        lost = max(0.0, 1 - seen / variance)
+        parts[layer] = lost, max(0.0, alone - lost)
+    return parts
 
 
 @dataclass(frozen=True)
@@ -104,6 +149,7 @@ def search(
     cost: CostModel,
     seeds: Iterable[Candidate],
     *,
+    model: ErrorModel | None = None,
     population: int = 96,
     generations: int = 40,
     seed: int = 0,
@@ -120,7 +166,8 @@ def search(
 
     def score(multiplier: Candidate) -> Scored:
         if multiplier.name not in met:
-            met[multiplier.name] = Scored(multiplier, predicted_error(multiplier, demands), *cost.predict(multiplier))
+            error = predicted_error(multiplier, demands, model)
+            met[multiplier.name] = Scored(multiplier, error, *cost.predict(multiplier))
         return met[multiplier.name]
 
     class Choice(ElementwiseProblem):
