@@ -18,6 +18,7 @@ Sources: the READMEs and kernels of TFApprox (Vaverka, Mrazek, Vasicek, Sekanina
 """
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,7 +59,8 @@ def _csv(table: ProductTable, products: NDArray[np.int32], name: str) -> bytes:
 
 
 def _c(table: ProductTable, products: NDArray[np.int32], name: str) -> bytes:
-    return _c_array(products, "int32_t", f"{name}_table", f"{name}: indexed by operand codes")
+    identifier = re.sub(r"[^A-Za-z0-9_]|^(?=[0-9])", "_", name)  # a file may be called anything
+    return _c_array(products, "int32_t", f"{identifier}_table", f"{identifier}: indexed by operand codes")
 
 
 def _adapt(table: ProductTable, products: NDArray[np.int32], name: str) -> bytes:
@@ -66,7 +68,7 @@ def _adapt(table: ProductTable, products: NDArray[np.int32], name: str) -> bytes
     limits = np.iinfo(np.int16)
     if products.min() < limits.min or products.max() > limits.max:
         raise Refusal(f"AdaPT's tables hold int16; {table.name} has products up to {products.max()}")
-    return _c_array(products, "int16_t", "lut", f"{name} for AdaPT: indexed by operand codes")
+    return _c_array(products, "int16_t", "lut", "for AdaPT: indexed by operand codes")
 
 
 def _torchapprox(table: ProductTable, products: NDArray[np.int32], name: str) -> bytes:
@@ -114,7 +116,7 @@ def content(table: ProductTable, layout: str, *, order: str | None = None, name:
         layout: a key of `LAYOUTS`.
         order: ``ab`` puts operand a (activation) first, ``ba`` operand b. Left out it is ``ab``, and refused
             where the reader's own order is not the same everywhere.
-        name: for comments and C identifiers.
+        name: for C identifiers, in which "_" stands for what they cannot have.
 
     Raises:
         Refusal: the layout cannot hold the table, or needs an order.

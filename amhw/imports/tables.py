@@ -32,7 +32,7 @@ def read_table(path: Path | str, *, signed: str | None, order: str | None = None
             - ``.npy``: integers of shape [2^m, 2^n];
             - ``.bin``: 2^n × 2^n little-endian integers of 16 or 32 bits, whichever gives a square;
             - ``.csv``: a grid, one line for each first index; or lines ``a,b,p`` under that header, with
-              operand values, which need no order;
+              operand values, which have no order;
             - ``.h``, ``.c``: a C array of two dimensions with its numbers.
         signed: which operands are two's complement: ``none``, ``a``, ``b`` or ``both``. It must be stated.
         order: ``ab`` if the first index is operand a, ``ba`` if it is operand b. It must be stated unless the
@@ -54,6 +54,8 @@ def read_table(path: Path | str, *, signed: str | None, order: str | None = None
     signs = SIGNEDNESS[signed]
     try:
         if path.suffix == ".csv" and (listed := _listed(content, signs)) is not None:
+            if order is not None:
+                raise Refusal("the header names the operands; leave out --order")
             return ProductTable(listed, *signs, name=path.stem)
         products = {
             ".npy": _npy, ".bin": lambda data: _raw(data, any(signs)), ".csv": _grid, ".h": _c_array, ".c": _c_array

@@ -214,6 +214,8 @@ def test_listed_products_name_their_operands(tmp_path):
     assert read_table(path, signed="b").sha256 == table.sha256
     with pytest.raises(Refusal, match="see --signed"):
         read_table(path, signed="none")
+    with pytest.raises(Refusal, match="leave out --order"):
+        read_table(path, signed="b", order="ba")
     path.write_text("b,a,p\n" + "\n".join(lines[:-1] + lines[:1]) + "\n")
     with pytest.raises(Refusal, match="listed twice"):
         read_table(path, signed="b")
