@@ -32,7 +32,7 @@ from amhw.table import Factors, ProductTable, code_values
 CHUNK = 500
 """Images evaluated at a time: tens of megabytes, and few enough parallel regions for a busy machine."""
 
-MAX_TERMS = 12
+MAX_TERMS = 8
 """Above this many separable terms gathering is faster on LeNet-5's convolutions (scripts/bench.py)."""
 
 UNSIGNED_WEIGHTS = (
