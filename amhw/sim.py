@@ -6,6 +6,7 @@ from NumPy. The benches that run inside the simulator are in ``sim/``.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from cocotb_tools.runner import get_runner
 from rich.console import Console
 
 from amhw.command import Command, print_json
+from amhw.files import read_whole
 from amhw.refusal import Refusal
 from amhw.verilog import read_manifest
 
@@ -72,7 +74,9 @@ def default_simulator(kind: str = "multiplier") -> str:
     return "icarus" if shutil.which("iverilog") and kind != "conv-engine" else "verilator"
 
 
-def simulate(manifest: Path | str, *, simulator: str | None = None, seed: int = 1) -> Outcome:
+def simulate(
+    manifest: Path | str, *, simulator: str | None = None, seed: int = 1, netlist: Path | str | None = None
+) -> Outcome:
     """Simulate the Verilog beside `manifest` against the golden model.
 
     Every operand pair is tried up to 2^20 pairs; beyond that, 2^17 random pairs and all pairs of corner values.
@@ -81,6 +85,8 @@ def simulate(manifest: Path | str, *, simulator: str | None = None, seed: int = 
         manifest: the ``.json`` that ``amhw gen`` wrote.
         simulator: ``verilator`` or ``icarus``; default `default_simulator`.
         seed: of the random operands.
+        netlist: simulate this file in place of the Verilog: a mapped netlist with models of its cells, as
+            ``amhw synth --netlist`` writes it.
 
     Raises:
         Refusal: the manifest does not fit its Verilog, the simulator or a compiler is missing, or the simulator
@@ -91,11 +97,19 @@ def simulate(manifest: Path | str, *, simulator: str | None = None, seed: int = 
     bench, compared = _BENCHES.get(described.get("kind", ""), (None, ""))
     if bench is None:
         raise Refusal(f"{manifest} describes {described.get('kind')!r}; there are benches for {', '.join(_BENCHES)}")
+    if netlist is not None:
+        if not re.search(rf"^module \\?{re.escape(described['name'])}\b", _text(netlist), re.MULTILINE):
+            raise Refusal(f"{netlist} has no module {described['name']}, which {manifest} describes")
+        described["verilog"] = str(netlist)
     simulator = default_simulator(described["kind"]) if simulator is None else simulator
     _require(simulator)
     with tempfile.TemporaryDirectory(prefix="amhw-sim-") as folder, simulator_environment():
         outcome = _run(described, Path(manifest).resolve(), bench, simulator, seed, Path(folder))
     return Outcome(described["name"], simulator, compared, **outcome, seconds=time.monotonic() - started)
+
+
+def _text(path: Path | str) -> str:
+    return read_whole(path).decode("utf-8", errors="replace")
 
 
 def _run(
@@ -215,15 +229,16 @@ def _complaint(log: Path) -> str:
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--simulator", type=click.Choice(SIMULATORS), help="Default: icarus if installed, else verilator.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the random operands of wide multipliers.")
+@click.option("--netlist", metavar="FILE", help="Simulate this mapped netlist, which amhw synth --netlist wrote.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(manifest: Path, simulator: str | None, seed: int, as_json: bool) -> int:
+def command(manifest: Path, simulator: str | None, seed: int, netlist: str | None, as_json: bool) -> int:
     """Prove by simulation that emitted Verilog computes what its model says.
 
     Exit status 1 if a product differs; the first differing operand pair is named. A Verilog file that was changed
     since it was generated no longer fits its manifest and is refused with status 2.
     """
     with Console(stderr=True).status(f"simulating {manifest.stem}"):
-        outcome = simulate(manifest, simulator=simulator, seed=seed)
+        outcome = simulate(manifest, simulator=simulator, seed=seed, netlist=netlist)
     if as_json:
         print_json({**vars(outcome), "passed": outcome.passed})
     else:

@@ -1,14 +1,13 @@
-"""Area and delay of the 25×16 weight-stationary array over depth, exact and approximate, hierarchically.
+"""Area and critical path of the 25×16 weight-stationary array over depth, exact and approximate.
 
-Each different element is synthesised once; the array is so many of each and the registers of its edges. Every
-element's outputs are registers, so that data paths lie inside elements; the broadcast of `w_load` and `swap` does
-not, and shows with --flat-cols, because no recipe buffers it.
+The whole mesh, edge registers and broadcast nets included, flattened before it is mapped; with --hierarchical each
+different element is mapped once. Rows are written to a CSV file as they come, so that another run goes on.
 
 Example: python scripts/array_figures.py --tech sky130hd --plot docs/figures/array_depth.svg
 """
 
+import csv
 import time
-from collections import Counter
 from pathlib import Path
 
 import click
@@ -17,111 +16,118 @@ from amhw import ProductTable, parse
 from amhw.array.mesh import SystolicArray
 from amhw.array.widths import Widths
 from amhw.command import Command, print_json
+from amhw.files import read_whole, write_atomically
 from amhw.synth import RECIPES, SEARCH, Synthesiser, Technology
 from amhw.verilog import emit
 
-ROWS, COLS = 25, 16
 EXACT = "mul_u8s8_pp_full"
-APPROXIMATE = "mul_u8s8_pp_0_0_0_0_0_0_f0_f0"
-REGISTER = "module register(input clk, input d, output reg q); always @(posedge clk) q <= d; endmodule"
+APPROXIMATE = ("mul_u8s8_pp_0_0_0_0_0_0_f0_f0", "mul_u8s8_pp_0_0_0_0_0_0_e0_e0")
+CSV = Path(__file__).parent.parent / "docs" / "figures" / "array_depth.csv"
 
 
 @click.command(cls=Command, epilog="Example: python scripts/array_figures.py --tech sky130hd")
 @click.option("--tech", default="sky130hd", show_default=True)
 @click.option("--depths", default="1,5,25", show_default=True, help="Rows that share an element's adder.")
-@click.option("--multipliers", default=f"{EXACT},{APPROXIMATE}", help="The first is what others are compared with.")
-@click.option("--search", is_flag=True, help="Only the quick recipe, not the best of all.")
-@click.option("--flat-cols", default=0, show_default=True, help="Also flatten an array of so many columns at depth 1.")
+@click.option(
+    "--multipliers", default=",".join((EXACT, *APPROXIMATE)), help="The first: what others are compared with."
+)
+@click.option("--rows", default=25, show_default=True)
+@click.option("--cols", default=16, show_default=True)
+@click.option("--hierarchical", is_flag=True, help="Map each different element once.")
+@click.option("--all-recipes", is_flag=True, help="The best product of all recipes, not the search recipe alone.")
+@click.option("--csv", "path", type=click.Path(path_type=Path), default=CSV, help="Where rows are kept.")
 @click.option("--plot", type=click.Path(path_type=Path), help="An SVG of area against delay.")
-def main(tech: str, depths: str, multipliers: str, search: bool, flat_cols: int, plot: Path | None) -> None:
+def main(
+    tech: str,
+    depths: str,
+    multipliers: str,
+    rows: int,
+    cols: int,
+    hierarchical: bool,
+    all_recipes: bool,
+    path: Path,
+    plot: Path | None,
+) -> None:
     """Area a multiply-accumulate and critical path of the array; one JSON object."""
-    started = time.monotonic()
-    rows = []
-    with Synthesiser(Technology.named(tech), (SEARCH,) if search else RECIPES, workers=1, timeout=600) as synthesiser:
-        register = synthesiser.submit(REGISTER).result().area_um2
+    found = _read(path)
+    recipes = RECIPES if all_recipes else (SEARCH,)
+    how = ("hierarchical" if hierarchical else "flat", "all" if all_recipes else SEARCH.name)
+    chosen = []
+    with Synthesiser(Technology.named(tech), recipes, workers=1, timeout=7200) as synthesiser:
         for name in multipliers.split(","):
-            for depth in (int(text) for text in depths.split(",")):
-                row = figures(synthesiser, register, name, depth)
-                rows.append(row)
+            for depth in depths.split(","):
+                key = (tech, f"{rows}x{cols}", name, depth, *how)
+                row = next((row for row in found if tuple(row.values())[: len(key)] == key), None)
+                if row is None:
+                    row = dict(zip(("tech", "array", "multiplier", "depth", "how", "recipes"), key, strict=True))
+                    row |= figures(synthesiser, name, rows, cols, int(depth), hierarchical)
+                    found.append(row)
+                    _write(path, found)
+                chosen.append(row)
                 click.echo(f"{name} depth {depth}: {row['area_per_mac_um2']} µm² {row['delay_ps']} ps", err=True)
-        for name in multipliers.split(",") if flat_cols else ():
-            rows.append(flat(synthesiser, name, flat_cols))
-    exact = rows[0]
-    for row in rows:
-        row["area_ratio"] = round(row["area_per_mac_um2"] / exact["area_per_mac_um2"], 4)
-        row["delay_ratio"] = round(row["delay_ps"] / exact["delay_ps"], 4)
+    exact = chosen[0]
+    ratios = [
+        {
+            **row,
+            "area_ratio": round(float(row["area_per_mac_um2"]) / float(exact["area_per_mac_um2"]), 4),
+            "delay_ratio": round(float(row["delay_ps"]) / float(exact["delay_ps"]), 4),
+        }
+        for row in chosen
+    ]
     if plot is not None:
-        draw(rows, plot, tech)
-    print_json({"tech": tech, "array": f"{ROWS}x{COLS}", "rows": rows, "seconds": round(time.monotonic() - started)})
+        draw(chosen, plot, f"{rows}×{cols}, {how[0]}, {tech}")
+    print_json({"rows": ratios})
 
 
-def figures(synthesiser: Synthesiser, register: float, name: str, depth: int) -> dict[str, object]:
-    """The array from its elements and edge registers."""
+def figures(
+    synthesiser: Synthesiser, name: str, rows: int, cols: int, depth: int, hierarchical: bool
+) -> dict[str, str]:
+    """The mesh's figures."""
     multiplier = parse(name)
-    widths = Widths.of(ProductTable.of(multiplier))
-    array = SystolicArray(multiplier, widths, ROWS, COLS, depth)
-    array._MustUse__used = True  # only its elements are emitted
-    counts = Counter(element.name for element in array.elements)
-    modules = {element.name: element for element in array.elements}
-    results = {module: synthesiser.submit(emit(modules[module], module)) for module in counts}
-    done = {module: future.result() for module, future in results.items()}
-    elements = sum(done[module].area_um2 * count for module, count in counts.items()) * COLS
-    lanes = array.lanes
-    edges = lanes * (lanes - 1) // 2 * modules[next(iter(counts))].packed_a
-    edges += COLS * (COLS - 1) // 2 * widths.sum_width(ROWS) + lanes + COLS - 1
-    macs = ROWS * COLS
-    return {
-        "multiplier": name,
-        "depth": depth,
-        "how": "hierarchical",
-        "area_per_mac_um2": round((elements + edges * register) / macs, 2),
-        "elements_per_mac_um2": round(elements / macs, 2),
-        "edge_registers": edges,
-        "delay_ps": max(result.delay_ps for result in done.values()),
-        "latency": array.latency,
-        "elements": {
-            module: {"count": count * COLS, "area_um2": done[module].area_um2, "delay_ps": done[module].delay_ps}
-            for module, count in counts.items()
-        },
-    }
-
-
-def flat(synthesiser: Synthesiser, name: str, cols: int) -> dict[str, object]:
-    """A flattened array of depth 1."""
-    multiplier = parse(name)
-    array = SystolicArray(multiplier, Widths.of(ProductTable.of(multiplier)), ROWS, cols)
+    array = SystolicArray(multiplier, Widths.of(ProductTable.of(multiplier)), rows, cols, depth)
     modules = {element.name: element for element in array.elements}
     text = "\n".join([*(emit(element, module) for module, element in modules.items()), emit(array, "mesh")])
     started = time.monotonic()
-    result = synthesiser.submit(text, "mesh").result()
+    result = synthesiser.submit(text, "mesh", hierarchical=hierarchical).result()
+    best = result.best_product
     return {
-        "multiplier": name,
-        "depth": 1,
-        "how": f"flat, {cols} columns",
-        "area_per_mac_um2": round(result.area_um2 / (ROWS * cols), 2),
-        "delay_ps": result.delay_ps,
-        "path": f"{result.best_product.start} → {result.best_product.end}",
-        "seconds": round(time.monotonic() - started),
+        "recipe": best.recipe,
+        "area_per_mac_um2": f"{best.area_um2 / (rows * cols):.2f}",
+        "delay_ps": f"{best.delay_ps:.1f}",
+        "start": best.start,
+        "end": best.end,
+        "cells": str(best.cells),
+        "seconds": f"{time.monotonic() - started:.0f}",
     }
 
 
-def draw(rows: list[dict[str, object]], path: Path, tech: str) -> None:
+def _read(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(read_whole(path).decode().splitlines())) if path.exists() else []
+
+
+def _write(path: Path, rows: list[dict[str, str]]) -> None:
+    lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
+    write_atomically(path, "\n".join(lines) + "\n")
+
+
+def draw(rows: list[dict[str, str]], path: Path, title: str) -> None:
     """Area a multiply-accumulate against delay, a line for each multiplier over depth."""
     import matplotlib
 
-    matplotlib.use("Agg")
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "amhw"
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
     for name in dict.fromkeys(row["multiplier"] for row in rows):
-        line = [row for row in rows if row["multiplier"] == name and row["how"] == "hierarchical"]
-        x, y = [row["delay_ps"] for row in line], [row["area_per_mac_um2"] for row in line]
+        line = [row for row in rows if row["multiplier"] == name]
+        x, y = ([float(row[key]) for row in line] for key in ("delay_ps", "area_per_mac_um2"))
         axes.plot(x, y, "o-", label=name)
-        for row in line:
-            axes.annotate(f" depth {row['depth']}", (row["delay_ps"], row["area_per_mac_um2"]))
-    axes.set(xlabel="critical path (ps)", ylabel="area a multiply-accumulate (µm²)", title=f"{ROWS}×{COLS}, {tech}")
+        for row, where, height in zip(line, x, y, strict=True):
+            axes.annotate(f" depth {row['depth']}", (where, height))
+    axes.set(xlabel="critical path / ps", ylabel="area a multiply-accumulate / µm²", title=title)
     axes.set_ylim(bottom=0)
-    axes.set_xlim(left=0)
+    axes.set_xlim(left=0, right=1.2 * max(float(row["delay_ps"]) for row in rows))
     axes.legend(fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})

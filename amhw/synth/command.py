@@ -1,17 +1,21 @@
 """The command `amhw synth`."""
 
-from dataclasses import replace
+import re
+from collections import Counter
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
 from amhw.command import Command, print_json
-from amhw.files import read_whole
+from amhw.files import read_whole, write_atomically
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
 from amhw.synth.fpga import FAMILIES
 from amhw.synth.fpga import fpga as on_fpga
+from amhw.synth.models import cell_models
 from amhw.synth.opensta import available, timing_by_opensta
 from amhw.synth.pool import Synthesiser
 from amhw.synth.recipe import RECIPES, SEARCH
@@ -38,6 +42,12 @@ from amhw.synth.truth import MOST_PAIRS, Expected
     show_default=True,
     help="Who times the reported netlists; 'opensta' needs the program sta on PATH.",
 )
+@click.option(
+    "--hierarchical/--flat",
+    default=None,
+    help="Map each module by itself, or dissolve all modules first. [default: hierarchical for arrays, else flat]",
+)
+@click.option("--netlist", metavar="FILE", help="Write the reported netlist there, with models of its cells.")
 @click.option("--fpga", type=click.Choice(list(FAMILIES)), help="Instead: LUTs, carries, DSPs and Fmax on this FPGA.")
 @click.option("--no-dsp", is_flag=True, help="With --fpga: no DSP blocks.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -49,6 +59,8 @@ def command(
     search: bool,
     prove: bool,
     timer: str,
+    hierarchical: bool | None,
+    netlist: str | None,
     fpga: str | None,
     no_dsp: bool,
     as_json: bool,
@@ -59,10 +71,11 @@ def command(
     smallest and the fastest are given too. The delay counts every gate's load, clock-to-output and set-up
     times, and no wires. Where the manifest that `amhw gen` or `amhw import` wrote lies beside VERILOG, every
     netlist must compute the products that it stands for, or, where those are too many or the design has
-    registers, must be proved equal to the Verilog.
+    registers, must be proved equal to the Verilog. Memories that are written and are read with a clock are
+    counted in bits; they have no area.
     """
     if fpga is not None:
-        if tech is not None or liberty is not None or search or prove or timer != "builtin":
+        if tech is not None or liberty is not None or search or prove or timer != "builtin" or netlist is not None:
             raise Refusal("--fpga goes with --top, --no-dsp and --json only")
         _fpga(verilog, fpga, top, no_dsp, as_json)
         return
@@ -74,11 +87,20 @@ def command(
         raise Refusal("OpenSTA is not on PATH; install the package opensta, or leave --timer opensta out")
     technology = Technology.from_liberty(liberty) if liberty else named(tech or "sky130hd")
     text = read_whole(verilog).decode("utf-8", errors="replace")
-    expected, provable = expected_of(Path(verilog))
-    with Synthesiser(technology, (SEARCH,) if search else RECIPES, workers=1, netlists=True) as synthesiser:
+    expected, provable, array = expected_of(Path(verilog))
+    apart = array is not None if hierarchical is None else hierarchical
+    if apart and timer == "opensta":
+        raise Refusal("--timer opensta times flat netlists; add --flat")
+    recipes = (SEARCH,) if search else RECIPES
+    with (
+        Console(stderr=True).status(f"synthesising {Path(verilog).stem}"),
+        Synthesiser(technology, recipes, workers=1, netlists=True, timeout=3600 if array else 300) as synthesiser,
+    ):
         try:
             folder = Path(verilog).absolute().parent
-            waiting = synthesiser.submit(text, top, expected, prove=prove or provable, includes=folder)
+            waiting = synthesiser.submit(
+                text, top, expected, prove=prove or provable, includes=folder, hierarchical=apart
+            )
             result = waiting.result()
             if timer == "opensta":
                 result = replace(result, mappings=tuple(_timed_again(m, technology) for m in result.mappings))
@@ -86,10 +108,40 @@ def command(
             raise Refusal(f"{verilog}: {refusal}") from refusal
         except SynthesisError as error:
             raise click.ClickException(f"{verilog}: {error}") from error
+    if netlist is not None:
+        best = result.best_product
+        assert best.netlist is not None
+        write_atomically(Path(netlist), best.netlist + "\n" + cell_models(technology.library, best.cells_by_type))
+    figures = None if array is None else array_figures(result, array)
     if as_json:
-        print_json(result.record() | {"timer": timer})
+        print_json(result.record() | {"timer": timer} | ({} if figures is None else {"array": figures}))
     else:
-        click.echo(_page(result, technology, timer))
+        click.echo(_page(result, technology, timer, figures))
+
+
+def array_figures(result: SynthesisResult, manifest: dict[str, Any]) -> dict[str, Any] | None:
+    """Area and longest path of the mesh and of each of its elements, where modules were kept.
+
+    Returns:
+        The mesh's module, its multipliers, its area in all and by multiplier, its delay, its elements; or None.
+    """
+    modules = {module.name: module for module in result.best_product.modules}
+    mesh = next((module for name, module in modules.items() if name.endswith(".array")), None)
+    if mesh is None:
+        return None
+    deep = manifest["depth"] if manifest.get("dataflow") == "output-stationary" else 1
+    multipliers = manifest["rows"] * manifest["cols"] * deep
+    return {
+        "module": mesh.name,
+        "rows": manifest["rows"],
+        "cols": manifest["cols"],
+        "depth": manifest["depth"],
+        "multipliers": multipliers,
+        "area_um2": mesh.area_um2,
+        "area_per_mac_um2": round(mesh.area_um2 / multipliers, 2),
+        "delay_ps": mesh.delay_ps,
+        "elements": [asdict(modules[name]) for name in manifest["elements"] if name in modules],
+    }
 
 
 def _fpga(verilog: str, family: str, top: str | None, no_dsp: bool, as_json: bool) -> None:
@@ -110,18 +162,18 @@ def _fpga(verilog: str, family: str, top: str | None, no_dsp: bool, as_json: boo
     click.echo(f"Fmax {fmax}{around}")
 
 
-def expected_of(verilog: Path) -> tuple[Expected | None, bool]:
+def expected_of(verilog: Path) -> tuple[Expected | None, bool, dict[str, Any] | None]:
     """The products that the manifest beside `verilog` stands for, where there is one and they are not too many.
 
     Returns:
-        Them or None, and whether the netlists should be proved instead.
+        Them or None, whether the netlists should be proved instead, and the manifest where it is an array's.
 
     Raises:
         Refusal: the manifest is about another text.
     """
     manifest = verilog.with_suffix(".json")
     if verilog.suffix != ".v" or not manifest.exists():
-        return None, False
+        return None, False, None
     # Here, so that plain Verilog does not wait for what reads manifests.
     from amhw.imports import Imported
     from amhw.table import ProductTable
@@ -131,13 +183,13 @@ def expected_of(verilog: Path) -> tuple[Expected | None, bool]:
     if described.get("kind") == "imported":
         imported = Imported.load(manifest)
         ports = {} if imported.ports is None else vars(imported.ports)
-        return Expected(imported.table.products, **ports), False
+        return Expected(imported.table.products, **ports), False, None
     if described.get("kind") != "multiplier":
-        return None, True
+        return None, True, described if "elements" in described else None
     multiplier = Design.parse(described["design"]).multiplier
     if multiplier.width_a + multiplier.width_b > MOST_PAIRS.bit_length() - 1:
-        return None, True
-    return Expected(ProductTable.of(multiplier).products), False
+        return None, True, None
+    return Expected(ProductTable.of(multiplier).products), False, None
 
 
 def _timed_again(mapping: Mapping, technology: Technology) -> Mapping:
@@ -146,7 +198,7 @@ def _timed_again(mapping: Mapping, technology: Technology) -> Mapping:
     return replace(mapping, delay_ps=found.delay_ps, path=found.path, setup_ps=found.setup_ps)
 
 
-def _page(result: SynthesisResult, technology: Technology, timer: str) -> str:
+def _page(result: SynthesisResult, technology: Technology, timer: str, array: dict[str, Any] | None) -> str:
     best = result.best_product
     said = "" if timer == "builtin" else f", timed by {timer}"
     lines = [
@@ -157,6 +209,16 @@ def _page(result: SynthesisResult, technology: Technology, timer: str) -> str:
         f"cells   {best.cells:7d}          recipe {best.recipe}",
     ]
     lines += [f"  {count:5d} {name}" for name, count in best.cells_by_type.items()]
+    lines += _modules(best)
+    if array is not None:
+        lines.append(
+            f"array   {array['rows']} × {array['cols']}, depth {array['depth']}: {array['area_um2']:.2f} µm², "
+            f"{array['area_per_mac_um2']:.2f} µm² a multiply-accumulate, {array['delay_ps']:.1f} ps"
+        )
+    if best.memories:
+        bits = sum(store.bits for store in best.memories)
+        lines.append(f"memory  {bits} bits, not in the area:")
+        lines += [f"  {count:5d} × {words} words of {width} bits  {name}" for name, words, width, count in _alike(best)]
     if best.path:
         lines.append("path    arrival   slew    load  cell")
     for step in best.path:
@@ -175,3 +237,22 @@ def _page(result: SynthesisResult, technology: Technology, timer: str) -> str:
         lines.append(f"checked: every netlist, {result.verified}")
     lines += [f"recipe {recipe} failed: {why}" for recipe, why in result.failures]
     return "\n".join(lines)
+
+
+def _modules(mapping: Mapping) -> list[str]:
+    """A line for each module of a hierarchy."""
+    if not mapping.modules:
+        return []
+    lines = ["modules  each of     area    with all inside     cells      path"]
+    for module in mapping.modules:
+        lines.append(
+            f"  {module.instances:13d} {module.own_area_um2:10.2f} {module.area_um2:14.2f} µm² {module.cells:9d} "
+            f"{module.delay_ps:9.1f} ps  {module.name}"
+        )
+    return lines
+
+
+def _alike(mapping: Mapping) -> list[tuple[str, int, int, int]]:
+    """Memories whose names differ in digits only and that are equally large: name, words, width, how many."""
+    found = Counter((re.sub(r"\d+", "*", store.name), store.words, store.width) for store in mapping.memories)
+    return [(*kind, count) for kind, count in found.items()]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from amhw.synth.failure import SynthesisError
 from amhw.synth.library import Cell, Library
@@ -21,13 +22,27 @@ class Gate:
     name: str
     cell: Cell
     nets: Mapping[str, int] = field(hash=False)
+    scope: str = ""
+    """The instance that it is in, such as `core.array`; empty at the top."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A memory with clocked read ports: nets that leave it, and nets that go into it but for its clocks."""
+
+    name: str
+    words: int
+    width: int
+    outputs: tuple[int, ...] = field(repr=False)
+    inputs: tuple[int, ...] = field(repr=False)
+    scope: str = ""
 
 
 @dataclass(frozen=True)
 class Netlist:
-    """Ports (nets from the least significant bit), combinational gates in topological order, flip-flops.
+    """Ports (nets from the least significant bit), combinational gates in topological order, flip-flops, memories.
 
-    `names` gives the nets that the designer named.
+    `names` gives the nets that the designer named; `modules` the module of each instance in a hierarchy.
     """
 
     top: str
@@ -36,37 +51,38 @@ class Netlist:
     gates: tuple[Gate, ...]
     flip_flops: tuple[Gate, ...]
     names: Mapping[int, str] = field(repr=False)
+    memories: tuple[Memory, ...] = ()
+    modules: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
     @staticmethod
-    def read(text: str, library: Library) -> "Netlist":
-        """The only module with ports in what Yosys' `write_json` wrote, made of cells of `library`.
+    def read(text: str, library: Library, top: str | None = None) -> "Netlist":
+        """The module `top` (default: the only one) in what Yosys' `write_json` wrote, made of cells of `library`.
+
+        Instances of other modules are put in their place.
 
         Raises:
             SynthesisError: a cell is not in the library, or the gates form a loop.
         """
         modules = {name: m for name, m in json.loads(text)["modules"].items() if not _is_box(m)}
-        if len(modules) != 1:
-            raise SynthesisError(f"the mapped netlist has {len(modules)} modules instead of one")
-        ((top, module),) = modules.items()
+        if top is None:
+            if len(modules) != 1:
+                raise SynthesisError(f"the mapped netlist has {len(modules)} modules instead of one")
+            (top,) = modules
+        reader = _Reader(modules, library)
+        reader.module(top, "", {})
         ports: dict[str, dict[str, tuple[int, ...]]] = {"input": {}, "output": {}}
-        for name, port in module["ports"].items():
+        for name, port in modules[top]["ports"].items():
             ports[port["direction"]][name] = _nets(port["bits"])
-        names: dict[int, str] = {}
-        for name, net in module["netnames"].items():
-            if not net.get("hide_name"):
-                bits = _nets(net["bits"])
-                for k, bit in enumerate(bits):
-                    names.setdefault(bit, f"{name}[{k}]" if len(bits) > 1 else name)
-        gates: list[Gate] = []
-        flip_flops: list[Gate] = []
-        for name, instance in module["cells"].items():
-            cell = library.cells.get(instance["type"])
-            if cell is None:
-                raise SynthesisError(f"cells outside the library after mapping: {instance['type']}")
-            nets = {pin: _nets(bits)[0] for pin, bits in instance["connections"].items() if bits}
-            gate = Gate(name, cell, nets)
-            (gates if cell.flip_flop is None else flip_flops).append(gate)
-        return Netlist(top, ports["input"], ports["output"], _ordered(gates), tuple(flip_flops), names)
+        return Netlist(
+            top,
+            ports["input"],
+            ports["output"],
+            _ordered(reader.gates),
+            tuple(reader.flip_flops),
+            reader.names,
+            tuple(reader.memories),
+            reader.scopes,
+        )
 
     @cached_property
     def instances(self) -> tuple[Gate, ...]:
@@ -82,6 +98,81 @@ class Netlist:
                 if pin.name in gate.nets:
                     sinks.setdefault(gate.nets[pin.name], []).append((gate, pin.name))
         return {net: tuple(found) for net, found in sinks.items()}
+
+
+class _Reader:
+    """Modules put in place of their instances, nets renumbered."""
+
+    def __init__(self, modules: Mapping[str, Any], library: Library) -> None:
+        self.modules, self.library = modules, library
+        self.gates: list[Gate] = []
+        self.flip_flops: list[Gate] = []
+        self.memories: list[Memory] = []
+        self.names: dict[int, str] = {}
+        self.scopes: dict[str, str] = {}
+        self._fresh = 0
+
+    def module(self, name: str, scope: str, outside: Mapping[int, int]) -> None:
+        """Take in an instance of the module `name`; `outside` are the nets at its ports."""
+        module, prefix = self.modules[name], f"{scope}." if scope else ""
+        self.scopes[scope] = name
+        place: dict[int, int] = dict(outside)
+        top = not scope
+
+        def net(bit: int | str) -> int:
+            if isinstance(bit, str):
+                return _CONSTANTS[bit]
+            if top:
+                self._fresh = max(self._fresh, bit)
+                return bit
+            if bit not in place:
+                self._fresh += 1
+                place[bit] = self._fresh
+            return place[bit]
+
+        if top:
+            bits = (bit for item in module["netnames"].values() for bit in item["bits"] if isinstance(bit, int))
+            self._fresh = max(bits, default=ONE)
+        for signal, described in module["netnames"].items():
+            if not described.get("hide_name"):
+                plain = prefix + signal.removeprefix("\\")
+                for k, bit in enumerate(described["bits"]):
+                    self.names.setdefault(net(bit), f"{plain}[{k}]" if len(described["bits"]) > 1 else plain)
+        for label, instance in module["cells"].items():
+            kind, connections = instance["type"], instance["connections"]
+            if kind in self.modules:
+                inside = {}
+                for port, bits in connections.items():
+                    for within, bit in zip(self.modules[kind]["ports"][port]["bits"], bits, strict=True):
+                        if isinstance(within, int):
+                            inside[within] = net(bit)
+                self.module(kind, f"{prefix}{label}", inside)
+                continue
+            if kind == "$mem_v2":
+                self.memories.append(
+                    _memory(instance, {pin: [net(bit) for bit in bits] for pin, bits in connections.items()}, scope)
+                )
+                continue
+            cell = self.library.cells.get(kind)
+            if cell is None:
+                raise SynthesisError(f"cells outside the library after mapping: {kind}")
+            nets = {pin: net(bits[0]) for pin, bits in connections.items() if bits}
+            gate = Gate(f"{prefix}{label}", cell, nets, scope)
+            (self.gates if cell.flip_flop is None else self.flip_flops).append(gate)
+
+
+def _memory(instance: Mapping[str, Any], nets: Mapping[str, list[int]], scope: str) -> Memory:
+    parameters = instance["parameters"]
+    words, width = (int(parameters[key], 2) for key in ("SIZE", "WIDTH"))
+    inputs = (bit for pin, bits in nets.items() if pin not in ("RD_DATA", "RD_CLK", "WR_CLK") for bit in bits)
+    return Memory(
+        parameters["MEMID"].removeprefix("\\"),
+        words,
+        width,
+        tuple(bit for bit in nets["RD_DATA"] if bit not in (ZERO, ONE)),
+        tuple(dict.fromkeys(bit for bit in inputs if bit not in (ZERO, ONE))),
+        scope,
+    )
 
 
 def _nets(bits: list[int | str]) -> tuple[int, ...]:

@@ -23,8 +23,8 @@ from amhw.synth.failure import SynthesisError
 from amhw.synth.netlist import Netlist
 from amhw.synth.recipe import RECIPES, Recipe
 from amhw.synth.reports import error_in
-from amhw.synth.result import Failure, Mapping, SynthesisResult
-from amhw.synth.technology import Technology
+from amhw.synth.result import Failure, Mapping, Store, SynthesisResult, modules_of
+from amhw.synth.technology import MOST_READERS, Technology
 from amhw.synth.timing import timing
 from amhw.synth.truth import Expected, WrongNetlistError, check
 
@@ -108,19 +108,21 @@ class Synthesiser:
         *,
         prove: bool = False,
         includes: Path | None = None,
+        hierarchical: bool = False,
     ) -> "Future[SynthesisResult]":
         """Synthesise the module `top` (default: the only one nobody instantiates) of the text `verilog`.
 
         With `expected`, every product of every netlist is compared with it; with `prove`, ABC proves every
         netlist equal to the Verilog as Yosys read it, registers matched by name. `includes` is the folder
-        where `include finds files.
+        where `include finds files. With `hierarchical`, each module is mapped by itself, once however often it is
+        instantiated; area, timing and proof are of the whole all the same.
 
         The future raises `Refusal` when the design cannot be used (Yosys rejects it, no or several possible
         tops, a black box, a latch, a combinational loop, an undriven or multiply-driven net) and
         `SynthesisError` when the tool failed with every recipe, and `WrongNetlistError` when a netlist does not
         compute what it should.
         """
-        return self._threads.submit(self._synthesise, verilog, top, expected, prove, includes)
+        return self._threads.submit(self._synthesise, verilog, top, expected, prove, includes, hierarchical)
 
     def map(self, designs: Iterable[tuple[str, str | None]]) -> Iterator[SynthesisResult | Failure]:
         """The results of (verilog, top) pairs in their order; a `Failure` where one failed."""
@@ -134,13 +136,20 @@ class Synthesiser:
                 yield Failure(str(error), refused=False)
 
     def _synthesise(
-        self, verilog: str, top: str | None, expected: Expected | None, prove: bool, includes: Path | None
+        self,
+        verilog: str,
+        top: str | None,
+        expected: Expected | None,
+        prove: bool,
+        includes: Path | None,
+        hierarchical: bool,
     ) -> SynthesisResult:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         try:
             (folder / "design.v").write_text(verilog)
             if includes is not None:
                 (folder / "include").symlink_to(includes.resolve(), target_is_directory=True)
+            cells = self.technology.library.cells.values()
             reply = self._ask(
                 {
                     "folder": str(folder),
@@ -150,6 +159,11 @@ class Synthesiser:
                     "top": top,
                     "adders": str(self._folder / "adders.v"),
                     "registers": self.technology.registers,
+                    "hierarchical": hierarchical,
+                    "buffer": self.technology.buffer,
+                    "fanout": MOST_READERS,
+                    "inputs": {c.name: [pin.name for pin in c.inputs] for c in cells},
+                    "clocks": {c.name: [pin.name for pin in c.inputs if pin.is_clock] for c in cells},
                     "recipes": [
                         {"name": recipe.name, "script": recipe.text, "adders": recipe.adders} for recipe in self.recipes
                     ],
@@ -223,7 +237,7 @@ class Synthesiser:
                 message = error_in(log.read_text(errors="replace")) if log.exists() else None
                 failures.append((recipe.name, message or _ending(mapped["died"])))
                 continue
-            mapping = self._mapping(recipe, mapped["seconds"], folder, index)
+            mapping = self._mapping(recipe, mapped["seconds"], folder, index, reply["top"])
             assert mapping.gates is not None
             if not mapped.get("equivalent", True):
                 raise WrongNetlistError(f"recipe {recipe.name}: the netlist of {reply['top']} is not its Verilog")
@@ -248,8 +262,9 @@ class Synthesiser:
             verified=checked,
         )
 
-    def _mapping(self, recipe: Recipe, seconds: float, folder: Path, index: int) -> Mapping:
-        netlist = Netlist.read((folder / f"mapped{index}.json").read_text(), self.technology.library)
+    def _mapping(self, recipe: Recipe, seconds: float, folder: Path, index: int, top: str) -> Mapping:
+        written = (folder / f"mapped{index}.json").read_text()
+        netlist = Netlist.read(written, self.technology.library, top)
         found = timing(netlist, self.technology)
         cells = Counter(gate.cell.name for gate in netlist.instances)
         area = math.fsum(gate.cell.area for gate in netlist.instances)
@@ -267,6 +282,8 @@ class Synthesiser:
             seconds=seconds,
             netlist=(folder / f"mapped{index}.v").read_text() if self.netlists else None,
             gates=netlist,
+            modules=modules_of(netlist, found.latest),
+            memories=tuple(Store(m.name, m.words, m.width) for m in netlist.memories),
         )
 
 

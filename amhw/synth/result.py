@@ -1,10 +1,83 @@
 """What a synthesis found, with where it came from."""
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator
+from collections.abc import Mapping as Lookup
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from amhw.synth.netlist import Netlist
 from amhw.synth.reports import Step
+
+
+@dataclass(frozen=True)
+class Store:
+    """A memory: it is counted in bits and has no area here."""
+
+    name: str
+    words: int
+    width: int
+
+    @property
+    def bits(self) -> int:
+        """words × width."""
+        return self.words * self.width
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module of a design that was mapped module by module.
+
+    Attributes:
+        name: its own.
+        instances: how many there are.
+        area_um2, cells: of one, with what is inside it.
+        own_area_um2: without the instances of other modules.
+        delay_ps: the longest path that ends at a register in one of them, where it stands.
+    """
+
+    name: str
+    instances: int
+    area_um2: float
+    cells: int
+    own_area_um2: float
+    delay_ps: float
+
+
+def modules_of(netlist: Netlist, latest: Lookup[str, float]) -> tuple[Module, ...]:
+    """The modules of a hierarchy, from the top down; none of a flat netlist."""
+    if len(netlist.modules) < 2:
+        return ()
+    area, cells, own, delay = (dict.fromkeys(netlist.modules, 0.0) for _ in range(4))
+    count = Counter(gate.scope for gate in netlist.instances)
+    for gate in netlist.instances:
+        own[gate.scope] += gate.cell.area
+    for scope in own:
+        for above in _with_ancestors(scope, own):
+            area[above] += own[scope]
+            cells[above] += count[scope]
+            delay[above] = max(delay[above], latest.get(scope, 0.0))
+    found: dict[str, Module] = {}
+    for scope, name in netlist.modules.items():
+        before = found.get(name)
+        found[name] = Module(
+            name,
+            1 + (before.instances if before else 0),
+            round(area[scope], 4),
+            int(cells[scope]),
+            round(own[scope], 4),
+            round(max(delay[scope], before.delay_ps if before else 0.0), 2),
+        )
+    return tuple(found.values())
+
+
+def _with_ancestors(scope: str, scopes: Lookup[str, float]) -> Iterator[str]:
+    while True:
+        if scope in scopes:
+            yield scope
+        if not scope:
+            return
+        scope = scope.rpartition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -28,6 +101,8 @@ class Mapping:
     seconds: float = field(default=0.0, compare=False)
     netlist: str | None = field(default=None, repr=False)
     gates: Netlist | None = field(default=None, repr=False, compare=False)
+    modules: tuple[Module, ...] = field(default=(), repr=False)
+    memories: tuple[Store, ...] = field(default=(), repr=False)
 
     @property
     def cells(self) -> int:
@@ -126,6 +201,9 @@ class SynthesisResult:
             "noise": {figure: round(self.noise(figure), 5) for figure in ("area", "delay")},
             "verified": self.verified,
             "failures": [list(failure) for failure in self.failures],
+            "memory_bits": sum(store.bits for store in best.memories),
+            "memories": [asdict(store) | {"bits": store.bits} for store in best.memories],
+            "modules": [asdict(module) for module in best.modules],
             "best_area": _figures(self.best_area),
             "best_delay": _figures(self.best_delay),
             "recipes": [_figures(mapping) for mapping in self.mappings],

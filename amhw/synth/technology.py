@@ -32,6 +32,9 @@ from amhw.synth.library import (
     liberty_text,
 )
 
+MOST_READERS = 32
+"""In designs with registers a net with more readers gets a tree of buffers."""
+
 _FOLDER = resources.files("amhw.synth") / "technologies"
 
 
@@ -128,6 +131,24 @@ class Technology:
             return ""
         # Y is the sum and X the carry. A half adder is a full one whose third input is 0.
         return _ADDERS.format(full=full, half=half or full)
+
+    @cached_property
+    def buffer(self) -> tuple[str, str, str] | None:
+        """The buffer for broadcast nets with its input and output: the least area × delay at `MOST_READERS` inverters.
+
+        >>> Technology.named("sky130hd").buffer
+        ('sky130_fd_sc_hd__buf_4', 'A', 'X')
+        """
+        load = MOST_READERS * self.load / 4
+        found = [
+            (cell.area * max(arc.cell_rise.at(50.0, load), arc.cell_fall.at(50.0, load)), cell)
+            for cell in self.library.with_truth(1, 0b10)
+            for arc in cell.outputs[0].arcs[:1]
+        ]
+        if not found:
+            return None
+        cell = min(found, key=lambda pair: (pair[0], pair[1].name))[1]
+        return cell.name, cell.inputs[0].name, cell.outputs[0].name
 
     @cached_property
     def registers(self) -> tuple[str, ...]:

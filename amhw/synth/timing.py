@@ -3,13 +3,14 @@
 Rising and falling edges are followed apart; at each net the latest arrival and the slowest slew count. An input
 comes from the technology's driving cell, of whose delay only what the load adds counts; an output drives the
 technology's load. A path starts at an input or at the clock of a register and ends at an output or at a
-register's datum, where its set-up time is added. The clock is ideal, with `CLOCK_SLEW`.
+register's datum, where its set-up time is added. The clock is ideal, with `CLOCK_SLEW`. A memory is a boundary like
+the ports: what it gives comes from the driving cell, what it takes drives the technology's load.
 
 The method is that of ABC's `stime`, which cannot see registers or cells with two outputs.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from amhw.synth.library import Arc, Input
@@ -46,6 +47,8 @@ class Timing:
     end: str
     path: tuple[Step, ...]
     setup_ps: float = 0.0
+    latest: Mapping[str, float] = field(default_factory=dict, repr=False, compare=False)
+    """For each instance in a hierarchy the longest path that ends at a register in it, ps."""
 
 
 def timing(netlist: Netlist, technology: Technology) -> Timing:
@@ -55,7 +58,7 @@ def timing(netlist: Netlist, technology: Technology) -> Timing:
     driver = technology.cell(technology.driving_cell).outputs[0].arcs[0]
     tables = ((driver.cell_rise, driver.rise_transition), (driver.cell_fall, driver.fall_transition))
     clocks = {gate.nets[pin.name] for gate in netlist.flip_flops for pin in gate.cell.inputs if pin.is_clock}
-    for nets in netlist.inputs.values():
+    for nets in [*netlist.inputs.values(), *(memory.outputs for memory in netlist.memories)]:
         for net in nets:
             if net not in clocks:
                 load = loads.get(net, (0.0, 0.0))
@@ -76,7 +79,7 @@ def loads_of(netlist: Netlist, outside: float) -> Mapping[int, tuple[float, floa
             if pin.name in gate.nets:
                 rise, fall = loads.get(gate.nets[pin.name], (0.0, 0.0))
                 loads[gate.nets[pin.name]] = rise + pin.rise_capacitance, fall + pin.fall_capacitance
-    for nets in netlist.outputs.values():
+    for nets in [*netlist.outputs.values(), *(memory.inputs for memory in netlist.memories)]:
         for net in nets:
             rise, fall = loads.get(net, (0.0, 0.0))
             loads[net] = rise + outside, fall + outside
@@ -122,7 +125,9 @@ def _longest(
     netlist: Netlist, edges: Mapping[int, tuple[Edge, Edge]], loads: Mapping[int, tuple[float, float]]
 ) -> Timing:
     longest, end, last, margin = 0.0, "", None, 0.0
-    for name, nets in netlist.outputs.items():
+    latest: dict[str, float] = {}
+    boundary = [*netlist.outputs.items(), *((memory.name, memory.inputs) for memory in netlist.memories)]
+    for name, nets in boundary:
         for k, net in enumerate(nets):
             for e, edge in enumerate(edges.get(net, ())):
                 if edge.arrival > longest and edge.gate is not None:
@@ -132,7 +137,10 @@ def _longest(
         for pin in gate.cell.inputs:
             for e, edge in enumerate(edges.get(gate.nets.get(pin.name, -1), ())):
                 setup = _setup(pin, e, edge.slew)
-                if not pin.is_clock and edge.arrival + setup > longest:
+                if pin.is_clock:
+                    continue
+                latest[gate.scope] = max(latest.get(gate.scope, 0.0), edge.arrival + setup)
+                if edge.arrival + setup > longest:
                     longest, last, margin = edge.arrival + setup, (gate.nets[pin.name], e), setup
                     end = register_name(netlist, gate)
     if last is None:
@@ -159,7 +167,7 @@ def _longest(
         if edge.gate is not None and edge.gate.cell.flip_flop is not None:
             start = register_name(netlist, edge.gate)
         where = edge.before
-    return Timing(round(longest, 2), start, end, tuple(reversed(path)), round(margin, 2))
+    return Timing(round(longest, 2), start, end, tuple(reversed(path)), round(margin, 2), latest)
 
 
 def _setup(pin: Input, edge: int, slew: float) -> float:

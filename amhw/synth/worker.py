@@ -137,26 +137,35 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
     job["top"] = top
     run(f"hierarchy -check -top {top}")
     run("proc")
-    run("flatten")
+    if not job["hierarchical"]:
+        run("flatten")
     run("opt_clean")
     latches = [
         _signal(cell) for cell in _cells(design) if re.match(r"\$_?(ad|d)?latch|\$_?sr(_|$)", _plain(cell.type), re.I)
     ]
     if latches:
         raise UnusableError(f"latch for {', '.join(latches[:4])} (in {top}); assign it on every path")
-    boxes = sorted(kind for kind in _types(design) if not kind.startswith("$"))
+    boxes = sorted(kind for kind in _types(design) if not kind.startswith("$") and kind not in _instances(design))
     if boxes:
         raise UnusableError(f"{top} contains black boxes: {', '.join(boxes[:4])}; give their Verilog too")
     run("tee -q -o check.txt check")
     _refuse(top, driver_problem(Path("check.txt").read_text()))
-    run(f"synth -noabc -top {top}")
+    run(f"synth -noabc -run begin:fine -top {top}")
+    if _keep_memories(yosys, design):  # what `synth` does next, but for the memories
+        for command in ("opt -fast -full", "memory_map -attr !kept_memory", "opt -full", "techmap", "opt -fast"):
+            run(command)
+    else:
+        run("synth -noabc -run fine:")
     run("tee -q -o check.txt check")  # on gates, where no word hides which bit depends on which
     _refuse(top, loop_problem(Path("check.txt").read_text()))
     _log_to("registers.log")
     run(f"dfflibmap -liberty {job['liberty']}")
     run("opt_clean -purge")
+    if not any(_plain(cell.type) in {*job["registers"], "$mem_v2"} for cell in _cells(design)):
+        job["buffer"] = []
     if job["prove"]:
-        _apart(partial(_write_cut, yosys, run, design, job, "reference.blif"))
+        for number, module in enumerate(_modules(design)):
+            _apart(partial(_write_cut, yosys, run, design, job, module, f"reference{number}.blif"))
     outcomes = []
     for index in range(len(job["recipes"])):
         reply = Path(f"mapped{index}.reply")
@@ -204,62 +213,204 @@ def _map(yosys: Any, run: Any, design: Any, job: dict[str, Any], index: int) -> 
     run(f"abc -liberty {job['liberty']} -constr {job['constraints']} -script {script}")
     run("opt_clean -purge")
     run(f"write_json mapped{index}.json")
+    if job["buffer"] and _buffer(Path(f"mapped{index}.json"), job) and (job["netlists"] or job["prove"]):
+        run("design -reset")
+        run(f"read_json mapped{index}.json")
     if job["netlists"]:
         run("splitnets")  # and -simple-lhs: no concatenations, which OpenSTA's reader of netlists does not know
         run(f"write_verilog -noattr -simple-lhs mapped{index}.v")
     reply = {"recipe": recipe["name"], "seconds": time.monotonic() - started}
     if job["prove"]:
-        reply["equivalent"] = _proved(yosys, run, design, job, index)
+        reply["equivalent"] = all(
+            _proved(yosys, run, design, job, index, number, module) for number, module in enumerate(_modules(design))
+        )
     Path(f"mapped{index}.reply").write_text(json.dumps(reply))
 
 
-# Proof: both sides become and-inverter graphs with the registers cut out (their inputs are outputs and their
-# outputs inputs, under the names that both sides share), and ABC proves them equal.
+# Memories that are written and are read with a clock stay what they are; their bits are counted and nothing else. One
+# that is read without a clock becomes registers, and a table of constants becomes gates.
 
 
-def _write_cut(yosys: Any, run: Any, design: Any, job: dict[str, Any], name: str) -> None:
+def _keep_memories(yosys: Any, design: Any) -> int:
+    """Mark the memories that stay; how many there are."""
+    kept = [
+        cell
+        for cell in _cells(design)
+        if _plain(cell.type) == "$mem_v2"
+        and cell.getParam(yosys.IdString("\\RD_CLK_ENABLE")).is_fully_ones()
+        and cell.getParam(yosys.IdString("\\WR_PORTS")).as_int() > 0
+    ]
+    for cell in kept:
+        cell.set_bool_attribute(yosys.IdString("\\kept_memory"), True)
+    return len(kept)
+
+
+# Buffers: no recipe's ABC sees a broadcast that crosses modules, and none splits a net with hundreds of readers. A
+# designer's tool does, so nets of designs with registers get a tree of buffers. Clocks are left alone.
+
+
+def _buffer(path: Path, job: dict[str, Any]) -> bool:
+    """Buffer the nets of the mapped design in `path`; whether there was anything to do."""
+    written = json.loads(path.read_text())
+    boxes = {"blackbox", "whitebox"}
+    modules = {name: module for name, module in written["modules"].items() if not boxes & set(module["attributes"])}
+    added = buffered(modules, job["inputs"], job["clocks"], job["buffer"], job["fanout"])
+    if added:
+        path.write_text(json.dumps(written))
+    return added > 0
+
+
+def buffered(
+    modules: dict[str, Any],
+    inputs: dict[str, list[str]],
+    clocks: dict[str, list[str]],
+    buffer: list[str],
+    most: int,
+) -> int:
+    """Give every net of `modules` (as Yosys' `write_json` has them) at most `most` readers; how many buffers that took.
+
+    What a port of a module drives inside counts for the net outside. `inputs` and `clocks` are the input pins of each
+    cell of the library, `buffer` a cell of it with its input and output.
+    """
+    weights: dict[str, dict[tuple[str, int], int]] = {}  # of each module's input ports, bit by bit; 0 for a clock
+    added = 0
+    for name in _bottom_up(modules):
+        module = modules[name]
+        readers: dict[int, list[tuple[int, list[Any], int]]] = {}
+        clocked: set[int] = set()
+        for cell in module["cells"].values():
+            kind = cell["type"]
+            for pin, bits in cell["connections"].items():
+                if kind in inputs:
+                    reads, clock = pin in inputs[kind], pin in clocks[kind]
+                elif kind in modules:
+                    reads, clock = modules[kind]["ports"][pin]["direction"] == "input", False
+                else:
+                    reads, clock = cell["port_directions"][pin] == "input", pin in ("RD_CLK", "WR_CLK")
+                for k, bit in enumerate(bits):
+                    if reads and isinstance(bit, int):
+                        weight = weights[kind].get((pin, k), 0) if kind in modules else 1
+                        if clock or (kind in modules and weight == -1):
+                            clocked.add(bit)
+                        elif weight:
+                            readers.setdefault(bit, []).append((weight, bits, k))
+        for port in module["ports"].values():
+            for bit in port["bits"] if port["direction"] == "output" else ():
+                if isinstance(bit, int):
+                    readers.setdefault(bit, []).append((1, [], -1))
+        fresh = 1 + max(
+            (bit for net in module["netnames"].values() for bit in net["bits"] if isinstance(bit, int)), default=1
+        )
+        for bit in sorted(readers.keys() - clocked):
+            while sum(weight for weight, *_ in readers[bit]) > most:
+                left = [reader for reader in readers[bit] if reader[2] < 0]
+                group: list[tuple[int, list[Any], int]] = []
+                groups = [group]
+                for reader in readers[bit]:
+                    if reader[2] >= 0:
+                        if group and sum(weight for weight, *_ in group) + reader[0] > most:
+                            groups.append(group := [])
+                        group.append(reader)
+                if len(groups) + len(left) >= len(readers[bit]):
+                    break  # one buffer a reader gains nothing
+                for group in groups:
+                    for _, bits, k in group:
+                        bits[k] = fresh
+                    connections = {buffer[1]: [bit], buffer[2]: [fresh]}
+                    module["cells"][f"$fanout${added}"] = {
+                        "hide_name": 1,
+                        "type": buffer[0],
+                        "parameters": {},
+                        "attributes": {},
+                        "port_directions": {buffer[1]: "input", buffer[2]: "output"},
+                        "connections": connections,
+                    }
+                    module["netnames"][f"$fanout$net${fresh}"] = {"hide_name": 1, "bits": [fresh], "attributes": {}}
+                    left.append((1, connections[buffer[1]], 0))
+                    added, fresh = added + 1, fresh + 1
+                readers[bit] = left
+        weights[name] = {
+            (port, k): -1 if bit in clocked else sum(weight for weight, *_ in readers.get(bit, ()))
+            for port, described in module["ports"].items()
+            if described["direction"] == "input"
+            for k, bit in enumerate(described["bits"])
+        }
+    return added
+
+
+def _bottom_up(modules: dict[str, Any]) -> list[str]:
+    """The modules, each after those it instantiates."""
+    order: dict[str, None] = {}
+
+    def visit(name: str) -> None:
+        for cell in modules[name]["cells"].values():
+            if cell["type"] in modules and cell["type"] not in order:
+                visit(cell["type"])
+        order[name] = None
+
+    for name in modules:
+        if name not in order:
+            visit(name)
+    return list(order)
+
+
+# Proof, module by module: both sides become and-inverter graphs with registers, memories and instances of other
+# modules cut out (their inputs are outputs and their outputs inputs, under the names that both sides share), and
+# ABC proves them equal.
+
+
+def _write_cut(yosys: Any, run: Any, design: Any, job: dict[str, Any], module: str, name: str) -> None:
+    others = [other for other in _modules(design) if other != module]
     run(f"read_liberty -ignore_miss_func {job['liberty']}")
     if job["registers"]:
         run(f"setattr -mod -set keep_hierarchy 1 {' '.join(job['registers'])}")
+    _cut(yosys, design, job, module, others)
+    for other in others:
+        run(f"delete {other}")
+    run(f"hierarchy -top {module}")
     run("flatten")
-    _cut_registers(yosys, design, job)
-    for module in [_plain(module.name) for module in design.modules_.values()]:
-        if module != job["top"]:
-            run(f"delete {module}")
-    run(f"aigmap {job['top']}")
+    for other in [_plain(other.name) for other in design.modules_.values()]:
+        if other != module:
+            run(f"delete {other}")
+    run(f"aigmap {module}")
     run("opt_clean")
     run(f"write_blif {name}")
 
 
-def _cut_registers(yosys: Any, design: Any, job: dict[str, Any]) -> None:
-    """Replace every register by ports, named after it: its outputs become inputs and its inputs outputs."""
-    modules = {_plain(module.name): module for module in design.modules_.values()}
-    top = modules[job["top"]]
+def _cut(yosys: Any, design: Any, job: dict[str, Any], module: str, others: list[str]) -> None:
+    """Replace registers, memories and instances by ports named after them, their outputs by inputs and vice versa."""
+    modules = {_plain(found.name): found for found in design.modules_.values()}
+    top = modules[module]
     outputs = {
         (name, _plain(wire.name))
-        for name in modules.keys() & set(job["registers"])
+        for name in modules.keys() & {*job["registers"], *others}
         for wire in modules[name].wires_.values()
         if wire.port_output
     }
-    for cell in [cell for cell in top.cells_.values() if _plain(cell.type) in job["registers"]]:
+    cut = {*job["registers"], *others, "$mem_v2"}
+    for cell in [cell for cell in top.cells_.values() if _plain(cell.type) in cut]:
+        kind = _plain(cell.type)
         for pin, net in cell.connections_.items():
-            port = top.addWire(yosys.IdString(f"\\{_plain(cell.name)}.{_plain(pin)}"), 1)
-            driven = (_plain(cell.type), _plain(pin)) in outputs
+            if not net.size():
+                continue
+            port = top.addWire(yosys.IdString(f"\\{_plain(cell.name)}.{_plain(pin)}"), net.size())
+            driven = (kind, _plain(pin)) in outputs or (kind == "$mem_v2" and _plain(pin) == "RD_DATA")
             port.port_input, port.port_output = driven, not driven
             top.connect(net, yosys.SigSpec(port)) if driven else top.connect(yosys.SigSpec(port), net)
         top.remove(cell)
     top.fixup_ports()
 
 
-def _proved(yosys: Any, run: Any, design: Any, job: dict[str, Any], index: int) -> bool:
-    _write_cut(yosys, run, design, job, f"mapped{index}.blif")
+def _proved(yosys: Any, run: Any, design: Any, job: dict[str, Any], index: int, number: int, module: str) -> bool:
+    reference, mapped = Path(f"reference{number}.blif"), Path(f"mapped{index}-{number}.blif")
+    status = _apart(partial(_write_cut, yosys, run, design, job, module, mapped.name))
+    if status or not reference.exists():
+        raise RuntimeError(f"no proof for {module}: Yosys did not write its logic")
     import pyosys
 
     abc = Path(pyosys.__file__).with_name("yosys-abc")
-    proof = subprocess.run(
-        [abc, "-q", f"cec reference.blif mapped{index}.blif"], capture_output=True, text=True, check=False
-    )
-    Path(f"proof{index}.log").write_text(proof.stdout + proof.stderr)
+    proof = subprocess.run([abc, "-q", f"cec {reference} {mapped}"], capture_output=True, text=True, check=False)
+    Path(f"proof{index}-{number}.log").write_text(proof.stdout + proof.stderr)
     if "Networks are equivalent" in proof.stdout:
         return True
     if "NOT EQUIVALENT" in proof.stdout:
@@ -340,6 +491,11 @@ def _instances(design: Any) -> dict[str, set[str]]:
     modules = {_plain(m.name): m for m in design.modules_.values() if not _is_box(m)}
     names = {re.sub(r"^\$abstract\\", "", name): module for name, module in modules.items()}
     return {name: {_plain(cell.type) for cell in module.cells_.values()} & set(names) for name, module in names.items()}
+
+
+def _modules(design: Any) -> list[str]:
+    """The names of the modules with contents, in one order for equal designs."""
+    return sorted(_plain(module.name) for module in design.modules_.values() if not _is_box(module))
 
 
 def _is_box(module: Any) -> bool:
