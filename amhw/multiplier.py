@@ -24,6 +24,9 @@ MIN_WIDTH, MAX_WIDTH = 2, 32
 SIGNEDNESS = {"none": (False, False), "a": (True, False), "b": (False, True), "both": (True, True)}
 """How people say which operands are two's complement → (signed_a, signed_b)."""
 
+KINDS = {False: "unsigned", True: "signed"}
+"""What one operand is called."""
+
 _NAME = re.compile(r"mul_([us])([1-9]\d*)([us])([1-9]\d*)_([a-z][a-z0-9]*)(?:_([a-z0-9_]+))?")
 
 
@@ -74,8 +77,7 @@ class Multiplier(ABC):
     @property
     def operands(self) -> str:
         """The operands' widths and signedness, a first: ``u8s8``."""
-        kinds = ["s" if signed else "u" for signed in (self.signed_a, self.signed_b)]
-        return f"{kinds[0]}{self.width_a}{kinds[1]}{self.width_b}"
+        return operands_text(self.width_a, self.width_b, self.signed_a, self.signed_b)
 
     @property
     def name(self) -> str:
@@ -263,6 +265,15 @@ def signedness(signed_a: bool, signed_b: bool) -> str:
     'b'
     """
     return next(word for word, signs in SIGNEDNESS.items() if signs == (signed_a, signed_b))
+
+
+def operands_text(width_a: int, width_b: int, signed_a: bool, signed_b: bool) -> str:
+    """Widths and signedness as they stand in names.
+
+    >>> operands_text(8, 4, False, True)
+    'u8s4'
+    """
+    return f"{KINDS[signed_a][0]}{width_a}{KINDS[signed_b][0]}{width_b}"
 
 
 def _range(width: int, signed: bool) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from amhw.multiplier import Multiplier
+from amhw.multiplier import Multiplier, operands_text
 from amhw.refusal import Refusal
 
 LARGEST = 1 << 24
@@ -86,6 +86,11 @@ class ProductTable:
     def width_b(self) -> int:
         """Bits of operand b."""
         return self.products.shape[1].bit_length() - 1
+
+    @property
+    def operands(self) -> str:
+        """The operands' widths and signedness, a first: ``u8s8``."""
+        return operands_text(self.width_a, self.width_b, self.signed_a, self.signed_b)
 
     @property
     def values_a(self) -> NDArray[np.int64]:

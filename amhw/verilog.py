@@ -20,7 +20,7 @@ from amaranth.lib import wiring
 
 from amhw.bitheap import ADDERS, TREES, check_structure
 from amhw.files import read_whole, write_atomically
-from amhw.multiplier import Multiplier, parse
+from amhw.multiplier import KINDS, Multiplier, parse
 from amhw.refusal import Refusal
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -104,14 +104,13 @@ class Design:
 
     def _header(self, name: str) -> str:
         multiplier = self.multiplier
-        kinds = {True: "signed", False: "unsigned"}
         return "\n".join(
             [
                 name,
                 "",
-                f"  a  {multiplier.width_a} bits, {kinds[multiplier.signed_a]}",
-                f"  b  {multiplier.width_b} bits, {kinds[multiplier.signed_b]}",
-                f"  p  {len_p(multiplier)} bits, {kinds[multiplier.signed_a or multiplier.signed_b]}",
+                f"  a  {multiplier.width_a} bits, {KINDS[multiplier.signed_a]}",
+                f"  b  {multiplier.width_b} bits, {KINDS[multiplier.signed_b]}",
+                f"  p  {len_p(multiplier)} bits, {KINDS[multiplier.signed_a or multiplier.signed_b]}",
                 f"  multiplier {multiplier.name}, tree {self.tree}, adder {self.adder}; combinational",
                 "",
                 f"  {multiplier.equation}",

@@ -5,7 +5,7 @@ import numpy as np
 from amhw.circuit import Circuit
 from amhw.imports.imported import Imported, Ports
 from amhw.imports.suspicion import likelier_signs, of_codes
-from amhw.multiplier import SIGNEDNESS
+from amhw.multiplier import KINDS, SIGNEDNESS
 from amhw.refusal import Refusal
 from amhw.table import LARGEST, ProductTable
 
@@ -96,11 +96,7 @@ def _signs(circuit: Circuit, ports: Ports, codes: np.ndarray, width_p: int, sign
     likelier = likelier_signs(codes, width_p, declared)
     if likelier is not None:
         raise Refusal(
-            f"module {circuit.top} declares its operands {_kind(declared[0])} and {_kind(declared[1])}, but its "
+            f"module {circuit.top} declares its operands {KINDS[declared[0]]} and {KINDS[declared[1]]}, but its "
             f"products fit --signed {likelier} better; say --signed none, a, b or both"
         )
     return declared
-
-
-def _kind(signed: bool) -> str:
-    return "signed" if signed else "unsigned"

@@ -10,6 +10,7 @@ from amhw.errors import Errors
 from amhw.imports.imported import Imported
 from amhw.imports.options import note_doubts, reading_options
 from amhw.imports.source import VERILOG, Reading, open_file
+from amhw.multiplier import KINDS
 from amhw.synth import RECIPES, Expected, Synthesiser, SynthesisError, SynthesisResult, Technology
 
 
@@ -42,8 +43,8 @@ def command(file: Path, reading: Reading, name: str | None, tech: str, out: Path
         print_json(record)
         return
     table = imported.table
-    kinds = ["signed" if sign else "unsigned" for sign in (table.signed_a, table.signed_b)]
-    click.echo(f"{manifest}\n{kinds[0]} {table.width_a} × {kinds[1]} {table.width_b} bits, table {table.sha256[:16]}…")
+    operands = f"{KINDS[table.signed_a]} {table.width_a} × {KINDS[table.signed_b]} {table.width_b} bits"
+    click.echo(f"{manifest}\n{operands}, table {table.sha256[:16]}…")
     if imported.ports is not None:
         click.echo(f"module {imported.top}: a = {imported.ports.a}, b = {imported.ports.b}, p = {imported.ports.p}")
     click.echo(f"MAE {errors.mae:.6g}  WCE {errors.wce}  ME {errors.me:.6g}  MRED {errors.mred:.3%}")

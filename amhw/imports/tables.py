@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amhw.files import read_whole
-from amhw.multiplier import SIGNEDNESS
+from amhw.multiplier import KINDS, SIGNEDNESS
 from amhw.refusal import Refusal
 from amhw.table import LARGEST, ProductTable
 
@@ -118,8 +118,7 @@ def _listed(content: bytes, signs: tuple[bool, bool]) -> NDArray[Any] | None:
     for name, values, signed in (("a", a, signs[0]), ("b", b, signs[1])):
         side = int(values.max()) - int(values.min()) + 1 if values.size else 0
         if side < 2 or side & (side - 1) or values.min() != (-(side // 2) if signed else 0):
-            kind = "signed" if signed else "unsigned"
-            raise Refusal(f"operand {name} does not run over all values of a {kind} number; see --signed")
+            raise Refusal(f"operand {name} does not run over all values of a {KINDS[signed]} number; see --signed")
         shape.append(side)
     if shape[0] * shape[1] > LARGEST or len(p) != shape[0] * shape[1]:
         raise Refusal(f"{len(p)} products listed for {shape[0]} × {shape[1]} operand pairs")

@@ -177,8 +177,9 @@ def check_operands(layer: QuantisedLayer, table: ProductTable) -> None:
         raise Refusal(UNSIGNED_WEIGHTS.format(name=table.name))
     found = (table.width_a, table.width_b, table.signed_a)
     if found != (operands.activation_width, operands.weight_width, operands.activation_signed):
-        name = f"{'s' if table.signed_a else 'u'}{table.width_a}s{table.width_b}"
-        raise Refusal(f"{table.name} multiplies {name}, but {layer.name} of this network wants {operands.name}")
+        raise Refusal(
+            f"{table.name} multiplies {table.operands}, but {layer.name} of this network wants {operands.name}"
+        )
 
 
 def _check_accumulator(layer: QuantisedLayer, table: ProductTable) -> None:
