@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amhw.multiplier import SIGNEDNESS, signedness
+from amhw.multiplier import KINDS, SIGNEDNESS, signedness
 from amhw.table import ProductTable, code_values
 
 _CLEARLY = 4
@@ -32,10 +32,10 @@ def suspicions(table: ProductTable) -> list[str]:
     readings |= {f"{name}, rows and columns by value": (*SIGNEDNESS[name], True) for name in ("a", "b", "both")}
     errors = {name: _error_of_words(table, *reading) for name, reading in readings.items()}
     best = min(errors, key=lambda name: errors[name])
-    if best != own and errors[best] * _CLEARLY < error:
-        found.append(
-            f"read as signed = {own} the mean error is {error:.1f}; as signed = {best} it would be {errors[best]:.1f}"
-        )
+    if errors[best] * _CLEARLY < error:
+        words = KINDS[table.signed_a or table.signed_b]
+        how = f"as signed = {best}" if best != own else f"with the products as {words} words"
+        found.append(f"read as signed = {own} the mean error is {error:.1f}; {how} it would be {errors[best]:.1f}")
     if _magnitudes_for_two_negatives(table):
         found.append(
             "negative × negative equals |a|·|b| while mixed signs differ from −|a|·|b|: "

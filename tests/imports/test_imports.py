@@ -285,6 +285,12 @@ def test_sound_tables_raise_no_suspicion():
         (A * B + 1, (False, False), "0·x is not always 0"),
         ((VALUES[:, None] * VALUES[None, :]) & 0xFFFF, (False, False), "signed = both it would be 0.0"),
         ((A * VALUES[None, :]) & 0xFFFF, (False, False), "signed = b it would be 0.0"),
+        (
+            (VALUES[:, None] * VALUES[None, :]) & 0xFFFF,
+            (True, True),
+            "with the products as signed words it would be 0.0",
+        ),
+        ((A * B + 0x8000) % 0x10000 - 0x8000, (False, False), "with the products as unsigned words it would be 0.0"),
         ((A * B + 0x8000) % 0x10000 - 0x8000, (True, True), "signed = none it would be 0.0"),
         ((NIBBLES[:, None] * NIBBLES[None, :]) & 0xFFFF, (False, False), "signed = both it would be 0.0"),
     ],
