@@ -115,6 +115,8 @@ def summarise_published(rows: list[dict[str, str]]) -> None:
               f"area {_against(default, circuits, 'area_um2', area):.3f}, "
               f"delay {_against(default, circuits, 'delay_ps', delay):.3f}; "
               f"energy against power {_against(default, circuits, 'energy_fj', power):.3f}")  # fmt: skip
+        print(f"{name}: best of all trees, adders, recipes: area {_against(mine, circuits, 'area_um2', area):.3f}, "
+              f"delay {_against(mine, circuits, 'delay_ps', delay):.3f}")  # fmt: skip
         every = [
             [_against([r for r in mine if (r["tree"], r["adder"], r["recipe"]) == key], circuits, figure, target)
              for key in sorted({(r["tree"], r["adder"], r["recipe"]) for r in mine})]

@@ -11,6 +11,7 @@ three-state and clock-gating cells, and cells without inputs.
 """
 
 import gzip
+import itertools
 import re
 import zlib
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from amhw.files import read_whole
 from amhw.refusal import Refusal
+from amhw.synth.boolean import function
 from amhw.synth.library import ENERGY_LOAD, ENERGY_SLEW, Arc, Cell, FlipFlop, Input, Library, Output, Table
 
 _PICOSECONDS = {"ps": 1.0, "ns": 1e3, "us": 1e6}
@@ -43,11 +45,37 @@ def parse_library(text: str, source: str) -> Library:
     from liberty.parser import parse_liberty  # takes a quarter of a second to import
 
     try:
-        return _library(parse_liberty(text))
-    except (Refusal, KeyboardInterrupt):
+        root = parse_liberty(text)
+    except KeyboardInterrupt:
         raise
     except Exception as error:  # the parser raises its lexer's, its own and bare assertion errors
-        raise Refusal(f"{source} is damaged or truncated Liberty: {_one_line(error)}") from error
+        raise Refusal(f"{source} is damaged or truncated Liberty: {_syntax(error, text)}") from error
+    try:
+        return _library(root)
+    except Refusal as refusal:
+        raise Refusal(f"{source}: {refusal}") from refusal
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise Refusal(f"{source} is damaged or foreign Liberty: {_one_line(error)}") from error
+
+
+def _syntax(error: Exception, text: str) -> str:
+    """What the parser did not like, with the line and the cell around it."""
+    said = _one_line(error)
+    found = re.search(r"line (\d+), position \d+: (\w+)\((.*)\)", said)
+    if "exactly one top group" in said:
+        return "it has several groups at its top; one library (...) is wanted"
+    if text.count("}") > text.count("{"):
+        return f"it has {text.count('}')} closing braces for {text.count('{')} opening ones"
+    if found is None:
+        return said
+    lines = text.splitlines()
+    number = min(int(found[1]), len(lines) - 1)  # the parser counts from 0
+    cells = re.findall(r"^\s*cell\s*\(\s*\"?([^\s\")]+)", "\n".join(lines[: number + 1]), re.MULTILINE)
+    where = f"line {number + 1}" + (f", in or after cell {cells[-1]}" if cells else "")
+    wanted, token = re.fullmatch(r"\"?(.*?)\"?(?:, (?:'(.*)'|None))?", found[3] or "").groups()  # type: ignore[union-attr]
+    if found[2] == "UnexpectedEndOfFile" or token is None:
+        return f"it ends at {where}, in the middle of a group"
+    return f"{where}: {token[:40]!r} where {wanted} belongs"
 
 
 def _text(path: Path | str) -> str:
@@ -76,7 +104,11 @@ def _library(root: Any) -> Library:
     reader = _Reader(time, load, _power_unit(_string(root.get("leakage_power_unit", "1nW"))), templates)
     cells = {}
     for group in root.get_groups("cell"):
-        cell = reader.cell(group)
+        try:
+            cell = reader.cell(group)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            name = _string(group.args[0]) if group.args else "without a name"
+            raise Refusal(f"cell {name}: {_one_line(error)}") from error
         if cell is not None:
             cells[cell.name] = cell
     return Library(_string(root.args[0]), cells, float(root.get("default_max_transition", 0)) * time, voltage)
@@ -113,6 +145,13 @@ class _Reader:
         )
         if cell.flip_flop is None and not all(output.arcs for output in cell.outputs):
             return None
+        if cell.area < 0:
+            raise Refusal(f"area {cell.area:g} is negative")
+        if cell.flip_flop is not None:
+            names += cell.flip_flop.state
+            function(cell.flip_flop.next_state, tuple(names))
+        for output in cell.outputs:
+            function(output.function, tuple(names))
         return cell
 
     def _input(self, pin: Any) -> Input:
@@ -207,6 +246,9 @@ class _Reader:
         )
         if len(values) != len(first) * len(second):
             raise ValueError(f"{len(values)} values in a {len(first)} × {len(second)} table")
+        for axis in (first, second):
+            if any(after <= before for before, after in itertools.pairwise(axis)):
+                raise ValueError(f"the points {', '.join(f'{point:g}' for point in axis)} of a table do not ascend")
         return first, second, [values[i * len(second) : (i + 1) * len(second)] for i in range(len(first))]
 
     def _scaled(self, first: list[float], second: list[float], rows: list[list[float]], unit: float) -> Table:
@@ -242,7 +284,10 @@ def _string(value: Any) -> str:
 
 
 def _floats(group: Any, key: str) -> list[float]:
-    return [float(value) for value in group.get_array(key).reshape(-1)]
+    try:
+        return [float(value) for value in group.get_array(key).reshape(-1)]
+    except ValueError:
+        raise ValueError(f"{key} is no table of numbers: {' '.join(str(group[key]).split())[:60]}") from None
 
 
 def _time_unit(unit: str) -> float:
