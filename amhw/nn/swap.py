@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from amhw.lenet.model import FloatNetwork
-from amhw.lenet.network import Operands, QuantisedLayer, QuantisedNetwork
+from amhw.lenet.network import MadeFor, Operands, QuantisedLayer, QuantisedNetwork
 from amhw.multiplier import Multiplier
 from amhw.nn.layers import ApproxConv2d, ApproxLayer, ApproxLinear
 from amhw.nn.products import Products
@@ -114,7 +114,8 @@ def link(model: nn.Module) -> None:
 
 
 def export(model: nn.Module, name: str = "network") -> QuantisedNetwork:
-    """The integers of an `nn.Sequential` of swapped layers, ReLU, max-pooling and flattening.
+    """The integers of an `nn.Sequential` of swapped layers, ReLU, max-pooling and flattening; a layer with another
+    than exact products is marked as made for its multiplier.
 
     `amhw.lenet.inference.Inference` with each layer's table gives the codes of the model in `eval()` mode, bit for
     bit: the model's outputs are its logits times `unit` of the last layer.
@@ -141,6 +142,7 @@ def export(model: nn.Module, name: str = "network") -> QuantisedNetwork:
             raise Refusal(f"{shape.name} does not feed the next layer through a ReLU")
         codes = layer.weight_codes.cpu().numpy()
         half = 1 << (operands.weight_width - 1)
+        table = layer.products.table
         layers.append(
             QuantisedLayer(
                 shape.name,
@@ -152,6 +154,7 @@ def export(model: nn.Module, name: str = "network") -> QuantisedNetwork:
                 layer.input_rounding,
                 layer.activation_scale,
                 layer.weight_scale,
+                MadeFor(table.name, table.sha256) if table.errors.any() else None,
             )
         )
     return QuantisedNetwork(tuple(layers), name)

@@ -58,6 +58,7 @@ class Demanded:
 @click.option("--max-loss", type=float, metavar="POINTS", help="The smallest that loses at most so many points.")
 @click.option("--max-area-ratio", type=float, metavar="R", help="The best of at most R times the exact area.")
 @click.option("--per-layer", is_flag=True, help="Each layer may have a multiplier of its own.")
+@click.option("--finetune", is_flag=True, help="Train the networks of the front (of --kept's multiplier) further.")
 @click.option("--network", type=click.Path(dir_okay=False), help="A float or quantised network; default: shipped.")
 @click.option("--data-dir", type=click.Path(file_okay=False), help="Folder with IDX files; default: MNIST.")
 @click.option("--tech", default="sky130hd", show_default=True, help="Technology, or a Liberty file.")
@@ -70,6 +71,7 @@ def command(
     max_loss: float | None,
     max_area_ratio: float | None,
     per_layer: bool,
+    finetune: bool,
     network: str | None,
     data_dir: str | None,
     tech: str,
@@ -83,6 +85,9 @@ def command(
     Chooses on training images, reports on test images. Writes the network with its weights remapped for the
     multiplier, a file for amhw accuracy --network, into the folder --out; there results.sqlite keeps every result,
     so that the next request is quick and an interrupted one goes on. Without a demand the whole front is printed.
+
+    With --finetune the networks that the front ends with are trained for 24 more epochs through their multipliers, on
+    the same training images, and the choice is made among them; amhw train does it on a whole training set.
     """
     demanded = Demanded(kept, max_loss, max_area_ratio)
     demanded.check()
@@ -97,11 +102,13 @@ def command(
                 points = sorted([*points, *selection.each_layer_its_own(points)], key=lambda p: p.divergence)
             points = points[:1]
             selection.simulate(design for point in points for design in _designs(point))
-            points = selection.score(points)
+            points = selection.score(selection.fine_tune(points) if finetune else points)
         else:
             points = selection.front()
             if per_layer:
                 points += selection.score(selection.each_layer_its_own(points))
+            if finetune:
+                points = selection.score(selection.fine_tune(nondominated(points)))
         baseline = selection.baseline()
         exact_accuracy = float(selection.exact_hits().mean())
     if kept is None:
@@ -173,6 +180,7 @@ def _record(point: Point, netlist: Netlist, baseline: Baseline, exact_accuracy: 
         "divergence": point.divergence,
         "predicted_error": point.predicted,
         "layer_errors": point.errors,
+        "fine_tuned": point.fine_tuned,
         "reduced_precision": all(is_reduced_precision(parse(name)) for name in point.names),
         "design": netlist.design,
         "recipe": netlist.recipe,
@@ -218,10 +226,11 @@ def _page(point: Point, netlist: Netlist, baseline: Baseline, exact_accuracy: fl
     for name in point.names:
         lines += [name, "", parse(name).diagram()]
     errors = ", ".join(f"{layer} {100 * error:.1f} %" for layer, error in point.errors.items())
+    measured = f"{errors} of the pre-activations' deviation, training images" if errors else "none: fine-tuned"
     lines += [
         f"partial products  {point.kept}",
         f"predicted error   {point.predicted:.3f}",
-        f"measured error    {errors} of the pre-activations' deviation, training images",
+        f"measured error    {measured}",
         f"accuracy          {100 * point.accuracy:.2f} %, exact {100 * exact_accuracy:.2f} % (test images)",
         f"loss              {100 * point.loss.mean:.2f} ± {100 * point.loss.half_width:.2f} points, "
         "paired 95 % interval; "
@@ -242,7 +251,7 @@ def _designs(point: Point) -> list[str]:
 
 def _stem(point: Point) -> str:
     names = [name.removeprefix("mul_") for name in point.names]
-    return "-".join(names)[:200]
+    return "-".join(names)[:200] + ("-finetuned" if point.fine_tuned else "")
 
 
 @contextmanager

@@ -3,19 +3,22 @@
 1. statistics of the layers on training images; masks ranked by the closed form;
 2. the exact multiplier with every tree and adder, reduced precisions and some masks are synthesised, and the cost model
    fitted to them;
-3. the evolutionary search proposes; what is worth it by predicted error and cost is synthesised;
-4. what no other beats in predicted error and synthesised area or delay gets its network (weights remapped);
-5. its loss on training images and its cost make the front; the front is simulated exhaustively; the test images
-   give the accuracy that is reported, after everything has been chosen.
+3. the evolutionary search proposes; what is worth it by predicted error and cost is synthesised, and what few others
+   beat there in predicted error, area and delay gets its network (weights remapped);
+4. the predicted error is fitted to what these networks' divergence on training images turned out to be, and step 3
+   done once more with the better prediction;
+5. divergence and cost make the front; the networks on it are made again with more alternatives followed to the end;
+   the front is simulated exhaustively; the test images give the accuracy that is reported, after everything has been
+   chosen.
 
 Everything costly is a task whose result is stored (`amhw.results`), so that a second run, or one after Ctrl-C, goes
 on where the first stopped.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any
 
@@ -30,7 +33,7 @@ from amhw.refusal import Refusal
 from amhw.results import Record, Results, Task, run
 from amhw.select import stages
 from amhw.select.cost import CostModel
-from amhw.select.search import Demand, Scored, predicted_error, search
+from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicted_error, search
 from amhw.select.space import Candidate, Space
 from amhw.select.stages import Problem
 from amhw.select.statistics import MaskRanking, dropped, greedy, mask_of
@@ -38,8 +41,9 @@ from amhw.verilog import Design
 
 _STATISTICS_IMAGES = 500
 _GREEDY = (4, 6, 8, 10, 12, 16)
-_SYNTHESISED = 34
-_SCORED = 24
+_PROPOSED = (36, 24)
+_FITTED = (28, 20)
+_QUICK, _THOROUGH = 1, 3
 _LARGEST_AREA = 0.5
 _NORMAL = 1.96
 
@@ -104,6 +108,7 @@ class Point:
         divergence, training_loss: of the network on training images.
         errors: relative error of each layer's pre-activations there.
         network: packed; see `amhw.select.stages.unpacked`.
+        fine_tuned: whether the network was trained after its weights had been remapped; `errors` is then empty.
         accuracy, loss: on the test images; None before they are asked for.
     """
 
@@ -114,6 +119,7 @@ class Point:
     training_loss: float
     errors: dict[str, float]
     network: str
+    fine_tuned: bool = False
     accuracy: float | None = None
     loss: Loss | None = None
 
@@ -234,10 +240,15 @@ class Selection:
         }
 
     def fit(
-        self, choices: Iterable[tuple[tuple[str, str], ...]], netlists: dict[str, list[Netlist]], what: str = "networks"
+        self,
+        choices: Iterable[tuple[tuple[str, str], ...]],
+        netlists: dict[str, list[Netlist]],
+        what: str = "networks",
+        *,
+        beam: int = _THOROUGH,
     ) -> list[Point]:
-        """The networks for some choices of multipliers, (layer, name) each."""
-        tasks = {choice: stages.fitting(self.problem, choice) for choice in dict.fromkeys(choices)}
+        """The networks for some choices of multipliers, (layer, name) each; `beam` as in `amhw.select.fit`."""
+        tasks = {choice: stages.fitting(self.problem, choice, beam) for choice in dict.fromkeys(choices)}
         records = self._run(tasks.values(), what)
         points = []
         for choice, task in tasks.items():
@@ -255,18 +266,28 @@ class Selection:
             )
         return points
 
+    def fine_tune(self, points: Sequence[Point]) -> list[Point]:
+        """The same points with networks that were trained on through their multipliers, nearest to the teacher first.
+
+        The images that divergence and training loss are measured on were then also trained on.
+        """
+        tasks = [stages.fine_tuning(self.problem, point.network, point.multipliers) for point in points]
+        records = self._run(tasks, "fine-tuning")
+        tuned = [
+            replace(point, **records[task.key], fine_tuned=True) for point, task in zip(points, tasks, strict=True)
+        ]
+        return sorted(tuned, key=lambda point: point.divergence)
+
     def score(self, points: Sequence[Point]) -> list[Point]:
         """The same points with accuracy and loss on the test images."""
         tasks = [stages.scoring(self.problem, point.network, point.multipliers) for point in points]
         records = self._run(tasks, "test images")
         exact = self.exact_hits()
         return [
-            Point(
-                **{
-                    **vars(point),
-                    "accuracy": records[task.key]["accuracy"],
-                    "loss": Loss.between(exact, stages.hits(records[task.key])),
-                }
+            replace(
+                point,
+                accuracy=records[task.key]["accuracy"],
+                loss=Loss.between(exact, stages.hits(records[task.key])),
             )
             for point, task in zip(points, tasks, strict=True)
         ]
@@ -292,22 +313,32 @@ class Selection:
         seeds = self._seeds()
         netlists = self.netlists(seeds, "seeds")
         cost = self._cost_model(seeds, netlists)
-        proposed = search(
-            self.space,
-            self.demands,
-            cost,
-            [*seeds, *self.space.small()],
-            report=lambda done, total: self._report("search", done, total),
-        )
-        baseline = self.baseline()
-        small = [s for s in proposed if s.area <= _LARGEST_AREA * baseline.smallest.area_um2]
-        chosen = [scored.multiplier for scored in _spread(small, _SYNTHESISED)]
-        netlists |= self.netlists(chosen, "proposals")
-        candidates = list({m.name: m for m in [*seeds, *chosen]}.values())
-        survivors = self._survivors(candidates, netlists)
-        points = self.fit([self.everywhere(m.name) for m in survivors], netlists)
-        kept = nondominated(points)
-        self.simulate(design for point in kept for design in point.balanced.design.split("+"))
+        limit = _LARGEST_AREA * self.baseline().smallest.area_um2
+        model = ErrorModel.prior(self.demands)
+        candidates = {m.name: m for m in seeds}
+        points: list[Point] = []
+        for proposed, fitted in zip(_PROPOSED, _FITTED, strict=True):
+            found = search(
+                self.space,
+                self.demands,
+                cost,
+                [*candidates.values(), *self.space.small()],
+                model=model,
+                report=lambda done, total: self._report("search", done, total),
+            )
+            fresh = [s for s in found if s.area <= limit and s.multiplier.name not in candidates]
+            chosen = [scored.multiplier for scored in _spread(fresh, proposed)]
+            netlists |= self.netlists(chosen, "proposals")
+            candidates |= {m.name: m for m in chosen}
+            known = {point.name for point in points}
+            survivors = self._survivors(list(candidates.values()), netlists, model, known, fitted)
+            points += self.fit([self.everywhere(m.name) for m in survivors], netlists, beam=_QUICK)
+            parts = np.array([error_parts(candidates[p.name], self.demands) for p in points])
+            model = ErrorModel.prior(self.demands).fit(parts, np.array([p.divergence for p in points]))
+        kept = [point.multipliers for point in nondominated(points)]
+        better = {p.name: p for p in self.fit(kept, netlists, "networks of the front", beam=_THOROUGH)}
+        points = [better.get(point.name, point) for point in points]
+        self.simulate(netlist.design for point in nondominated(points) for netlist in point.netlists)
         return self.score(sorted(points, key=lambda p: (p.training_loss, p.divergence)))
 
     def with_kept(self, kept: int) -> list[Point]:
@@ -382,27 +413,23 @@ class Selection:
             name: _best_netlists([n for design in some for n in found[design.name]]) for name, some in designs.items()
         }
 
-    def _survivors(self, candidates: Sequence[Candidate], netlists: dict[str, list[Netlist]]) -> list[Candidate]:
-        """The `_SCORED` least dominated in predicted error and area, or error and delay; reduced precisions too."""
-        figures = np.array(
-            [
-                [
-                    self._error(m),
-                    min(n.area_um2 for n in netlists[m.name]),
-                    min(n.delay_ps for n in netlists[m.name]),
-                ]
-                for m in candidates
-            ]
-        )
-        beaten = [
-            min(
-                _beaten_by(figures[:, [0, 1]], k),
-                _beaten_by(figures[:, [0, 2]], k),
-            )
-            for k in range(len(candidates))
-        ]
-        order = sorted(range(len(candidates)), key=lambda k: (beaten[k], figures[k, 1]))
-        return [candidates[k] for k in order[:_SCORED]]
+    def _survivors(
+        self,
+        candidates: Sequence[Candidate],
+        netlists: dict[str, list[Netlist]],
+        model: ErrorModel,
+        known: Collection[str],
+        count: int,
+    ) -> list[Candidate]:
+        """The `count` least beaten, but for those `known`, in predicted error, area and delay of one netlist."""
+        rows = [(predicted_error(m, self.demands, model), m, n) for m in candidates for n in netlists[m.name]]
+        figures = np.array([[error, n.area_um2, n.delay_ps] for error, _, n in rows])
+        beaten: dict[str, tuple[int, float]] = {}
+        for k, (_, multiplier, netlist) in enumerate(rows):
+            times = _beaten_by(figures, k), netlist.area_um2
+            beaten[multiplier.name] = min(times, beaten.get(multiplier.name, times))
+        fresh = [m for m in candidates if m.name not in known]
+        return sorted(fresh, key=lambda m: beaten[m.name])[:count]
 
     def _error(self, multiplier: Candidate) -> float:
         return predicted_error(multiplier, self.demands)
@@ -477,14 +504,14 @@ class Selection:
 
 
 def nondominated(points: Sequence[Point]) -> list[Point]:
-    """The points that no other beats in divergence and area, or in divergence and delay; smallest first."""
-    figures = np.array(
-        [[p.divergence, min(n.area_um2 for n in p.netlists), min(n.delay_ps for n in p.netlists)] for p in points]
-    )
-    kept = [
-        k for k in range(len(points)) if not _beaten_by(figures[:, [0, 1]], k) or not _beaten_by(figures[:, [0, 2]], k)
-    ]
-    return [points[k] for k in sorted(kept, key=lambda k: figures[k, 1])]
+    """The points that no other beats in divergence and area, divergence and delay, or divergence and area × delay;
+    smallest first."""
+    costs = (lambda n: n.area_um2, lambda n: n.delay_ps, lambda n: n.area_um2 * n.delay_ps)
+    kept = set()
+    for cost in costs:
+        figures = np.array([[p.divergence, min(map(cost, p.netlists))] for p in points])
+        kept |= {k for k in range(len(points)) if not _beaten_by(figures, k)}
+    return [points[k] for k in sorted(kept, key=lambda k: points[k].netlists[0].area_um2)]
 
 
 def predicted_scores(ranking: MaskRanking, masks: Sequence[Masked]) -> np.ndarray:

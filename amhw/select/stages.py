@@ -28,6 +28,7 @@ from amhw.lenet.shipped import float_network
 from amhw.lenet.shipped import network as shipped_network
 from amhw.lenet.training import augmented
 from amhw.multiplier import parse
+from amhw.nn import Recipe, fine_tune
 from amhw.refusal import Refusal
 from amhw.results import Record, Task
 from amhw.select.fit import Judge, fit
@@ -39,6 +40,9 @@ from amhw.verilog import Design
 
 METHOD = "joint remap 5"
 """Part of a fitted network's identity: change it when the method changes what it gives."""
+
+_FINE_TUNING = Recipe(epochs=24)
+"""The training images of a selection are a slice of the whole set: more passes than `amhw train` makes."""
 
 _TEACHING = 1000
 _MOVED = 3000
@@ -148,15 +152,30 @@ def synthesis(design: str, verilog: str, technology: str) -> Task:
     return Task(identity, _synthesise, (design, verilog, technology))
 
 
-def fitting(problem: Problem, multipliers: tuple[tuple[str, str], ...]) -> Task:
-    """The network for some multipliers, (layer, name) each.
+def fitting(problem: Problem, multipliers: tuple[tuple[str, str], ...], beam: int) -> Task:
+    """The network for some multipliers, (layer, name) each; `beam` as in `amhw.select.fit`.
 
     Its record has ``network`` (see `packed`), ``divergence``, ``errors``, and ``training_loss``, the share of the
     judging images that are lost against exact products.
     """
     tables = {layer: _table(name).sha256 for layer, name in multipliers}
-    identity = {"stage": "fit", "tables": tables, **problem.identity}
-    return Task(identity, _fit, (problem, multipliers))
+    identity = {"stage": "fit", "tables": tables, "beam": beam, **problem.identity}
+    return Task(identity, _fit, (problem, multipliers, beam))
+
+
+def fine_tuning(problem: Problem, network: str, multipliers: tuple[tuple[str, str], ...]) -> Task:
+    """A packed network trained further through its multipliers, on the training images, the float network teaching.
+
+    Its record has the fields of `fitting`'s.
+    """
+    identity = {
+        "stage": "fine-tune",
+        "tables": {layer: _table(name).sha256 for layer, name in multipliers},
+        "network": unpacked(network).sha256,
+        "recipe": str(_FINE_TUNING),
+        **problem.identity,
+    }
+    return Task(identity, _fine_tune, (problem, network, multipliers))
 
 
 def scoring(problem: Problem, network: str, multipliers: tuple[tuple[str, str], ...]) -> Task:
@@ -251,15 +270,26 @@ def _synthesise(design: str, verilog: str, technology: str) -> Record:
     return {"design": design, "recipes": record["recipes"]}
 
 
-def _fit(problem: Problem, multipliers: tuple[tuple[str, str], ...]) -> Record:
+def _fit(problem: Problem, multipliers: tuple[tuple[str, str], ...], beam: int) -> Record:
     loaded = problem.loaded
     tables = {layer: _table(name) for layer, name in multipliers}
-    found = fit(loaded.base, tables, loaded.teacher, loaded.judge)
-    correct = found.predictions == loaded.judging.labels
+    found = fit(loaded.base, tables, loaded.teacher, loaded.judge, beam=beam)
+    return _judged(loaded, found.network, found.divergence, found.predictions) | {"errors": found.errors}
+
+
+def _fine_tune(problem: Problem, network: str, multipliers: tuple[tuple[str, str], ...]) -> Record:
+    loaded = problem.loaded
+    tables = {layer: _table(name) for layer, name in multipliers}
+    tuned = fine_tune(unpacked(network), tables, loaded.training, _FINE_TUNING, teacher=loaded.network)
+    divergence, logits = loaded.judge.judged(tuned, tables)
+    return _judged(loaded, tuned, divergence, logits.argmax(axis=1)) | {"errors": {}}
+
+
+def _judged(loaded: Loaded, network: QuantisedNetwork, divergence: float, predictions: np.ndarray) -> Record:
+    correct = predictions == loaded.judging.labels
     return {
-        "network": packed(found.network),
-        "divergence": found.divergence,
-        "errors": found.errors,
+        "network": packed(network),
+        "divergence": divergence,
         "training_loss": float(loaded.exact_on_judging.mean() - correct.mean()),
     }
 

@@ -130,6 +130,22 @@ def test_bad_input_is_one_line_and_status_2(arguments, message, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_fine_tuning_is_the_last_stage(problem, selected):
+    """It starts from the remapped network, ends nearer to the teacher, and amhw accuracy agrees with its figures."""
+    out, before = selected
+    data, network = problem
+    result = select(
+        "--kept", 4, "--finetune", "--network", network, "--data-dir", data, "--out", out, "--workers", 1, "--json"
+    )
+    assert result.exit_code == 0, result.output
+    record = json.loads(result.stdout)
+    assert record["fine_tuned"] and not before["fine_tuned"]
+    assert record["multiplier"] == before["multiplier"] and record["network"] != before["network"]
+    assert record["divergence"] < before["divergence"]
+    measured = CliRunner().invoke(accuracy, ["--network", record["network"], "--data-dir", str(data), "--json"])
+    assert json.loads(measured.stdout)["accuracy"] == record["accuracy"]
+
+
 def test_too_many_products_are_refused_with_the_nearest_number(problem, tmp_path):
     data, network = problem
     result = select("--kept", 10, "--network", network, "--data-dir", data, "--out", tmp_path, "--workers", 1)
