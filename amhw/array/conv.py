@@ -398,10 +398,14 @@ class ConvEngine(wiring.Component):
         sum_shape = signed(width_of(low - bias, high + bias))
         most = max(c.multiplier for c in constants)
         scaled_shape = signed(width_of((low - bias) * most, (high + bias) * most + max(offsets)))
-        split = most.bit_length() // 2
+        # Four parts of the multiplier, then their sum in two more clocks: a whole multiplication would be the engine's
+        # longest path by far.
+        part = -(-most.bit_length() // 4)
 
         write = _Write(plan, self.code_bits, m)
-        layers = _line(m, tag.layer, 4, "requantised_layer")
+        layers = _line(m, tag.layer, 5, "requantised_layer")
+        factor = Signal(4 * part, reset_less=True)
+        m.d.sync += factor.eq(Mux(layers[0], constants[1].multiplier, constants[0].multiplier))
         for unit in range(units):
             chosen = Signal(held[0].shape(), name=f"chosen_{unit}", reset_less=True)
             columns = [held[min(p * units + unit, plan.cols - 1)] for p in range(phases)]
@@ -409,23 +413,24 @@ class ConvEngine(wiring.Component):
             biased = Signal(sum_shape, name=f"biased_{unit}", reset_less=True)
             b = self._bias_read.data[unit * plan.bias_width : (unit + 1) * plan.bias_width].as_signed()
             m.d.sync += biased.eq(chosen.shift_left(shift) + b)
-            # Two halves of the multiplier, so that no clock holds a whole 16-bit multiplication and its sum.
+            quarters = [Signal(scaled_shape, name=f"quarter_{unit}_{k}", reset_less=True) for k in range(4)]
+            for k, quarter in enumerate(quarters):
+                m.d.sync += quarter.eq(biased * factor[k * part : (k + 1) * part])
             halves = [Signal(scaled_shape, name=f"half_{unit}_{k}", reset_less=True) for k in range(2)]
-            parts = [(c.multiplier & ((1 << split) - 1), c.multiplier >> split) for c in constants]
-            for k in range(2):
-                m.d.sync += halves[k].eq(biased * Mux(layers[1], parts[1][k], parts[0][k]))
+            for k, half in enumerate(halves):
+                m.d.sync += half.eq(quarters[2 * k] + quarters[2 * k + 1].shift_left(part))
             scaled = Signal(scaled_shape, name=f"scaled_{unit}", reset_less=True)
-            m.d.sync += scaled.eq(halves[0] + halves[1].shift_left(split) + Mux(layers[2], offsets[1], offsets[0]))
+            m.d.sync += scaled.eq(halves[0] + halves[1].shift_left(2 * part) + Mux(layers[3], offsets[1], offsets[0]))
             shifted = Signal(scaled_shape, name=f"shifted_{unit}")
             m.d.comb += shifted.eq(
-                Mux(layers[3], scaled.shift_right(constants[1].shift), scaled.shift_right(constants[0].shift))
+                Mux(layers[4], scaled.shift_right(constants[1].shift), scaled.shift_right(constants[0].shift))
             )
             lowest, greatest = (
-                Mux(layers[3], second, first)
+                Mux(layers[4], second, first)
                 for first, second in ((rounding[0], 0), (constants[0].maximum, constants[1].maximum))
             )
             m.d.sync += write.code[unit].eq(Mux(shifted < lowest, lowest, Mux(shifted > greatest, greatest, shifted)))
-        write.follow(m, tag, now, tag.valid | active, 5)
+        write.follow(m, tag, now, tag.valid | active, 6)
         return write
 
     def _lane_enables(self, write: "_Write", layer: LayerPlan) -> list[Value]:

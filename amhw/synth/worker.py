@@ -269,10 +269,10 @@ def buffered(
 ) -> int:
     """Give every net of `modules` (as Yosys' `write_json` has them) at most `most` readers; how many buffers that took.
 
-    What a port of a module drives inside counts for the net outside. `inputs` and `clocks` are the input pins of each
-    cell of the library, `buffer` a cell of it with its input and output.
+    What a port of a module drives inside counts for the net outside, and a memory's pin for four readers. `inputs`
+    and `clocks` are the input pins of each cell of the library, `buffer` a cell of it with its input and output.
     """
-    weights: dict[str, dict[tuple[str, int], int]] = {}  # of each module's input ports, bit by bit; 0 for a clock
+    weights: dict[str, dict[tuple[str, int], int]] = {}  # of each module's input ports, bit by bit; -1 for a clock
     added = 0
     for name in _bottom_up(modules):
         module = modules[name]
@@ -289,7 +289,7 @@ def buffered(
                     reads, clock = cell["port_directions"][pin] == "input", pin in ("RD_CLK", "WR_CLK")
                 for k, bit in enumerate(bits):
                     if reads and isinstance(bit, int):
-                        weight = weights[kind].get((pin, k), 0) if kind in modules else 1
+                        weight = weights[kind].get((pin, k), 0) if kind in modules else 1 if kind in inputs else 4
                         if clock or (kind in modules and weight == -1):
                             clocked.add(bit)
                         elif weight:
