@@ -119,12 +119,14 @@ def draw(rows: list[dict[str, str]], path: Path, title: str) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
-    for name in dict.fromkeys(row["multiplier"] for row in rows):
+    names = tuple(dict.fromkeys(row["multiplier"] for row in rows))
+    for name in names:
         line = [row for row in rows if row["multiplier"] == name]
         x, y = ([float(row[key]) for row in line] for key in ("delay_ps", "area_per_mac_um2"))
         axes.plot(x, y, "o-", label=name)
         for row, where, height in zip(line, x, y, strict=True):
-            axes.annotate(f" depth {row['depth']}", (where, height))
+            up = -14 if name == names[-1] else 6
+            axes.annotate(f"depth {row['depth']}", (where, height), (2, up), textcoords="offset points", size="small")
     axes.set(xlabel="critical path / ps", ylabel="area a multiply-accumulate / µm²", title=title)
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0, right=1.2 * max(float(row["delay_ps"]) for row in rows))

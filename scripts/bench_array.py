@@ -21,6 +21,8 @@ from amhw.lenet import shipped
 from amhw.lenet.data import mnist_test
 from amhw.lenet.inference import Inference, LayerSums, finish
 from amhw.lenet.network import QuantisedNetwork
+from amhw.select.fit import fit
+from amhw.select.stages import Problem
 from amhw.sim import simulator_environment
 
 HARNESS = Path(__file__).parent.parent / "sim" / "engine_harness.cpp"
@@ -33,11 +35,15 @@ HARNESS = Path(__file__).parent.parent / "sim" / "engine_harness.cpp"
 @click.option("--cols", default=16, show_default=True)
 @click.option("--depth", default=1, show_default=True)
 @click.option("--network", metavar="FILE", help="Instead of the shipped LeNet-5.")
-def main(multiplier: str, images: int, jobs: int, cols: int, depth: int, network: str | None) -> int:
+@click.option("--remap", is_flag=True, help="With the weights chosen for the multiplier, as amhw select does.")
+def main(multiplier: str, images: int, jobs: int, cols: int, depth: int, network: str | None, remap: bool) -> int:
     """Images through the engine's compiled Verilog, against the golden model; one JSON object."""
     value = parse(multiplier)
     table = ProductTable.of(value)
     net = shipped.network() if network is None else QuantisedNetwork.load(network)
+    if remap:
+        loaded = Problem(network).loaded
+        net = fit(net, dict.fromkeys(net.convolutions, table), loaded.teacher, loaded.judge).network
     plan = ConvPlan(net, table, 25, cols, depth)
     data = mnist_test().first(images)
     with tempfile.TemporaryDirectory() as folder, simulator_environment():
@@ -56,6 +62,8 @@ def main(multiplier: str, images: int, jobs: int, cols: int, depth: int, network
     print_json(
         {
             "multiplier": multiplier,
+            "network": net.name,
+            "input_rounding": [net[name].input_rounding for name in net.convolutions],
             "array": f"25x{cols}",
             "depth": depth,
             "images": len(data),
