@@ -17,19 +17,63 @@ not two. Depth 1 is the classical systolic element; an element as deep as the ar
 
 Square brackets are registers. None is reset: a weight is loaded and a sum flows through before either counts.
 
+Where a multiplier encodes each operand on its own (finds its leading one, takes its magnitude), operands are encoded
+once at the array's edges, elements pass the codes on, and only what combines two codes is in an element.
+
 Sources: Kung, "Why systolic architectures?", Computer 15(1), 1982; two weight registers, one loaded while
 the other works: Jouppi et al., "In-datacenter performance analysis of a tensor processing unit", ISCA 2017.
 """
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from amaranth.hdl import Cat, ClockDomain, Const, Module, Shape, Signal, Value
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from amhw.array.widths import Widths
 from amhw.bitheap import BitHeap, compress
 from amhw.multiplier import Multiplier
+
+
+@runtime_checkable
+class Encoding(Protocol):
+    """What a multiplier has that encodes each operand on its own (`amhw.families.EncodedMultiplier`)."""
+
+    @property
+    def layout_a(self) -> data.StructLayout: ...
+
+    @property
+    def layout_b(self) -> data.StructLayout: ...
+
+    def encode_a(self, m: Module, a: Value) -> data.View: ...
+
+    def encode_b(self, m: Module, b: Value) -> data.View: ...
+
+    def combine(self, m: Module, a: data.View, b: data.View) -> BitHeap: ...
+
+
+def passed_bits(multiplier: Multiplier, widths: Widths) -> tuple[int, int]:
+    """In how many bits an activation and a weight are passed on: those of their codes, or the operand bits read."""
+    if isinstance(multiplier, Encoding):
+        return multiplier.layout_a.size, multiplier.layout_b.size
+    return len(widths.bits_a), len(widths.bits_b)
+
+
+def at_edge(m: Module, multiplier: Multiplier, widths: Widths, packed: Value, operand: str, name: str) -> Value:
+    """What elements get for the packed operands (`a` or `b`) that arrive at the array's edge."""
+    if not isinstance(multiplier, Encoding):
+        return packed
+    bits, shape, encode = (
+        (widths.bits_a, multiplier.shape_a, multiplier.encode_a)
+        if operand == "a"
+        else (widths.bits_b, multiplier.shape_b, multiplier.encode_b)
+    )
+    codes = []
+    for k in range(len(packed) // len(bits)):
+        m.submodules[f"encode_{name}_{k}"] = encoder = Module()
+        codes.append(Value.cast(encode(encoder, unpack(packed[k * len(bits) : (k + 1) * len(bits)], bits, shape))))
+    return Cat(*codes)
 
 
 class _Element(wiring.Component):
@@ -47,13 +91,13 @@ class _Element(wiring.Component):
 
     @property
     def packed_a(self) -> int:
-        """Bits of `depth` activations without those that are never read."""
-        return self.depth * len(self.widths.bits_a)
+        """Bits of `depth` activations as they are passed on."""
+        return self.depth * passed_bits(self.multiplier, self.widths)[0]
 
     @property
     def packed_b(self) -> int:
-        """Bits of `depth` weights without those that are never read."""
-        return self.depth * len(self.widths.bits_b)
+        """Bits of `depth` weights as they are passed on."""
+        return self.depth * passed_bits(self.multiplier, self.widths)[1]
 
     def _clocked(self) -> Module:
         m = Module()
@@ -65,14 +109,18 @@ class _Element(wiring.Component):
         """The products of the packed operands plus the addend, all in units of 2^shift and modulo 2^width."""
         heap = BitHeap()
         bits_a, bits_b = self.widths.bits_a, self.widths.bits_b
+        wide_a, wide_b = passed_bits(self.multiplier, self.widths)
         for k in range(self.depth):
-            heap.add_heap(
-                self.multiplier.heap(
-                    m,
-                    unpack(a[k * len(bits_a) : (k + 1) * len(bits_a)], bits_a, self.multiplier.shape_a),
-                    unpack(b[k * len(bits_b) : (k + 1) * len(bits_b)], bits_b, self.multiplier.shape_b),
+            one_a, one_b = a[k * wide_a : (k + 1) * wide_a], b[k * wide_b : (k + 1) * wide_b]
+            if isinstance(self.multiplier, Encoding):
+                codes = data.View(self.multiplier.layout_a, one_a), data.View(self.multiplier.layout_b, one_b)
+                heap.add_heap(self.multiplier.combine(m, *codes))
+            else:
+                operands = (
+                    unpack(one_a, bits_a, self.multiplier.shape_a),
+                    unpack(one_b, bits_b, self.multiplier.shape_b),
                 )
-            )
+                heap.add_heap(self.multiplier.heap(m, *operands))
         shift = self.widths.shift
         for k, bit in enumerate(addend):
             # A top bit of weight 2^(width−1) is the same modulo 2^width with either sign.
@@ -103,7 +151,7 @@ class ProcessingElement(_Element):
 
     def __init__(self, multiplier: Multiplier, widths: Widths, depth: int = 1, terms: int = 0) -> None:
         self.terms = terms
-        packed_a, packed_b = depth * len(widths.bits_a), depth * len(widths.bits_b)
+        packed_a, packed_b = (depth * bits for bits in passed_bits(multiplier, widths))
         ports = {
             "a_in": In(packed_a),
             "a_out": Out(packed_a),
@@ -121,7 +169,8 @@ class ProcessingElement(_Element):
     def name(self) -> str:
         """The Verilog module's name; elements with equal names are equal."""
         incoming = self.widths.sum_width(self.terms)
-        return f"pe_{self.multiplier.name}_d{self.depth}_a{len(self.widths.bits_a)}_s{incoming}_{len(self.s_out)}"
+        wide = self.packed_a // self.depth
+        return f"pe_{self.multiplier.name}_d{self.depth}_a{wide}_s{incoming}_{len(self.s_out)}"
 
     def elaborate(self, platform: object) -> Module:
         m = self._clocked()
@@ -159,7 +208,7 @@ class OutputElement(_Element):
     """
 
     def __init__(self, multiplier: Multiplier, widths: Widths, depth: int, terms: int) -> None:
-        packed_a, packed_b = depth * len(widths.bits_a), depth * len(widths.bits_b)
+        packed_a, packed_b = (depth * bits for bits in passed_bits(multiplier, widths))
         width = widths.sum_width(terms)
         ports = {
             "a_in": In(packed_a),
@@ -175,7 +224,8 @@ class OutputElement(_Element):
     @property
     def name(self) -> str:
         """The Verilog module's name; elements with equal names are equal."""
-        return f"pe_os_{self.multiplier.name}_d{self.depth}_a{len(self.widths.bits_a)}_s{len(self.d_out)}"
+        wide = self.packed_a // self.depth
+        return f"pe_os_{self.multiplier.name}_d{self.depth}_a{wide}_s{len(self.d_out)}"
 
     def elaborate(self, platform: object) -> Module:
         m = self._clocked()

@@ -16,7 +16,7 @@ from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Valu
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from amhw.array.element import OutputElement, ProcessingElement
+from amhw.array.element import OutputElement, ProcessingElement, at_edge
 from amhw.array.tiling import check_array, start_spacing, swap_time
 from amhw.array.widths import Widths
 from amhw.multiplier import Multiplier
@@ -87,12 +87,15 @@ class SystolicArray(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        read_a = self.depth * len(self.widths.bits_a)
         wide_a, wide_b = self.elements[0].packed_a, self.elements[0].packed_b
         swaps = _taps(m, self.swap, self.lanes + self.cols - 1)
         weights = [[Signal(wide_b, name=f"w_{i}_{j}") for j in range(self.cols)] for i in range(self.lanes)]
+        incoming = [at_edge(m, self.multiplier, self.widths, self.w[j], "b", f"w_{j}") for j in range(self.cols)]
         sums: list[Value] = [Signal(0) for _ in range(self.cols)]
         for i, element in enumerate(self.elements):
-            activation: Value = _delayed(m, self.a[i * wide_a : (i + 1) * wide_a], i, f"skew_{i}")
+            skewed = _delayed(m, self.a[i * read_a : (i + 1) * read_a], i, f"skew_{i}")
+            activation: Value = at_edge(m, self.multiplier, self.widths, skewed, "a", f"a_{i}")
             for j in range(self.cols):
                 passed = Signal(wide_a, name=f"a_{i}_{j}")
                 result = Signal(len(element.s_out), name=f"s_{i}_{j}")
@@ -102,7 +105,7 @@ class SystolicArray(wiring.Component):
                     "o_a_out": passed,
                     "i_swap": swaps[i + j],
                     "i_w_load": self.w_load,
-                    "i_w_in": self.w[j] if i == self.lanes - 1 else weights[i + 1][j],
+                    "i_w_in": incoming[j] if i == self.lanes - 1 else weights[i + 1][j],
                     "o_w_out": weights[i][j],
                     "o_s_out": result,
                 }
@@ -171,9 +174,13 @@ class OutputStationaryArray(wiring.Component):
         (element,) = self.elements
         starts = _taps(m, self.start, self.rows + self.cols)
         leaving = [[Signal(len(element.d_out), name=f"d_{i}_{j}") for j in range(self.cols)] for i in range(self.rows)]
-        downwards: list[Value] = [_delayed(m, self.b[j], j, f"skew_b_{j}") for j in range(self.cols)]
+        downwards: list[Value] = [
+            at_edge(m, self.multiplier, self.widths, _delayed(m, self.b[j], j, f"skew_b_{j}"), "b", f"b_{j}")
+            for j in range(self.cols)
+        ]
         for i in range(self.rows):
-            activation: Value = _delayed(m, self.a[i], i, f"skew_a_{i}")
+            skewed = _delayed(m, self.a[i], i, f"skew_a_{i}")
+            activation: Value = at_edge(m, self.multiplier, self.widths, skewed, "a", f"a_{i}")
             for j in range(self.cols):
                 passed_a = Signal(element.packed_a, name=f"a_{i}_{j}")
                 passed_b = Signal(element.packed_b, name=f"b_{i}_{j}")

@@ -36,6 +36,7 @@ def simulated(folder, multiplier, tiling, simulator=None):
         (NOT_MASKED, (9, 7, 3), 3, 3, 3),
         (MASKED, (1, 1, 1), 1, 1, 1),
         (Masked.exact(4, 5), (30, 13, 3), 3, 2, 1),
+        (parse("mul_u8s8_sm_drum_4"), (5, 9, 4), 4, 3, 2),
         (Masked.exact(9, 6, signed_a=True, signed_b=True), (3, 6, 4), 2, 4, 2),
     ],
     ids=lambda value: getattr(value, "name", None),
@@ -46,6 +47,18 @@ def test_sums_and_clocks(tmp_path, multiplier, shape, rows, cols, depth, dataflo
     assert outcome.first_difference is None
     assert outcome.matched == outcome.pairs == 11 * shape[0] * shape[2]
     assert outcome.cycles == tiling.cycles
+
+
+def test_operands_are_encoded_at_the_edges():
+    """Encoders are as many as rows and columns, and none is in an element."""
+    multiplier = parse("mul_u8s8_sm_drum_4")
+    for dataflow, encoders in zip(DATAFLOWS, (4 + 3, 4 * 2 + 3 * 2), strict=True):
+        depth = 1 if dataflow == DATAFLOWS[0] else 2
+        text, manifest = matrix_product(multiplier, Tiling((5, 9, 4), 4, 3, depth, dataflow), "dut")
+        assert len(re.findall(r"^module \\?dut\.core\.array\.encode_\w+", text, re.MULTILINE)) == encoders
+        for element in manifest["elements"]:
+            body = re.search(rf"^module {element}\(.*?^endmodule", text, re.MULTILINE | re.DOTALL)[0]
+            assert "segments" in body and not re.search(r"\bk_[ab]\b", body)
 
 
 def test_verilator_agrees(tmp_path):
