@@ -3,6 +3,7 @@
     python scripts/cost_figures.py published             against the published figures of 13 signed circuits
     python scripts/cost_figures.py timers NAME FILE.lib  against the complete library and OpenSTA, 54 designs
     python scripts/cost_figures.py speed                 multipliers a second
+    python scripts/cost_figures.py fpga                  some multipliers on FPGAs
     python scripts/cost_figures.py draw                  the pictures of docs/cost.md, from what the others wrote
 
 Each writes docs/figures/cost-*.csv, prints its summary, and is quick enough to run on a laptop: minutes.
@@ -31,6 +32,7 @@ from amhw.families import Masked
 from amhw.files import write_atomically
 from amhw.synth import RECIPES, SEARCH, Expected, Synthesiser, Technology, technologies
 from amhw.synth.energy import energy
+from amhw.synth.fpga import FAMILIES, fpga
 from amhw.synth.netlist import Gate, Netlist
 from amhw.synth.opensta import available, timing_by_opensta
 from amhw.synth.recipe import AREA, AREA_AS_GIVEN, DELAY
@@ -281,6 +283,28 @@ def _processor_seconds() -> float:
     """Spent by this process and by all that have ended."""
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+FPGA_DESIGNS = ("full", "0_0_0_20_f8_f8_fc_fe", "0_0_0_0_20_f0_f8_fc", "0_0_0_0_0_0_f0_f0", "0_0_0_0_0_0_e0_e0")
+
+
+@command.command(name="fpga")
+def on_fpgas() -> None:
+    """LUTs, carries, DSPs and Fmax of some multipliers on each family, with and without DSP blocks."""
+    print("| multiplier | FPGA | LUTs | carries | DSPs | Fmax, MHz |\n|---|---|---|---|---|---|")
+    for family in FAMILIES:
+        for rows in FPGA_DESIGNS:
+            design = Design.parse(f"mul_u8s8_pp_{rows}")
+            found = fpga(design.verilog(), family, dsp=False)
+            print(f"| `pp_{rows}` | {family} | {found.luts} | {found.carries} | {found.dsps} | {found.fmax_mhz} |")
+        found = fpga(PLAIN, family)
+        print(f"| `a * b` | {family} | {found.luts} | {found.carries} | {found.dsps} | {found.fmax_mhz} |")
+
+
+PLAIN = """module product(input [7:0] a, input signed [7:0] b, output signed [15:0] p);
+  assign p = $signed({1'b0, a}) * b;
+endmodule
+"""
 
 
 @command.command()

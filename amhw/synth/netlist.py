@@ -15,6 +15,10 @@ ZERO, ONE = 0, 1
 _CONSTANTS = {"0": ZERO, "1": ONE, "x": ZERO, "z": ZERO}
 
 
+class LoopError(SynthesisError):
+    """Gates depend on one another in a circle."""
+
+
 @dataclass(frozen=True)
 class Gate:
     """One instance: its name, its cell, and the net at each pin."""
@@ -61,7 +65,8 @@ class Netlist:
         Instances of other modules are put in their place.
 
         Raises:
-            SynthesisError: a cell is not in the library, or the gates form a loop.
+            SynthesisError: a cell is not in the library.
+            LoopError: the gates form a loop.
         """
         modules = {name: m for name, m in json.loads(text)["modules"].items() if not _is_box(m)}
         if top is None:
@@ -200,5 +205,5 @@ def _ordered(gates: list[Gate]) -> tuple[Gate, ...]:
                 ready.append(reader)
     if len(ready) != len(gates):
         left = sorted(gates[g].name for g, count in enumerate(waiting) if count)
-        raise SynthesisError(f"the mapped netlist has a combinational loop through {', '.join(left[:4])}")
+        raise LoopError(f"combinational loop through {', '.join(left[:4])}")
     return tuple(gates[g] for g in ready)

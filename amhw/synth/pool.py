@@ -20,7 +20,7 @@ from typing import Any
 
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
-from amhw.synth.netlist import Netlist
+from amhw.synth.netlist import LoopError, Netlist
 from amhw.synth.recipe import RECIPES, Recipe
 from amhw.synth.reports import error_in
 from amhw.synth.result import Failure, Mapping, Store, SynthesisResult, modules_of
@@ -237,7 +237,10 @@ class Synthesiser:
                 message = error_in(log.read_text(errors="replace")) if log.exists() else None
                 failures.append((recipe.name, message or _ending(mapped["died"])))
                 continue
-            mapping = self._mapping(recipe, mapped["seconds"], folder, index, reply["top"])
+            try:
+                mapping = self._mapping(recipe, mapped["seconds"], folder, index, reply["top"])
+            except LoopError as error:  # through several modules; Yosys looks at one at a time
+                raise Refusal(f"{error} (in {reply['top']})") from error
             assert mapping.gates is not None
             if not mapped.get("equivalent", True):
                 raise WrongNetlistError(f"recipe {recipe.name}: the netlist of {reply['top']} is not its Verilog")

@@ -137,7 +137,7 @@ class Technology:
         """The buffer for broadcast nets with its input and output: the least area × delay at `MOST_READERS` inverters.
 
         >>> Technology.named("sky130hd").buffer
-        ('sky130_fd_sc_hd__buf_4', 'A', 'X')
+        ('sky130_fd_sc_hd__buf_2', 'A', 'X')
         """
         load = MOST_READERS * self.load / 4
         found = [

@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from amhw.refusal import Refusal
 from amhw.synth import SEARCH, Expected, Synthesiser, SynthesisError, Technology, WrongNetlistError
 from amhw.synth.models import cell_models
 from amhw.synth.netlist import Netlist
@@ -67,6 +68,21 @@ def test_a_hierarchy_computes_what_the_flat_design_does(quick):
     assert check(result.best_product.gates, Expected(products)) == 4096
     with pytest.raises(WrongNetlistError):
         quick.submit(text, expected=Expected(products ^ (products == 63)), hierarchical=True).result()
+
+
+def test_a_loop_through_modules_is_refused(quick):
+    inverter = "module inv(input a, output y); assign y = ~a; endmodule "
+    ring = inverter + "module ring(input a, output y); wire w; inv u(y, w); assign y = w & a; endmodule"
+    for hierarchical in (False, True):
+        with pytest.raises(Refusal, match=r"^combinational loop through .*\(in ring\)$"):
+            quick.submit(ring, hierarchical=hierarchical).result()
+    latch = "module hold(input e, d, output reg q); always @* if (e) q = d; endmodule "
+    top = "module top(input e, d, output q); hold h(e, d, q); endmodule"
+    with pytest.raises(Refusal, match="latch for q"):
+        quick.submit(latch + top, hierarchical=True).result()
+    loose = "module sub(input a, output y); wire w; assign y = a & w; endmodule "
+    with pytest.raises(Refusal, match="undriven net"):
+        quick.submit(loose + "module top(input a, output y); sub s(a, y); endmodule", hierarchical=True).result()
 
 
 @pytest.mark.parametrize("hierarchical", [False, True])
