@@ -13,6 +13,8 @@ _STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; margin: 0 auto; max-width: 1100px; padding: 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.2rem; }
+h3 { font-size: 1.05rem; margin: 1.4rem 0 0.4rem; }
+.row { display: flex; flex-wrap: wrap; gap: 0.5rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.9rem; }
 th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
@@ -54,6 +56,16 @@ def chart(name: str, wide: alt.TopLevelMixin, narrow: alt.TopLevelMixin | None =
 def section(heading: str, *parts: str) -> str:
     """A heading and what stands under it."""
     return f"<section>\n<h2>{html.escape(heading)}</h2>\n" + "\n".join(parts) + "\n</section>"
+
+
+def heading(text: str) -> str:
+    """A heading within a section."""
+    return f"<h3>{html.escape(text)}</h3>"
+
+
+def side_by_side(*parts: str) -> str:
+    """Charts in a row, beneath each other where there is no room."""
+    return '<div class="row">\n' + "\n".join(parts) + "\n</div>"
 
 
 def paragraph(text: str) -> str:

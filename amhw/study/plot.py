@@ -2,12 +2,14 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 
+from amhw.study.front import front
 from amhw.study.sweep import Row
-from amhw.synth import wins
 
 matplotlib.use("agg")
 
@@ -15,18 +17,23 @@ _INK, _BLUE, _GREY = "#222222", "#0072b2", "#999999"  # Okabe and Ito's colours,
 
 
 def accuracy_against_cost(rows: Sequence[Row]) -> bytes:
-    """Accuracy against area and against delay as PNG; each point is labelled with its number of partial products."""
-    done = [row for row in rows if row.accuracy is not None and row.area_um2 is not None]
+    """Accuracy against area and against delay as PNG; each point is labelled with its number of partial products.
+
+    Of several technologies or data sets the first is drawn; `amhw report` draws each.
+    """
+    here = [row for row in rows if (row.tech, row.data) == (rows[0].tech, rows[0].data)]
+    done = [row for row in here if row.accuracy is not None and row.area_um2 is not None]
     figure = Figure(figsize=(11, 5), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for axis, quantity, noise, label in (
         (axes[0], "area_um2", "area_noise", "area of the smallest netlist (µm²)"),
         (axes[1], "delay_ps", "delay_noise", "critical-path delay of the fastest netlist (ps)"),
     ):
-        points = sorted((float(getattr(row, quantity)), 100 * (row.accuracy or 0), row) for row in done)
+        points = [(float(getattr(row, quantity)), 100 * (row.accuracy or 0), row) for row in done]
         band = max((getattr(row, noise) or 0.0 for row in done), default=0.0)
-        front = _front([(x, y) for x, y, _ in points], band)
-        axis.step([x for x, _ in front], [y for _, y in front], where="post", color=_GREY, zorder=1, label="front")
+        best = front([asdict(row) for row in done], quantity, band)
+        steps = np.array([(point[quantity], 100 * point["accuracy"]) for point in best]).reshape(-1, 2)
+        axis.step(*steps.T, where="post", color=_GREY, zorder=1, label="front")
         axis.scatter([x for x, *_ in points], [y for _, y, _ in points], color=_BLUE, zorder=2, label="designs")
         for x, y, row in points:
             above = y < 99 or row.kept == 64
@@ -50,20 +57,3 @@ def accuracy_against_cost(rows: Sequence[Row]) -> bytes:
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=130, metadata={"Software": None})
     return png.getvalue()
-
-
-def _front(points: Sequence[tuple[float, float]], band: float) -> list[tuple[float, float]]:
-    """The points that no other one beats in both: less x and more y; by growing x.
-
-    A point that is cheaper than the next better one by no more than the noise band is left out: being cheaper by
-    so little is no win.
-
-    >>> _front([(100.0, 99.3), (99.0, 99.1), (50.0, 98.0), (60.0, 97.0)], 0.02)
-    [(50.0, 98.0), (100.0, 99.3)]
-    """
-    front: list[tuple[float, float]] = []
-    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not front or y > front[-1][1]:
-            front.append((x, y))
-    better = [*front[1:], (float("inf"), float("inf"))]
-    return [point for point, (x, _) in zip(front, better, strict=False) if wins(point[0], x, band)]

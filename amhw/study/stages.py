@@ -11,15 +11,18 @@ from functools import cache
 from pathlib import Path
 
 from amhw.accuracy import measure
+from amhw.energy import OPERATIONS, mnist_trace
 from amhw.imports import Imported
 from amhw.imports.source import table_of
 from amhw.lenet.data import DataSet, test_set
 from amhw.lenet.inference import check_operands
 from amhw.lenet.network import QuantisedNetwork
 from amhw.lenet.shipped import network_for
+from amhw.refusal import Refusal
 from amhw.results import Record, Task
 from amhw.sim import default_simulator, simulate
 from amhw.synth import RECIPES, Expected, Synthesiser, Technology
+from amhw.synth.energy import energy as measured_energy
 from amhw.synth.store import named
 from amhw.table import ProductTable
 from amhw.verilog import Design
@@ -58,6 +61,32 @@ def synthesis(verilog: str, top: str, technology: str, source: str | None = None
     if source is not None:
         identity["products"] = table_of(source).sha256
     return Task(identity, _synthesise, (verilog, top, technology, source))
+
+
+def energy(verilog: str, top: str, technology: str, source: str, layer: str, network: str | None = None) -> Task:
+    """Energy of an operation on the operands of `layer`. Its record is `amhw.synth.energy.Energy.record()`.
+
+    The netlist is that with the least area × delay, as in `amhw energy`.
+
+    Args:
+        source, network: as for `accuracy`.
+
+    Raises:
+        Refusal: the technology does not say its voltage, or there is no such layer.
+    """
+    if technology_named(technology).library.voltage == 0:
+        raise Refusal(f"{technology} does not say its supply voltage (nom_voltage), so there is no energy")
+    chosen = _network(table_of(source), (layer,), network)
+    chosen[layer]  # refuses a layer that there is not
+    identity = {
+        **synthesis(verilog, top, technology, source).identity,
+        "stage": "energy",
+        "layer": layer,
+        "network": chosen.sha256,
+        "operations": OPERATIONS,
+        "amhw": amhw_version(),
+    }
+    return Task(identity, _energy, (verilog, top, technology, source, layer, network))
 
 
 def accuracy(source: str, layers: tuple[str, ...], data_dir: str | None = None, network: str | None = None) -> Task:
@@ -129,14 +158,24 @@ def _simulate(name: str, simulator: str) -> Record:
 
 
 @cache
-def _synthesiser(technology: str) -> Synthesiser:
+def _synthesiser(technology: str, netlists: bool = False) -> Synthesiser:
     """One warm Yosys process for each worker process; it ends when its worker does."""
-    return Synthesiser(_technology(technology), workers=1)
+    return Synthesiser(_technology(technology), workers=1, netlists=netlists)
 
 
 def _synthesise(verilog: str, top: str, technology: str, source: str | None) -> Record:
     expected = None if source is None else _expected(source)
     return _synthesiser(technology).submit(verilog, top, expected).result().record()
+
+
+def _energy(verilog: str, top: str, technology: str, source: str, layer: str, network: str | None) -> Record:
+    expected = _expected(source)
+    result = _synthesiser(technology, netlists=True).submit(verilog, top, expected).result()
+    gates = result.best_product.gates
+    assert gates is not None
+    trace = mnist_trace(_network(table_of(source), (layer,), network), layer)
+    operands = {expected.a: trace["a"], expected.b: trace["b"]}
+    return measured_energy(gates, _technology(technology), operands).record()
 
 
 def _expected(source: str) -> Expected:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from typing import Any
 
 from amhw.families import Masked
 from amhw.families.exact import exact_structures
@@ -36,7 +36,11 @@ class Row:
             less, neither wins (see `amhw.synth.noise`).
         balanced_area_um2, balanced_delay_ps, balanced_recipe: both figures of one netlist, that with the least
             area × delay.
+        energy_fj, energy_settled_fj: of an operation with hazards and without (see `amhw.synth.energy`), of that
+            netlist; where the plan asks for energy.
+        energy_ratio: energy_fj over that of the exact multiplier that needs least.
         correct, images, accuracy: correct predictions, images and their fraction.
+        exact_accuracy: with exact products in the plan's network.
         tech: where area and delay come from.
         data: whose test images.
         network: hash of the quantised network.
@@ -59,13 +63,32 @@ class Row:
     balanced_area_um2: float | None
     balanced_delay_ps: float | None
     balanced_recipe: str
+    energy_fj: float | None
+    energy_settled_fj: float | None
+    energy_ratio: float | None
     correct: int | None
     images: int | None
     accuracy: float | None
+    exact_accuracy: float | None
     tech: str
     data: str
     network: str
     failure: str
+
+
+@dataclass(frozen=True)
+class Exact:
+    """The best that exact multipliers reach in a technology and on a data set: what ratios and losses are against.
+
+    Each figure is the best over several structures and all recipes; they are of different netlists.
+    """
+
+    tech: str
+    data: str
+    accuracy: float | None
+    area_um2: float | None
+    delay_ps: float | None
+    energy_fj: float | None
 
 
 @dataclass(frozen=True)
@@ -95,8 +118,14 @@ class Sweep:
         designs = list(dict.fromkeys(entry.design for entry in plan.entries))
         synthesised = list(dict.fromkeys([*designs, *self._exact]))
         self._accuracy = {
-            (entry, data): stages.accuracy(entry.source, plan.layers, data_dir=data.folder, network=entry.network)
+            (entry, data): stages.accuracy(
+                entry.source, plan.layers, data_dir=data.folder, network=entry.network or plan.network
+            )
             for entry in plan.entries
+            for data in plan.data
+        }
+        self._exact_accuracy = {
+            data: stages.accuracy(self._exact[0].name, plan.layers, data_dir=data.folder, network=plan.network)
             for data in plan.data
         }
         sources = {design: _verilog(design) for design in synthesised}
@@ -110,11 +139,21 @@ class Sweep:
             if text
             for technology in plan.technologies
         }
+        self._energy = {
+            (entry, technology): stages.energy(
+                *sources[entry.design], technology, entry.source, plan.energy, entry.network or plan.network
+            )
+            for entry in [*plan.entries, *(Entry(design, design.name) for design in self._exact)]
+            if plan.energy and sources[entry.design][0]
+            for technology in plan.technologies
+        }
         # Where one simulation takes ten seconds and a synthesis one, the long ones go first.
         self._wanted: list[tuple[str, str, Task]] = [
             *(("simulation", d.name, task) for d, task in self._simulation.items()),
             *(("synthesis", d.name, task) for (d, _), task in self._synthesis.items()),
+            *(("energy", entry.design.name, task) for (entry, _), task in self._energy.items()),
             *(("accuracy", entry.design.name, task) for (entry, _), task in self._accuracy.items()),
+            *(("accuracy", self._exact[0].name, task) for task in self._exact_accuracy.values()),
         ]
 
     def __len__(self) -> int:
@@ -123,8 +162,9 @@ class Sweep:
 
     def run(
         self, results: Results, executor: Executor, report: Callable[[Event], None] = lambda event: None
-    ) -> list[Row]:
-        """Compute what `results` does not hold yet; a row for each design, technology and data set.
+    ) -> tuple[list[Row], list[Exact]]:
+        """Compute what `results` does not hold yet; a row for each design, technology and data set, and what the
+        exact multipliers reach there.
 
         Each result is stored as soon as it is there. A stage that fails costs that stage of that design.
 
@@ -141,12 +181,42 @@ class Sweep:
             for stage, name in same[task.key]:
                 report(Event(name, stage, known, str(outcome) if isinstance(outcome, Exception) else None))
         bands = self._noise_bands(outcomes)
-        return [
-            self._row(entry, technology, data, outcomes, bands)
+        exact = {
+            (technology, data): self._best_exact(technology, data, outcomes)
             for data in self.plan.data
             for technology in self.plan.technologies
+        }
+        rows = [
+            self._row(entry, technology, data, outcomes, bands, best)
+            for (technology, data), best in exact.items()
             for entry in self.plan.entries
         ]
+        return rows, list(exact.values())
+
+    def _best_exact(self, technology: str, data: Data, outcomes: dict[str, Record | Exception]) -> Exact:
+        def best(tasks: Iterable[Task], *path: str) -> float | None:
+            found = []
+            for task in tasks:
+                figure: Any = outcomes[task.key]
+                if isinstance(figure, Exception):
+                    continue
+                for step in path:
+                    figure = figure[step]
+                found.append(float(figure))
+            return min(found, default=None)
+
+        synthesised = [self._synthesis[design, technology] for design in self._exact]
+        energies = [
+            task for (entry, tech), task in self._energy.items() if entry.design in self._exact and tech == technology
+        ]
+        return Exact(
+            tech=stages.technology_named(technology).name,
+            data=data.name,
+            accuracy=best([self._exact_accuracy[data]], "accuracy"),
+            area_um2=best(synthesised, "best_area", "area_um2"),
+            delay_ps=best(synthesised, "best_delay", "delay_ps"),
+            energy_fj=best(energies, "timed_fj"),
+        )
 
     def _noise_bands(self, outcomes: dict[str, Record | Exception]) -> dict[tuple[str, str], float]:
         """The noise band of each technology's areas and delays, from all designs that were synthesised in it."""
@@ -167,6 +237,7 @@ class Sweep:
         data: Data,
         outcomes: dict[str, Record | Exception],
         bands: dict[tuple[str, str], float],
+        exact: Exact,
     ) -> Row:
         failures = []
 
@@ -182,14 +253,11 @@ class Sweep:
         scored = of("accuracy", self._accuracy[entry, data])
         if simulated and not simulated["passed"]:
             failures.append(f"simulation: products differ, first {simulated['first_difference']}")
-        exact = [outcomes[self._synthesis[design, technology].key] for design in self._exact]
-        baselines = [record for record in exact if isinstance(record, dict)]
+        powered = of("energy", self._energy.get((entry, technology)))
         smallest, fastest = synthesised.get("best_area", {}), synthesised.get("best_delay", {})
 
-        def ratio(best: str, figure: str) -> float | None:
-            if not synthesised or not baselines:
-                return None
-            return float(synthesised[best][figure] / min(record[best][figure] for record in baselines))
+        def ratio(figure: float | None, best: float | None) -> float | None:
+            return None if figure is None or best is None else figure / best
 
         return Row(
             name=entry.design.name,
@@ -199,19 +267,23 @@ class Sweep:
             products=f"{simulated['matched']}/{simulated['pairs']}" if simulated else "",
             area_um2=smallest.get("area_um2"),
             area_recipe=smallest.get("recipe", ""),
-            area_ratio=ratio("best_area", "area_um2"),
+            area_ratio=ratio(smallest.get("area_um2"), exact.area_um2),
             delay_ps=fastest.get("delay_ps"),
             delay_recipe=fastest.get("recipe", ""),
-            delay_ratio=ratio("best_delay", "delay_ps"),
+            delay_ratio=ratio(fastest.get("delay_ps"), exact.delay_ps),
             area_noise=bands.get((technology, "area")),
             delay_noise=bands.get((technology, "delay")),
             balanced_area_um2=synthesised.get("area_um2"),
             balanced_delay_ps=synthesised.get("delay_ps"),
             balanced_recipe=synthesised.get("recipe", ""),
+            energy_fj=powered.get("timed_fj"),
+            energy_settled_fj=powered.get("settled_fj"),
+            energy_ratio=ratio(powered.get("timed_fj"), exact.energy_fj),
             correct=scored.get("correct"),
             images=scored.get("images"),
             accuracy=scored.get("accuracy"),
-            tech=synthesised.get("tech", Path(technology).name),
+            exact_accuracy=exact.accuracy,
+            tech=exact.tech,
             data=data.name,
             network=scored.get("network_sha256", ""),
             failure="; ".join(failures),

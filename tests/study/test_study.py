@@ -1,6 +1,7 @@
 """The study command on real stages: what it writes, that it resumes, that it survives interruption."""
 
 import csv
+import json
 import os
 import signal
 import sqlite3
@@ -10,8 +11,9 @@ import time
 
 from click.testing import CliRunner
 
+from amhw.energy import command as energy
 from amhw.study.command import command
-from amhw.study.plan import MASKS_OF_THE_DEMO, Plan
+from amhw.study.plan import Plan
 from amhw.study.plot import accuracy_against_cost
 
 SMALL = ["--multiplier", "mul_u3s4_pp_full", "--multiplier", "mul_u3s4_pp_0_c_e__wallace__ripple", "--workers", "2"]
@@ -23,7 +25,8 @@ def stages(folder) -> list[tuple[str, str]]:
 
 
 def test_every_stage_of_every_design_and_nothing_twice(tmp_path):
-    result = CliRunner().invoke(command, [*SMALL, "--out", str(tmp_path)])
+    arguments = [*SMALL, "--energy", "conv2", "--out", str(tmp_path)]
+    result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 0, result.stderr
     with (tmp_path / "sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -36,10 +39,15 @@ def test_every_stage_of_every_design_and_nothing_twice(tmp_path):
     assert float(masked["area_um2"]) < float(exact["area_um2"])
     assert float(exact["area_ratio"]) >= 1
     assert float(masked["accuracy"]) < float(exact["accuracy"])
+    assert exact["exact_accuracy"] == masked["exact_accuracy"] == exact["accuracy"]
+    assert float(masked["energy_settled_fj"]) <= float(masked["energy_fj"]) < float(exact["energy_fj"])
+    assert float(masked["energy_ratio"]) < 1 <= float(exact["energy_ratio"])
+    alone = CliRunner().invoke(energy, [masked["name"], "--layer", "conv2", "--json"])
+    assert float(masked["energy_fj"]) == json.loads(alone.stdout)["operands"]["MNIST conv2"]["timed_fj"]
     assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
     before = stages(tmp_path)
-    again = CliRunner().invoke(command, [*SMALL, "--out", str(tmp_path)])
+    again = CliRunner().invoke(command, arguments)
     assert again.exit_code == 0
     assert stages(tmp_path) == before
     assert again.stdout == result.stdout
@@ -110,6 +118,16 @@ def test_bad_study_files(tmp_path):
         (STUDY + "[[data]]\nname = 'x'", "folder"),
         (STUDY + "[[data]]\nfolder = 'nowhere'", "nowhere"),
         (STUDY + "network = 'nowhere.npz'", "nowhere.npz"),
+        ("network = 'nowhere.npz'" + STUDY, "nowhere.npz"),
+        ("energy = true" + STUDY, "text"),
+        ("energy = 'conv9'" + STUDY, "conv9"),
+        (STUDY + "[[peers]]\ngroup = 'published'", "file"),
+        (STUDY + "[[peers]]\nfile = 'nowhere.csv'", "nowhere.csv"),
+        (STUDY + "[[peers]]\nfile = 'study.toml'\ntech = 'nosuch'", "sky130hd, sg13g2"),
+        (STUDY + "[[array]]", "[array]"),
+        (STUDY + "[array]\nrows = 'many'", "whole number"),
+        (STUDY + "[array]\nrows = 24", "25 taps"),
+        (STUDY + "[array]\nsynthesis = 'study.toml'", "amhw synth"),
     ):
         file.write_text(text)
         result = CliRunner().invoke(command, [str(file), "--out", str(tmp_path / "out")])
@@ -119,9 +137,11 @@ def test_bad_study_files(tmp_path):
 
 
 def test_the_demo_falls_from_exact_to_six_partial_products():
-    kept = [entry.design.multiplier.kept for entry in Plan.of_names([]).entries]
+    plan = Plan.of_names([], technologies=("sg13g2",))
+    kept = [entry.design.multiplier.kept for entry in plan.entries]
     assert kept == sorted(kept, reverse=True)
-    assert (kept[0], kept[-1], len(kept)) == (64, 6, len(MASKS_OF_THE_DEMO))
+    assert (kept[0], kept[-1], len(kept)) == (64, 6, 12)
+    assert (plan.technologies, plan.energy) == (("sg13g2",), "conv2")
 
 
 def test_a_picture_of_nothing_is_still_a_picture():

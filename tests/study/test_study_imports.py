@@ -38,7 +38,7 @@ def test_an_imported_circuit_gets_the_row_of_the_multiplier_that_it_is(tmp_path,
     )
     sweep = Sweep(Plan.read(tmp_path / "study.toml"))
     with Results(tmp_path / "results.sqlite") as results, executor(1) as pool:
-        own, imported = sweep.run(results, pool)
+        (own, imported), _ = sweep.run(results, pool)
     assert not own.failure and not imported.failure
     assert imported.name == manifest.stem and imported.products == "" and imported.kept is None
     for figure in ("area_um2", "area_ratio", "delay_ps", "delay_ratio", "correct", "images"):
@@ -50,7 +50,7 @@ def test_a_table_has_an_accuracy_and_no_cost(tmp_path, few_images):
     manifest = Imported("table", products).write(tmp_path)
     plan = Plan.of_names([str(manifest)], data=Plan.read(_toml(tmp_path, few_images)).data)
     with Results(tmp_path / "results.sqlite") as results, executor(1) as pool:
-        [row] = Sweep(plan).run(results, pool)
+        [row], _ = Sweep(plan).run(results, pool)
     assert row.correct is not None and row.area_um2 is None and row.area_ratio is None and not row.failure
 
 

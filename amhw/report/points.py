@@ -1,0 +1,154 @@
+"""A point of the page: one multiplier with its accuracy and what it costs, wherever it comes from."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from amhw.verilog import Design
+
+EXACT = "exact, best of the flow"
+"""The group of the exact multipliers' points."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """What is drawn, and a row of the table that goes with the page.
+
+    Attributes:
+        name: the multiplier, or what a published circuit is called.
+        group: its label and its colour.
+        tech, data: in which technology and on whose test images; points share axes where both are equal.
+        kept: partial products, where it is a mask.
+        accuracy: share of the test images.
+        exact_accuracy: with exact products; `accuracy` is compared with it.
+        loss_low, loss_high: 95 % interval of the accuracy lost, in points, where it was determined.
+        area_um2, delay_ps, energy_fj: of the smallest netlist, of the fastest, and of that with the least
+            area × delay; `…_ratio` to the best exact multiplier.
+        reduced_precision: a mask that is a small exact multiplier of the operands' upper bits.
+        fine_tuned: the network was trained with it.
+        design: what `amhw gen --multiplier` builds it from; empty for what was not made here.
+        source: what `amhw.imports.source.table_of` finds it by, or empty.
+    """
+
+    name: str
+    group: str
+    tech: str
+    data: str
+    kept: int | None = None
+    accuracy: float
+    exact_accuracy: float | None = None
+    loss_low: float | None = None
+    loss_high: float | None = None
+    area_um2: float | None = None
+    area_ratio: float | None = None
+    delay_ps: float | None = None
+    delay_ratio: float | None = None
+    energy_fj: float | None = None
+    energy_ratio: float | None = None
+    reduced_precision: bool = False
+    fine_tuned: bool = False
+    design: str = ""
+    source: str = ""
+
+    @property
+    def loss(self) -> float | None:
+        """Accuracy lost against exact products, in points."""
+        return None if self.exact_accuracy is None else 100 * (self.exact_accuracy - self.accuracy)
+
+    def record(self) -> dict[str, Any]:
+        """The row of a table."""
+        return {**asdict(self), "loss_points": self.loss}
+
+    @classmethod
+    def columns(cls) -> list[str]:
+        """The keys of every record, in order."""
+        return [*(field.name for field in fields(cls)), "loss_points"]
+
+    def drawn(self, number: int) -> dict[str, Any]:
+        """What the charts need: figures, and texts to hover over and to put side by side."""
+        diagram = _diagram(self.design)
+        percent = f"{100 * self.accuracy:.2f} %"
+        figures = {
+            "area": _figure(self.area_um2, ".1f", "µm²", self.area_ratio),
+            "delay": _figure(self.delay_ps, ".0f", "ps", self.delay_ratio),
+            "energy": _figure(self.energy_fj, ".0f", "fJ", self.energy_ratio),
+        }
+        notes = [self.group, *(["reduced precision"] if self.reduced_precision else [])]
+        lines = [
+            _short(self.name),
+            ", ".join(notes),
+            f"accuracy {percent}",
+            *([self.loss_text] if self.loss_text else []),
+        ]
+        lines += [f"{what} {figure}" for what, figure in figures.items() if figure != "–"]
+        return {
+            "id": number,
+            "name": self.name,
+            "group": self.group,
+            "notes": ", ".join(notes),
+            "label": _label(self),
+            "accuracy": self.accuracy,
+            "accuracy_percent": 100 * self.accuracy,
+            "low_percent": self._percent(self.loss_high),
+            "high_percent": self._percent(self.loss_low),
+            "area_um2": self.area_um2,
+            "delay_ps": self.delay_ps,
+            "energy_fj": self.energy_fj,
+            "accuracy_text": percent,
+            "loss_text": self.loss_text or "–",
+            **{f"{what}_text": figure for what, figure in figures.items()},
+            "diagram": diagram or "–",
+            "command": "\n".join(self.commands) or "–",
+            "card": "\n".join([*lines, "", diagram]),
+        }
+
+    @property
+    def loss_text(self) -> str:
+        """The loss with its interval, where it is known."""
+        if self.loss is None or self.group == EXACT:
+            return ""
+        if self.loss_low is None or self.loss_high is None:
+            return f"loss {self.loss:.2f} points"
+        return f"loss {self.loss:.2f} ± {(self.loss_high - self.loss_low) / 2:.2f} points (95 %)"
+
+    @property
+    def commands(self) -> list[str]:
+        """What builds it again."""
+        if self.design:
+            return [f"amhw gen --multiplier {name}" for name in dict.fromkeys(self.design.split("+"))]
+        return [f"imported: {self.source}"] if self.source else []
+
+    def _percent(self, loss: float | None) -> float | None:
+        return None if loss is None or self.exact_accuracy is None else 100 * self.exact_accuracy - loss
+
+
+def distinct(points: Iterable[Point]) -> list[Point]:
+    """The points, the exact multipliers once where several sources have the same."""
+    found: dict[Any, Point] = {}
+    for number, point in enumerate(points):
+        figures = (point.tech, point.data, point.accuracy, point.area_um2, point.delay_ps)
+        found.setdefault(figures if point.group == EXACT else number, point)
+    return list(found.values())
+
+
+def _figure(value: float | None, form: str, unit: str, ratio: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:{form}} {unit}" + ("" if ratio is None else f" ({ratio:.4f} × exact)")
+
+
+def _short(name: str) -> str:
+    return re.sub(r"\bmul_", "", name)
+
+
+def _label(point: Point) -> str:
+    if point.group == EXACT:
+        return "exact"
+    return re.sub(r"^mul_[us]\d+[us]\d+_", "", point.name)[:24] if point.kept is None else str(point.kept)
+
+
+def _diagram(design: str) -> str:
+    """The dot diagrams of a design, or of one for each layer."""
+    names = list(dict.fromkeys(design.split("+"))) if design else []
+    return "\n\n".join(Design.parse(name).multiplier.diagram().rstrip() for name in names)
