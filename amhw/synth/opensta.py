@@ -50,11 +50,16 @@ def timing_by_opensta(verilog: str, netlist: Netlist, technology: Technology, li
     count, so take them out for a comparison.
 
     Raises:
-        Refusal: OpenSTA is not installed.
+        Refusal: OpenSTA is not installed, or the netlist has memories.
         SynthesisError: it rejects the netlist.
     """
     if not available():
         raise Refusal("OpenSTA is not on PATH; install the package opensta, or leave --timer opensta out")
+    if netlist.memories:
+        names = ", ".join(memory.name for memory in netlist.memories[:4])
+        raise Refusal(
+            f"OpenSTA times cells, and {netlist.top} has memories ({names}); choose a module without by --top"
+        )
     clocks = {gate.nets[pin.name] for gate in netlist.flip_flops for pin in gate.cell.inputs if pin.is_clock}
     ports = [name for name, nets in netlist.inputs.items() if clocks & set(nets)]
     period = 1_000_000  # any that no path exceeds

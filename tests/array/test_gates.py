@@ -44,6 +44,8 @@ def test_an_array_and_its_mapped_netlist(tmp_path):
     assert flat["modules"] == [] and flat["memory_bits"] == record["memory_bits"]
     assert flat["area_um2"] == pytest.approx(record["area_um2"], rel=0.1)
 
+    refused = CliRunner().invoke(command, [str(verilog), "--timer", "opensta"])
+    assert refused.exit_code == 2 and ("add --flat" in refused.stderr or "OpenSTA is not on PATH" in refused.stderr)
     outcome = simulate(verilog.with_suffix(".json"), netlist=gates)
     assert outcome.passed and outcome.pairs == 11 * 5 * 4
     assert outcome.cycles == json.loads(verilog.with_suffix(".json").read_text())["cycles"]
