@@ -5,11 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs clean
 
 demo: $(READY)
 	$(BIN)/amhw study --out study
-	$(BIN)/amhw report study
+	mkdir -p select
+	for kept in 8 6 4; do $(BIN)/amhw select --kept $$kept --json >select/kept-$$kept.json || exit 1; done
+	$(BIN)/amhw report study select/kept-8.json select/kept-6.json select/kept-4.json \
+		--peers docs/evoapprox-u8s8-sky130hd.csv
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto
@@ -23,8 +26,12 @@ bench: $(READY)
 	$(BIN)/python scripts/bench.py
 	$(BIN)/python scripts/bench_gather.py
 
+docs: $(READY)
+	$(BIN)/python -m pytest -q tests/test_documentation.py README.md docs
+	$(BIN)/python scripts/api_pages.py build/api
+
 clean:
-	rm -rf $(VENV) build dist study
+	rm -rf $(VENV) build dist study select
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -48,11 +48,11 @@ def command(sources: tuple[Path, ...], peers: Path | None, out: Path | None) -> 
         for form in ("png", "svg"):
             pictures[folder / f"front-{_slug(where)}.{form}"] = _rendered(still, form)
     text = html(found, [_setting(content) for _, content in read], points)
-    written = [write_atomically(folder / "report.html", text)]
-    written += [write_atomically(file, data) for file, data in pictures.items()]
+    written = [write_atomically(file, data) for file, data in pictures.items()]
     records = [point.record() for point in points]
     written.append(write_atomically(folder / "report.csv", _csv(records)))
     written.append(write_atomically(folder / "report.parquet", _parquet(records)))
+    written.append(write_atomically(folder / "report.html", text))
     click.echo("\n".join(map(str, written)))
 
 
