@@ -35,8 +35,11 @@ HARNESS = Path(__file__).parent.parent / "sim" / "engine_harness.cpp"
 @click.option("--cols", default=16, show_default=True)
 @click.option("--depth", default=1, show_default=True)
 @click.option("--network", metavar="FILE", help="Instead of the shipped LeNet-5.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the compiled model there, and use it if it fits.")
 @click.option("--remap", is_flag=True, help="With the weights chosen for the multiplier, as amhw select does.")
-def main(multiplier: str, images: int, jobs: int, cols: int, depth: int, network: str | None, remap: bool) -> int:
+def main(
+    multiplier: str, images: int, jobs: int, cols: int, depth: int, network: str | None, keep: Path | None, remap: bool
+) -> int:
     """Images through the engine's compiled Verilog, against the golden model; one JSON object."""
     value = parse(multiplier)
     table = ProductTable.of(value)
@@ -46,10 +49,14 @@ def main(multiplier: str, images: int, jobs: int, cols: int, depth: int, network
         net = fit(net, dict.fromkeys(net.convolutions, table), loaded.teacher, loaded.judge).network
     plan = ConvPlan(net, table, 25, cols, depth)
     data = mnist_test().first(images)
-    with tempfile.TemporaryDirectory() as folder, simulator_environment():
+    with tempfile.TemporaryDirectory() as temporary, simulator_environment():
         started = time.monotonic()
-        source, *_ = files.write(folder, *conv_engine(value, plan, "engine"))
-        program = build(source, HARNESS, Path(folder) / "build")
+        folder = keep or Path(temporary)
+        text, manifest = conv_engine(value, plan, "engine")
+        source, program = folder / "engine.v", folder / "build" / "engine"
+        if not (program.exists() and source.exists() and source.read_text() == text):
+            files.write(folder, text, manifest)
+            program = build(source, HARNESS, program.parent)
         built = time.monotonic()
         result = run(program, plan, data.images, jobs)
         simulated = time.monotonic()
