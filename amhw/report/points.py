@@ -28,6 +28,7 @@ class Point:
         reduced_precision: a mask that is a small exact multiplier of the operands' upper bits.
         fine_tuned: the network was trained with it.
         design: what `amhw gen --multiplier` builds it from; empty for what was not made here.
+        network: the file of the weights that go with it, where it has its own.
         source: what `amhw.imports.source.table_of` finds it by, or empty.
     """
 
@@ -49,6 +50,7 @@ class Point:
     reduced_precision: bool = False
     fine_tuned: bool = False
     design: str = ""
+    network: str = ""
     source: str = ""
 
     @property
@@ -116,7 +118,8 @@ class Point:
     def commands(self) -> list[str]:
         """What builds it again."""
         if self.design:
-            return [f"amhw gen --multiplier {name}" for name in dict.fromkeys(self.design.split("+"))]
+            built = [f"amhw gen --multiplier {name}" for name in dict.fromkeys(self.design.split("+"))]
+            return [*built, *([f"amhw accuracy --network {self.network}"] if self.network else [])]
         return [f"imported: {self.source}"] if self.source else []
 
     def _percent(self, loss: float | None) -> float | None:

@@ -158,7 +158,9 @@ def _array_section(array: Mapping[str, Any]) -> str:
         page.table(["memory", "bits"], [[name, f"{bits:,}"] for name, bits in array["memory_bits"].items()]),
     ]
     if (area := array["area"]) is not None:
-        modules = [(re.sub(rf"^{re.escape(area['top'])}\.", "", m["module"]), m) for m in area["modules"]]
+        # Every module is the engine's, and every element has its multiplier's name in its own.
+        known = rf"^{re.escape(area['top'])}\.|{re.escape(array['multiplier'])}_"
+        modules = [(re.sub(known, "", module["module"]), module) for module in area["modules"]]
         parts += [
             page.heading("Area by module"),
             page.paragraph(

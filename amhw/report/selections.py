@@ -23,7 +23,7 @@ def selection_source(file: Path, content: dict[str, Any]) -> Source:
     """
     try:
         rows: list[Row] = content.get("front", [content])
-        tech, data = content["technology"], _data(content)
+        tech, data = rows[0]["technology"], _data(content)
         by_multiplier: dict[tuple[str, bool], list[Row]] = {}
         for row in rows:
             by_multiplier.setdefault((row["multiplier"], row["fine_tuned"]), []).append(row)
@@ -84,6 +84,7 @@ def _point(netlists: list[Row], tech: str, data: str) -> Point:
         reduced_precision=smallest["reduced_precision"],
         fine_tuned=smallest["fine_tuned"],
         design=smallest["design"],
+        network=smallest["network"],
         source=names[0] if len(names) == 1 else "",
     )
 
