@@ -12,7 +12,6 @@ weights were stored as sign and magnitude and the accumulator could subtract.
 import argparse
 import csv
 import hashlib
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from amhw.select.front import Loss
 from amhw.select.stages import Problem
 from amhw.synth import Synthesiser, Technology
 from amhw.table import ProductTable
+from amhw.workers import executor
 
 UNSIGNED = """
 module wrapped(input [7:0] a, input [7:0] b, output [15:0] p);
@@ -85,7 +85,7 @@ def main() -> None:
         with listed.open() as file:
             names = [row["name"] for row in csv.DictReader(file)]
     texts = [sorted(arguments.folder.rglob(f"{name}.v"))[0].read_text() for name in names]
-    with ProcessPoolExecutor(arguments.workers) as pool:
+    with executor(arguments.workers) as pool:
         rows = list(pool.map(measure, texts, names, [arguments.tech] * len(names)))
     with arguments.out.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")

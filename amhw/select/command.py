@@ -101,7 +101,6 @@ def command(
             if per_layer:
                 points = sorted([*points, *selection.each_layer_its_own(points)], key=lambda p: p.divergence)
             points = points[:1]
-            selection.simulate(design for point in points for design in _designs(point))
             points = selection.score(selection.fine_tune(points) if finetune else points)
         else:
             points = selection.front()
@@ -110,23 +109,70 @@ def command(
             if finetune:
                 points = selection.score(selection.fine_tune(nondominated(points)))
         baseline = selection.baseline()
-        exact_accuracy = float(selection.exact_hits().mean())
-    if kept is None:
-        record = {"technology": tech, "front": _front(points, baseline, exact_accuracy)}
-        write_atomically(out / "front.json", json.dumps(record, indent=2) + "\n")
+        figures = Figures(baseline, float(selection.exact_hits().mean()), tech, out)
+        for point in points:
+            unpacked(point.network).save(figures.file(point))
+        if kept is None:
+            front = {"technology": tech, "front": _front(points, figures)}
+            write_atomically(out / "front.json", json.dumps(front, indent=2) + "\n")
+        if demanded != Demanded():
+            point, netlist = _chosen(points, baseline, demanded)
+            selection.simulate(netlist.design.split("+"))
     if demanded == Demanded():
         if as_json:
-            print_json({"front": _front(points, baseline, exact_accuracy)})
+            print_json({"front": front["front"]})
         else:
-            click.echo(_front_page(points, baseline, exact_accuracy))
-        return
-    point, netlist = _chosen(points, baseline, demanded)
-    file = unpacked(point.network).save(out / f"{_stem(point)}.npz")
-    record = _record(point, netlist, baseline, exact_accuracy) | {"network": str(file), "technology": tech}
-    if as_json:
-        print_json(record)
+            click.echo(_front_page(points, figures))
+    elif as_json:
+        print_json(figures.record(point, netlist))
     else:
-        click.echo(_page(point, netlist, baseline, exact_accuracy, file))
+        click.echo(_page(point, netlist, figures))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What points are compared with, and where their networks are."""
+
+    baseline: Baseline
+    exact_accuracy: float
+    technology: str
+    folder: Path
+
+    def file(self, point: Point) -> Path:
+        """A point's network file."""
+        names = "-".join(name.removeprefix("mul_") for name in point.names)
+        return self.folder / f"{names[:200]}{'-finetuned' if point.fine_tuned else ''}.npz"
+
+    def record(self, point: Point, netlist: Netlist) -> dict[str, Any]:
+        """One point and one of its netlists, for JSON."""
+        assert point.loss is not None
+        return {
+            "multiplier": point.name,
+            "kept": point.kept,
+            "accuracy": point.accuracy,
+            "exact_accuracy": self.exact_accuracy,
+            "area_ratio": self.baseline.area_ratio(netlist),
+            "delay_ratio": self.baseline.delay_ratio(netlist),
+            "network": str(self.file(point)),
+            "loss_points": 100 * point.loss.mean,
+            "loss_interval": [
+                100 * (point.loss.mean - point.loss.half_width),
+                100 * (point.loss.mean + point.loss.half_width),
+            ],
+            "training_loss_points": 100 * point.training_loss,
+            "divergence": point.divergence,
+            "predicted_error": point.predicted,
+            "layer_errors": point.errors,
+            "fine_tuned": point.fine_tuned,
+            "reduced_precision": all(is_reduced_precision(parse(name)) for name in point.names),
+            "design": netlist.design,
+            "recipe": netlist.recipe,
+            "technology": self.technology,
+            "area_um2": netlist.area_um2,
+            "delay_ps": netlist.delay_ps,
+            "exact_area_um2": self.baseline.smallest.area_um2,
+            "exact_delay_ps": self.baseline.fastest.delay_ps,
+        }
 
 
 def _chosen(points: list[Point], baseline: Baseline, demanded: Demanded) -> tuple[Point, Netlist]:
@@ -161,67 +207,39 @@ def _chosen(points: list[Point], baseline: Baseline, demanded: Demanded) -> tupl
     return points[0], points[0].balanced
 
 
-def _record(point: Point, netlist: Netlist, baseline: Baseline, exact_accuracy: float) -> dict[str, Any]:
-    """One point and one of its netlists, for JSON."""
-    assert point.loss is not None
-    return {
-        "multiplier": point.name,
-        "kept": point.kept,
-        "accuracy": point.accuracy,
-        "exact_accuracy": exact_accuracy,
-        "area_ratio": baseline.area_ratio(netlist),
-        "delay_ratio": baseline.delay_ratio(netlist),
-        "loss_points": 100 * point.loss.mean,
-        "loss_interval": [
-            100 * (point.loss.mean - point.loss.half_width),
-            100 * (point.loss.mean + point.loss.half_width),
-        ],
-        "training_loss_points": 100 * point.training_loss,
-        "divergence": point.divergence,
-        "predicted_error": point.predicted,
-        "layer_errors": point.errors,
-        "fine_tuned": point.fine_tuned,
-        "reduced_precision": all(is_reduced_precision(parse(name)) for name in point.names),
-        "design": netlist.design,
-        "recipe": netlist.recipe,
-        "area_um2": netlist.area_um2,
-        "delay_ps": netlist.delay_ps,
-        "exact_area_um2": baseline.smallest.area_um2,
-        "exact_delay_ps": baseline.fastest.delay_ps,
-    }
-
-
-def _front(points: list[Point], baseline: Baseline, exact_accuracy: float) -> list[dict[str, Any]]:
+def _front(points: list[Point], figures: Figures) -> list[dict[str, Any]]:
     """Every point with every netlist that no other of it beats."""
     best = {id(point) for point in nondominated(points)}
     return [
-        _record(point, netlist, baseline, exact_accuracy) | {"nondominated": id(point) in best}
+        figures.record(point, netlist) | {"nondominated": id(point) in best}
         for point in points
         for netlist in point.netlists
     ]
 
 
-def _front_page(points: list[Point], baseline: Baseline, exact_accuracy: float) -> str:
+def _front_page(points: list[Point], figures: Figures) -> str:
+    baseline = figures.baseline
     lines = [
-        f"exact: {100 * exact_accuracy:.2f} %, {baseline.smallest.area_um2:.0f} µm² (smallest), "
+        f"exact: {100 * figures.exact_accuracy:.2f} %, {baseline.smallest.area_um2:.0f} µm² (smallest), "
         f"{baseline.fastest.delay_ps:.0f} ps (fastest)",
-        f"{'kept':>4}  {'area':>6}  {'delay':>6}  {'loss, points':>14}  {'training':>8}  multiplier (* beaten by none)",
+        f"{'kept':>4}  {'area':>6}  {'delay':>6}  {'loss, points':>14}  {'training':>8}  multiplier",
     ]
-    best = {id(point) for point in nondominated(points)}
     for point in sorted(points, key=lambda p: p.balanced.area_um2):
         assert point.loss is not None
         netlist = point.balanced
+        plain = "  (reduced precision)" if all(is_reduced_precision(parse(name)) for name in point.names) else ""
         lines.append(
             f"{point.kept:4d}  {baseline.area_ratio(netlist):6.4f}  {baseline.delay_ratio(netlist):6.3f}  "
             f"{100 * point.loss.mean:6.2f} ± {100 * point.loss.half_width:.2f}  {100 * point.training_loss:8.2f}  "
-            f"{point.name}{' *' if id(point) in best else ''}"
-            + ("  (reduced precision)" if all(is_reduced_precision(parse(name)) for name in point.names) else "")
+            f"{point.name}{plain}"
         )
+    lines.append(f"networks and front.json are in {figures.folder}")
     return "\n".join(lines)
 
 
-def _page(point: Point, netlist: Netlist, baseline: Baseline, exact_accuracy: float, file: Path) -> str:
+def _page(point: Point, netlist: Netlist, figures: Figures) -> str:
     assert point.loss is not None and point.accuracy is not None
+    baseline = figures.baseline
     lines = []
     for name in point.names:
         lines += [name, "", parse(name).diagram()]
@@ -231,7 +249,7 @@ def _page(point: Point, netlist: Netlist, baseline: Baseline, exact_accuracy: fl
         f"partial products  {point.kept}",
         f"predicted error   {point.predicted:.3f}",
         f"measured error    {measured}",
-        f"accuracy          {100 * point.accuracy:.2f} %, exact {100 * exact_accuracy:.2f} % (test images)",
+        f"accuracy          {100 * point.accuracy:.2f} %, exact {100 * figures.exact_accuracy:.2f} % (test images)",
         f"loss              {100 * point.loss.mean:.2f} ± {100 * point.loss.half_width:.2f} points, "
         "paired 95 % interval; "
         f"{100 * point.training_loss:.2f} on the training images that it was chosen by",
@@ -240,18 +258,9 @@ def _page(point: Point, netlist: Netlist, baseline: Baseline, exact_accuracy: fl
         f"delay             {netlist.delay_ps:.1f} ps, {baseline.delay_ratio(netlist):.3f} of the fastest exact "
         f"({baseline.fastest.delay_ps:.1f})",
         f"netlist           {netlist.design}, recipe {netlist.recipe} (area and delay are of this one)",
-        f"network           {file}",
+        f"network           {figures.file(point)}",
     ]
     return "\n".join(lines)
-
-
-def _designs(point: Point) -> list[str]:
-    return point.balanced.design.split("+")
-
-
-def _stem(point: Point) -> str:
-    names = [name.removeprefix("mul_") for name in point.names]
-    return "-".join(names)[:200] + ("-finetuned" if point.fine_tuned else "")
 
 
 @contextmanager

@@ -50,7 +50,8 @@ def features(multiplier: Candidate) -> NDArray[np.float64]:
             ands,
             ors,
             np.maximum(heights - 1, 0).sum(),
-            negatives if len(several) else 0,
+            # A single negative bit at the top is the product's sign.
+            negatives if len(several) or negatives > 1 else 0,
             adder,
             np.log2(adder + 1),
             np.log2(max(1, heights.max())),
@@ -58,6 +59,11 @@ def features(multiplier: Candidate) -> NDArray[np.float64]:
         ],
         dtype=np.float64,
     )
+
+
+def carries(multiplier: Candidate) -> bool:
+    """Whether some column holds more than one bit, so that there is something to add."""
+    return bool(features(multiplier)[3] > 0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,6 +37,8 @@ _STRETCHES = np.geomspace(0.7, 2.2, 9)
 _OFFSETS = (-0.2, -0.1, 0.0, 0.1, 0.2)
 _TOLERATED = 2.0
 _CLIPPED = 99.9
+_QUANTILES = 16
+_UNITS = np.geomspace(0.25, 2.0, 8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +119,12 @@ def fit(
             if table is None:
                 grown.append(_recalibrated(path, layer, teacher.layers[index], following))
             elif following is not None and following.name in tables:
+                assert layer.requantisation is not None, "only the last layer has none, and it has no follower"
+                codes_seen = layer.requantisation.maximum + 1
+                real = teacher.network.layers[index + 1].weights
+                follower = _Follower.of(tables[following.name], codes_seen, real)
                 for rounding in _roundings(path, table):
-                    grown += _freely(path, layer, table, rounding, teacher.layers[index], tables[following.name], beam)
+                    grown += _freely(path, layer, table, rounding, teacher.layers[index], follower, beam)
             else:
                 for rounding in _roundings(path, table):
                     grown.append(_shared(path, layer, table, rounding, teacher.layers[index], following))
@@ -192,7 +198,7 @@ def _freely(
     table: ProductTable,
     rounding: int,
     targets: LayerTargets,
-    following: ProductTable,
+    follower: "_Follower",
     beam: int,
 ) -> list[_Path]:
     """The layer with each channel's own unit, for the `beam` best requantisation constants."""
@@ -202,10 +208,7 @@ def _freely(
     usual = float(
         np.mean([np.percentile(sums[found.errors[:, o].argmin()][:, o], _CLIPPED) for o in range(layer.outputs)])
     )
-    assert layer.requantisation is not None, "only the last layer has none, and it has no follower"
-    greatest = layer.requantisation.maximum
-    view = _levels(following)[: greatest + 1]
-    importance = np.ones(layer.outputs) if targets.weights is None else targets.weights.mean(axis=(0, 2))
+    greatest = follower.greatest
     generator = np.random.default_rng(0)
     size = targets.sums[:, 0].size
     chosen = generator.choice(size, min(_SAMPLES, size), replace=False)
@@ -217,11 +220,10 @@ def _freely(
     for stretch in _STRETCHES:
         factor = greatest * stretch / max(usual, 1.0)
         channels = [
-            _best_channel(wanted, given, found.units, found.errors[:, o], factor, view)
+            _best_channel(wanted, given, found.units, found.errors[:, o], factor, follower, o)
             for o, (wanted, given) in enumerate(samples)
         ]
-        total = sum(channel[0] * weight for channel, weight in zip(channels, importance, strict=True))
-        choices.append((float(total), factor, channels))
+        choices.append((sum(lost for lost, _, _ in channels), factor, channels))
     choices.sort(key=lambda choice: choice[0])
     paths = []
     for _, factor, channels in choices[:beam]:
@@ -245,33 +247,72 @@ def _best_channel(
     units: np.ndarray,
     errors: np.ndarray,
     factor: float,
-    view: np.ndarray,
+    follower: "_Follower",
+    channel: int,
 ) -> tuple[float, int, float]:
-    """(unexplained variance, unit's index, bias) of the unit and bias whose levels explain most of relu(target)."""
+    """(what the follower must lose, unit's index, bias) of the best unit and bias for a channel."""
     rectified = np.maximum(target, 0)
     live = target > 0
-    variance = float(rectified.var()) or 1.0
-    greatest = len(view) - 1
-    step = greatest / max(1, len(np.unique(view)) - 1) / factor
+    step = follower.greatest / max(1, follower.levels - 1) / factor
     best = (np.inf, int(errors.argmin()), 0.0)
     for index in np.flatnonzero(errors <= _TOLERATED * errors.min()):
         shift = float((target / units[index] - sums[index])[live].mean()) if live.any() else -float(sums[index].max())
         for offset in _OFFSETS:
             bias = shift + offset * step
-            codes = np.clip((sums[index] + bias) * factor + 0.5, 0, greatest).astype(np.int64)
-            seen = view[codes]
-            spread = float(seen.var())
-            explained = float(np.mean((seen - seen.mean()) * rectified)) ** 2 / spread if spread > 0 else 0.0
-            if variance - explained < best[0]:
-                best = (variance - explained, int(index), bias)
+            codes = np.clip((sums[index] + bias) * factor + 0.5, 0, follower.greatest).astype(np.int64)
+            lost = follower.lost(channel, codes, rectified)
+            if lost < best[0]:
+                best = (lost, int(index), bias)
     return best
 
 
-def _levels(table: ProductTable) -> np.ndarray:
-    """What a multiplier makes of each activation code, after its rounding: its table's leading left factor."""
-    rounded = np.minimum(np.arange(len(table.products)) + half_step(table), len(table.products) - 1)
-    left = np.linalg.svd(table.products.astype(np.float64), full_matrices=False)[0][:, 0]
-    return np.round(left[rounded], 9)
+@dataclass(frozen=True, eq=False)
+class _Follower:
+    """What the next multiplier can make of the activation codes that it gets.
+
+    Attributes:
+        table: float64[codes, D], its distinct columns, for each code with the rounding added.
+        weights: float64[channels, W], quantiles of the next layer's real-valued weights.
+        levels: how many codes it tells apart.
+    """
+
+    table: np.ndarray
+    weights: np.ndarray
+    levels: int
+
+    @staticmethod
+    def of(table: ProductTable, codes: int, weights: np.ndarray) -> "_Follower":
+        rounded = np.minimum(np.arange(codes) + half_step(table), len(table.products) - 1)
+        columns = np.unique(table.products[rounded], axis=1).astype(np.float64)
+        by_channel = weights.swapaxes(0, 1).reshape(weights.shape[1], -1)
+        quantiles = np.quantile(by_channel, (np.arange(_QUANTILES) + 0.5) / _QUANTILES, axis=1).T
+        return _Follower(columns, quantiles, len(np.unique(columns, axis=0)))
+
+    @property
+    def greatest(self) -> int:
+        return len(self.table) - 1
+
+    def lost(self, channel: int, codes: np.ndarray, wanted: np.ndarray) -> float:
+        """Mean squared error of one product of the next layer, of a code and a weight chosen for it, against that of
+        the wanted activation and a real-valued weight; half of what codes can express but weights cannot is shared
+        out among other taps. As `amhw.select.search` predicts it, but for activations with errors of their own."""
+        chance = np.bincount(codes, minlength=len(self.table)) / len(codes)
+        first = np.bincount(codes, wanted, minlength=len(self.table)) / len(codes)
+        mean, variance = float(wanted.mean()), float(wanted.var())
+        if variance == 0:
+            return 0.0
+        means = chance @ self.table
+        spread = chance @ self.table**2 - means**2
+        together = first @ self.table - mean * means
+        weights = self.weights[channel]
+        largest = np.abs(weights).max() * np.sqrt(variance / max(float(spread.max()), 1e-30))
+        units = (largest * _UNITS)[:, None, None]
+        errors = units**2 * spread - 2 * units * weights[:, None] * together
+        power = float((weights**2).mean())
+        alone = power * variance + float(errors.min(axis=2).mean(axis=1).min())
+        seen = float((first**2 / np.maximum(chance, 1e-300)).sum()) - mean**2
+        unseen = power * max(0.0, variance - seen)
+        return unseen + 0.5 * max(0.0, alone - unseen)
 
 
 def _shared(

@@ -32,7 +32,7 @@ from amhw.multiplier import Multiplier, parse
 from amhw.refusal import Refusal
 from amhw.results import Record, Results, Task, run
 from amhw.select import stages
-from amhw.select.cost import CostModel
+from amhw.select.cost import CostModel, carries
 from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicted_error, search
 from amhw.select.space import Candidate, Space
 from amhw.select.stages import Problem
@@ -41,10 +41,10 @@ from amhw.verilog import Design
 
 _STATISTICS_IMAGES = 500
 _GREEDY = (4, 6, 8, 10, 12, 16)
-_PROPOSED = (36, 24)
-_FITTED = (28, 20)
-_QUICK, _THOROUGH = 1, 3
-_LARGEST_AREA = 0.5
+_PROPOSED = (44, 44)
+_FITTED = (26, 22)
+_QUICK, _THOROUGH = 1, 2
+_LARGEST_AREA = 0.2
 _NORMAL = 1.96
 
 Report = Callable[[str, int, int], None]
@@ -309,7 +309,7 @@ class Selection:
     # The whole
 
     def front(self) -> list[Point]:
-        """The scored and simulated front, least loss on training images first."""
+        """The front, simulated and scored, least loss on training images first."""
         seeds = self._seeds()
         netlists = self.netlists(seeds, "seeds")
         cost = self._cost_model(seeds, netlists)
@@ -337,8 +337,8 @@ class Selection:
             model = ErrorModel.prior(self.demands).fit(parts, np.array([p.divergence for p in points]))
         kept = [point.multipliers for point in nondominated(points)]
         better = {p.name: p for p in self.fit(kept, netlists, "networks of the front", beam=_THOROUGH)}
-        points = [better.get(point.name, point) for point in points]
-        self.simulate(netlist.design for point in nondominated(points) for netlist in point.netlists)
+        points = nondominated([better.get(point.name, point) for point in points])
+        self.simulate(point.balanced.design for point in points)
         return self.score(sorted(points, key=lambda p: (p.training_loss, p.divergence)))
 
     def with_kept(self, kept: int) -> list[Point]:
@@ -405,9 +405,12 @@ class Selection:
     def netlists(self, multipliers: Sequence[Candidate], what: str) -> dict[str, list[Netlist]]:
         """The netlists of each multiplier that no other of it beats, by the multiplier's name.
 
-        Small heaps come out the same from every tree; the adder makes a difference.
+        Small heaps come out the same from every tree; the adder makes a difference, where there is anything to add.
         """
-        designs = {m.name: [Design(m), Design(m, TREES[0], "ripple")] for m in multipliers}
+        designs = {
+            m.name: [Design(m, TREES[0], adder) for adder in (("ripple", "auto") if carries(m) else ("ripple",))]
+            for m in multipliers
+        }
         found = self.synthesise([d for some in designs.values() for d in some], what)
         return {
             name: _best_netlists([n for design in some for n in found[design.name]]) for name, some in designs.items()
@@ -536,10 +539,17 @@ def _best_netlists(netlists: Sequence[Netlist]) -> list[Netlist]:
 
 
 def _spread(scored: Sequence[Scored], count: int) -> list[Scored]:
-    """`count` of a front, evenly spaced from the least to the greatest error."""
+    """`count` of a front, one after another the one that is farthest from all before in the figures' logarithms."""
     if len(scored) <= count:
         return list(scored)
-    return [scored[round(k * (len(scored) - 1) / (count - 1))] for k in range(count)]
+    figures = np.log([[max(s.error, 1e-9), s.area, s.delay] for s in scored])
+    figures /= np.maximum(np.ptp(figures, axis=0), 1e-9)
+    chosen = [int(figures[:, 1].argmin())]
+    distances = np.full(len(scored), np.inf)
+    while len(chosen) < count:
+        distances = np.minimum(distances, ((figures - figures[chosen[-1]]) ** 2).sum(axis=1))
+        chosen.append(int(distances.argmax()))
+    return [scored[k] for k in sorted(chosen)]
 
 
 def _candidate(name: str) -> Candidate:

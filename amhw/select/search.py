@@ -150,8 +150,8 @@ def search(
     seeds: Iterable[Candidate],
     *,
     model: ErrorModel | None = None,
-    population: int = 96,
-    generations: int = 40,
+    population: int = 128,
+    generations: int = 60,
     seed: int = 0,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Scored]:
