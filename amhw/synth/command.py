@@ -19,7 +19,7 @@ from amhw.synth.models import cell_models
 from amhw.synth.opensta import available, timing_by_opensta
 from amhw.synth.pool import Synthesiser
 from amhw.synth.recipe import RECIPES, SEARCH
-from amhw.synth.result import Mapping, SynthesisResult
+from amhw.synth.result import Mapping, Module, SynthesisResult
 from amhw.synth.store import named
 from amhw.synth.technology import Technology, technologies
 from amhw.synth.truth import MOST_PAIRS, Expected
@@ -120,15 +120,18 @@ def command(
 
 
 def array_figures(result: SynthesisResult, manifest: dict[str, Any]) -> dict[str, Any] | None:
-    """Area and longest path of the mesh and of each of its elements, where modules were kept.
+    """Area and longest path of the mesh and of each of its elements, where it is the top or modules were kept.
 
     Returns:
         The mesh's module, its multipliers, its area in all and by multiplier, its delay, its elements; or None.
     """
-    modules = {module.name: module for module in result.best_product.modules}
+    best = result.best_product
+    modules = {module.name: module for module in best.modules}
     mesh = next((module for name, module in modules.items() if name.endswith(".array")), None)
     if mesh is None:
-        return None
+        if not result.top.endswith(".array"):
+            return None
+        mesh = Module(result.top, 1, best.area_um2, best.cells, best.area_um2, best.delay_ps)
     deep = manifest["depth"] if manifest.get("dataflow") == "output-stationary" else 1
     multipliers = manifest["rows"] * manifest["cols"] * deep
     return {

@@ -145,8 +145,8 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
     ]
     if latches:
         raise UnusableError(f"latch for {', '.join(latches[:4])} (in {top}); assign it on every path")
-    known = _instances(design)
-    boxes = sorted(kind for kind in _types(design) if not kind.startswith("$") and kind not in known)
+    own = _instances(design)
+    boxes = sorted(kind for kind in _types(design) if not kind.startswith("$") and kind not in own)
     if boxes:
         raise UnusableError(f"{top} contains black boxes: {', '.join(boxes[:4])}; give their Verilog too")
     run("tee -q -o check.txt check")

@@ -44,6 +44,11 @@ def test_an_array_and_its_mapped_netlist(tmp_path):
     assert flat["modules"] == [] and flat["memory_bits"] == record["memory_bits"]
     assert flat["area_um2"] == pytest.approx(record["area_um2"], rel=0.1)
 
+    alone = ["--search", "--flat", "--top", "dut.core.array", "--json"]
+    dissolved = json.loads(CliRunner().invoke(command, [str(verilog), *alone]).stdout)
+    assert dissolved["array"]["area_um2"] == dissolved["area_um2"]
+    assert dissolved["array"]["area_per_mac_um2"] == pytest.approx(found["area_per_mac_um2"], rel=0.2)
+
     refused = CliRunner().invoke(command, [str(verilog), "--timer", "opensta"])
     assert refused.exit_code == 2 and ("add --flat" in refused.stderr or "OpenSTA is not on PATH" in refused.stderr)
     outcome = simulate(verilog.with_suffix(".json"), netlist=gates)
