@@ -96,9 +96,9 @@ def peer_point(circuit: Row, group: str, tech: str, data: str, exact: Row) -> Po
         circuit: a `amhw.study.peers.Peer` as a mapping.
         exact: accuracy, area_um2 and delay_ps of the best exact multipliers.
     """
-    accuracy = circuit["accuracy"]
+    accuracy, loss, half = circuit["accuracy"], circuit["loss_points"], circuit["half_width"]
     if accuracy is None:
-        accuracy = exact["accuracy"] - circuit["loss_points"] / 100
+        accuracy = exact["accuracy"] - loss / 100
 
     def ratio(cost: str) -> float | None:
         return None if circuit[cost] is None or not exact.get(cost) else circuit[cost] / exact[cost]
@@ -110,6 +110,8 @@ def peer_point(circuit: Row, group: str, tech: str, data: str, exact: Row) -> Po
         data=data,
         accuracy=accuracy,
         exact_accuracy=exact["accuracy"],
+        loss_low=None if half is None else loss - half,
+        loss_high=None if half is None else loss + half,
         area_um2=circuit["area_um2"],
         area_ratio=ratio("area_um2"),
         delay_ps=circuit["delay_ps"],

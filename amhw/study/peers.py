@@ -25,6 +25,7 @@ class Peer:
         kind: which network; the KIND of ``KIND_loss``, or empty.
         accuracy: share of the test images, or None where only the loss is known.
         loss_points: accuracy lost against exact products, in points, or None.
+        half_width: of the loss's 95 % interval, or None.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Peer:
     energy_fj: float | None
     accuracy: float | None
     loss_points: float | None
+    half_width: float | None = None
 
 
 def read_peers(path: Path | str) -> list[Peer]:
@@ -75,4 +77,5 @@ def _peers(row: Mapping[str, str], losses: list[str], path: Path | str) -> Itera
     for column in losses:
         if (loss := figure(column)) is not None:
             kind = column.removesuffix("loss").removesuffix("_")
-            yield Peer(row["name"], kind, area, delay, figure("energy_fj"), None, loss)
+            half_width = figure(f"{kind}_half_width" if kind else "half_width")
+            yield Peer(row["name"], kind, area, delay, figure("energy_fj"), None, loss, half_width)

@@ -30,7 +30,10 @@ file = "published.csv"
 [array]
 synthesis = "array.json"
 """
-PEERS = "name,area_um2,delay_ps,plain_loss,remapped_loss\nmul8u_X,300,900,80,0.25\nmul8u_Y,700,1300,0.3,0.01\n"
+PEERS = """name,area_um2,delay_ps,plain_loss,remapped_loss,remapped_half_width
+mul8u_X,300,900,80,0.25,0.1
+mul8u_Y,700,1300,0.3,0.01,0.05
+"""
 HIERARCHY = """
 module half(input [1:0] x, output y); assign y = &x; endmodule
 module top(input [3:0] a, output [1:0] p, output q);
@@ -106,7 +109,9 @@ def test_the_table_beside_the_page_has_every_point_once(folder, selection):
 def test_a_published_circuit_is_a_point_for_each_network(folder):
     rows = {(row["name"], row["group"]): row for row in records(folder)}
     assert float(rows["mul8u_X", "published, plain"]["loss_points"]) == pytest.approx(80)
-    assert float(rows["mul8u_Y", "published, remapped"]["loss_points"]) == pytest.approx(0.01)
+    fitted = rows["mul8u_Y", "published, remapped"]
+    assert float(fitted["loss_points"]) == pytest.approx(0.01)
+    assert [float(fitted[f"loss_{end}"]) for end in ("low", "high")] == pytest.approx([-0.04, 0.06])
 
 
 def test_a_selected_multiplier_has_its_smallest_area_and_its_least_delay(folder, selection):
