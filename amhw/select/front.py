@@ -41,10 +41,11 @@ from amhw.verilog import Design
 
 _STATISTICS_IMAGES = 500
 _GREEDY = (4, 6, 8, 10, 12, 16)
-_PROPOSED = (44, 44)
-_FITTED = (26, 22)
+_PROPOSED = (40, 60)
+_FITTED = (24, 26)
 _QUICK, _THOROUGH = 1, 2
 _LARGEST_AREA = 0.2
+_NOTHING = 0.0005
 _NORMAL = 1.96
 
 Report = Callable[[str, int, int], None]
@@ -335,6 +336,8 @@ class Selection:
             points += self.fit([self.everywhere(m.name) for m in survivors], netlists, beam=_QUICK)
             parts = np.array([error_parts(candidates[p.name], self.demands) for p in points])
             model = ErrorModel.prior(self.demands).fit(parts, np.array([p.divergence for p in points]))
+            # What is larger than a multiplier that loses nothing is not worth a second look.
+            limit = min([p.netlists[0].area_um2 for p in points if p.training_loss <= _NOTHING] + [limit])
         kept = [point.multipliers for point in nondominated(points)]
         better = {p.name: p for p in self.fit(kept, netlists, "networks of the front", beam=_THOROUGH)}
         points = nondominated([better.get(point.name, point) for point in points])
@@ -507,13 +510,10 @@ class Selection:
 
 
 def nondominated(points: Sequence[Point]) -> list[Point]:
-    """The points that no other beats in divergence and area, divergence and delay, or divergence and area × delay;
-    smallest first."""
-    costs = (lambda n: n.area_um2, lambda n: n.delay_ps, lambda n: n.area_um2 * n.delay_ps)
-    kept = set()
-    for cost in costs:
-        figures = np.array([[p.divergence, min(map(cost, p.netlists))] for p in points])
-        kept |= {k for k in range(len(points)) if not _beaten_by(figures, k)}
+    """The points with a netlist that no other point's beats in divergence, area and delay; smallest first."""
+    rows = [(k, p.divergence, n.area_um2, n.delay_ps) for k, p in enumerate(points) for n in p.netlists]
+    figures = np.array([row[1:] for row in rows])
+    kept = {row[0] for index, row in enumerate(rows) if not _beaten_by(figures, index)}
     return [points[k] for k in sorted(kept, key=lambda k: points[k].netlists[0].area_um2)]
 
 
