@@ -23,7 +23,10 @@ def selection_source(file: Path, content: dict[str, Any]) -> Source:
     """
     try:
         rows: list[Row] = content.get("front", [content])
-        tech, data = rows[0]["technology"], _data(content)
+        # A Liberty file is called as `amhw.synth.Technology.from_liberty` calls what is in it.
+        tech = Path(rows[0]["technology"]).name.removesuffix(".gz").removesuffix(".lib")
+        folder = _problem(content).get("data_dir")
+        data = Path(folder).name if folder else "MNIST"
         by_multiplier: dict[tuple[str, bool], list[Row]] = {}
         for row in rows:
             by_multiplier.setdefault((row["multiplier"], row["fine_tuned"]), []).append(row)
@@ -52,13 +55,16 @@ def selection_setting(content: dict[str, Any]) -> Setting:
     Raises:
         Refusal: a file has gone.
     """
-    loaded = Problem(**content.get("problem", {})).loaded
+    loaded = Problem(**_problem(content)).loaded
     return Setting(loaded.base, loaded.training, loaded.base.convolutions)
 
 
-def _data(content: dict[str, Any]) -> str:
-    folder = content.get("problem", {}).get("data_dir")
-    return Path(folder).name if folder else "MNIST"
+def _problem(content: dict[str, Any]) -> dict[str, Any]:
+    """The network and the folder of images, as `amhw.select.stages.Problem` takes them; neither where they are the
+    shipped ones."""
+    row = content["front"][0] if content.get("front") else content
+    problem: dict[str, Any] = row.get("problem", content.get("problem", {}))
+    return problem
 
 
 def _point(netlists: list[Row], tech: str, data: str) -> Point:

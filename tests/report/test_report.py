@@ -148,6 +148,17 @@ def test_what_one_select_printed_and_published_circuits_without_a_study(tmp_path
     assert names[2:] == ["mul8u_X", "mul8u_X", "mul8u_Y", "mul8u_Y"]
 
 
+def test_a_selection_on_other_images_in_a_liberty_file(tmp_path, selection):
+    row = selection["front"][0] | {"technology": "cells/mine.lib.gz"}
+    row["problem"] = {"network": None, "data_dir": str(tmp_path / "fashion")}
+    (tmp_path / "front.json").write_text(json.dumps({"front": [row]}))
+    result = CliRunner().invoke(command, [str(tmp_path)])
+    assert result.exit_code == 0, result.stderr
+    assert {(point["tech"], point["data"]) for point in records(tmp_path)} == {("mine", "fashion")}
+    assert (tmp_path / "front-fashion-mine.svg").exists()
+    assert "Not shown" in (tmp_path / "report.html").read_text()  # there is no such folder any more
+
+
 def test_the_drawn_front_leaves_out_what_is_only_noise():
     points = [
         Point(name=f"mul_u2s2_pp_{k}", group="x", tech="t", data="d", kept=k, accuracy=a, area_um2=c).drawn(k)
