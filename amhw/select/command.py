@@ -109,7 +109,7 @@ def command(
             if finetune:
                 points = selection.score(selection.fine_tune(nondominated(points)))
         baseline = selection.baseline()
-        figures = Figures(baseline, float(selection.exact_hits().mean()), tech, out)
+        figures = Figures(baseline, float(selection.exact_hits().mean()), tech, out, problem)
         for point in points:
             unpacked(point.network).save(figures.file(point))
         if kept is None:
@@ -137,6 +137,7 @@ class Figures:
     exact_accuracy: float
     technology: str
     folder: Path
+    problem: Problem
 
     def file(self, point: Point) -> Path:
         """A point's network file."""
@@ -168,6 +169,7 @@ class Figures:
             "design": netlist.design,
             "recipe": netlist.recipe,
             "technology": self.technology,
+            "problem": vars(self.problem),
             "area_um2": netlist.area_um2,
             "delay_ps": netlist.delay_ps,
             "exact_area_um2": self.baseline.smallest.area_um2,

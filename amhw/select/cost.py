@@ -68,7 +68,7 @@ def carries(multiplier: Candidate) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class CostModel:
-    """Predicted area (µm²) and delay (ps) of a design's smallest and fastest netlists.
+    """Predicted area (µm²) and delay (ps) of one netlist of a design, that with the least area × delay.
 
     Attributes:
         area, delay: coefficients of `features`.

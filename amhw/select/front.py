@@ -399,11 +399,9 @@ class Selection:
         return list({seed.name: seed for seed in seeds}.values())
 
     def _cost_model(self, multipliers: Sequence[Candidate], netlists: dict[str, list[Netlist]]) -> CostModel:
-        return CostModel.fit(
-            multipliers,
-            [min(n.area_um2 for n in netlists[m.name]) for m in multipliers],
-            [min(n.delay_ps for n in netlists[m.name]) for m in multipliers],
-        )
+        # Of one netlist: the smallest and the fastest are different ones, and both at once are not to be had.
+        balanced = [min(netlists[m.name], key=lambda n: n.area_um2 * n.delay_ps) for m in multipliers]
+        return CostModel.fit(multipliers, [n.area_um2 for n in balanced], [n.delay_ps for n in balanced])
 
     def netlists(self, multipliers: Sequence[Candidate], what: str) -> dict[str, list[Netlist]]:
         """The netlists of each multiplier that no other of it beats, by the multiplier's name.
