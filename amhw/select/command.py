@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +169,7 @@ class Figures:
             "design": netlist.design,
             "recipe": netlist.recipe,
             "technology": self.technology,
-            "problem": vars(self.problem),
+            "problem": asdict(self.problem),
             "area_um2": netlist.area_um2,
             "delay_ps": netlist.delay_ps,
             "exact_area_um2": self.baseline.smallest.area_um2,
