@@ -9,10 +9,8 @@ READY := $(VENV)/ready
 
 demo: $(READY)
 	$(BIN)/amhw study --out study
-	mkdir -p select
-	for kept in 6 4; do $(BIN)/amhw select --kept $$kept --json >select/kept-$$kept.json || exit 1; done
-	$(BIN)/amhw report study select/kept-6.json select/kept-4.json \
-		--peers docs/evoapprox-u8s8-sky130hd.csv
+	$(BIN)/amhw select --out select
+	$(BIN)/amhw report study select --peers docs/evoapprox-u8s8-sky130hd.csv
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto

@@ -24,7 +24,7 @@ COMMANDS = {
     "select": ("amhw.select.command", "Choose partial products and weight codes from what the network multiplies."),
     "train": ("amhw.train", "Train LeNet-5 from scratch, or fine-tune it through a multiplier."),
     "study": ("amhw.study.command", "Generate, simulate, synthesise and score a list of multipliers."),
-    "report": ("amhw.report.command", "A study as one interactive HTML page, pictures and tables."),
+    "report": ("amhw.report.command", "Studies and selections as one interactive HTML page, pictures and tables."),
 }
 """Subcommand → its module and its one line in ``amhw --help``; in the order in which they are used."""
 
