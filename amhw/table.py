@@ -121,6 +121,16 @@ class ProductTable:
         terms. A masked multiplier has one term for each distinct non-zero row of its mask at most, because its
         product is linear in the bits of a.
         """
+        if max_terms not in self._factors:
+            self._factors[max_terms] = self._factorised(max_terms)
+        return self._factors[max_terms]
+
+    @cached_property
+    def _factors(self) -> "dict[int, Factors | None]":
+        """What `factors` has found, by its argument: every layer on this table asks again."""
+        return {}
+
+    def _factorised(self, max_terms: int) -> "Factors | None":
         basis = _row_basis(self.products.astype(np.int64), max_terms)
         if basis is None:
             return None

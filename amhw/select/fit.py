@@ -204,16 +204,19 @@ def _freely(
     """The layer with each channel's own unit, for the `beam` best requantisation constants."""
     layer = replace(layer, input_rounding=rounding, activation_scale=path.scale)
     found, variance = _remapped(path, layer, table, targets)
-    sums = [_pooled(_with_codes(layer, table, codes), table, path.codes) for codes in found.codes]
-    usual = float(
-        np.mean([np.percentile(sums[found.errors[:, o].argmin()][:, o], _CLIPPED) for o in range(layer.outputs)])
-    )
+    tolerated = (found.errors <= _TOLERATED * found.errors.min(axis=0)).any(axis=1)
+    sums = {
+        int(unit): _pooled(_with_codes(layer, table, found.codes[unit]), table, path.codes)
+        for unit in np.flatnonzero(tolerated)
+    }
+    nearest = found.errors.argmin(axis=0)
+    usual = float(np.mean([np.percentile(sums[int(unit)][:, o], _CLIPPED) for o, unit in enumerate(nearest)]))
     greatest = follower.greatest
     generator = np.random.default_rng(0)
     size = targets.sums[:, 0].size
     chosen = generator.choice(size, min(_SAMPLES, size), replace=False)
     samples = [
-        (targets.sums[:, o].ravel()[chosen], [part[:, o].ravel()[chosen] for part in sums])
+        (targets.sums[:, o].ravel()[chosen], {unit: part[:, o].ravel()[chosen] for unit, part in sums.items()})
         for o in range(layer.outputs)
     ]
     choices: list[tuple[float, float, list[tuple[float, int, float]]]] = []
@@ -243,7 +246,7 @@ def _freely(
 
 def _best_channel(
     target: np.ndarray,
-    sums: list[np.ndarray],
+    sums: Mapping[int, np.ndarray],
     units: np.ndarray,
     errors: np.ndarray,
     factor: float,
@@ -255,14 +258,14 @@ def _best_channel(
     live = target > 0
     step = follower.greatest / max(1, follower.levels - 1) / factor
     best = (np.inf, int(errors.argmin()), 0.0)
-    for index in np.flatnonzero(errors <= _TOLERATED * errors.min()):
+    for index in np.flatnonzero(errors <= _TOLERATED * errors.min()).tolist():
         shift = float((target / units[index] - sums[index])[live].mean()) if live.any() else -float(sums[index].max())
         for offset in _OFFSETS:
             bias = shift + offset * step
             codes = np.clip((sums[index] + bias) * factor + 0.5, 0, follower.greatest).astype(np.int64)
             lost = follower.lost(channel, codes, rectified)
             if lost < best[0]:
-                best = (lost, int(index), bias)
+                best = (lost, index, bias)
     return best
 
 
