@@ -204,6 +204,7 @@ def main() -> None:
             if not arguments.quick:
                 points = with_reduced_precision(selection, points)
             print_table(points, baseline)
+            write_csv(points, baseline, arguments.out / f"front-{technology}.csv")
             plot(points, baseline, arguments.out / f"front-{technology}.svg")
             summary[technology] = {"seconds": seconds, "targets": targets}
         if not arguments.quick:
@@ -238,6 +239,28 @@ def print_table(points: list[Point], baseline: Baseline) -> None:
             f"{100 * point.loss.mean:5.2f} ± {100 * point.loss.half_width:.2f}  {100 * point.training_loss:8.2f}  "
             f"{point.divergence:10.4f} {mark} {point.name}{kind}"
         )
+
+
+def write_csv(points: list[Point], baseline: Baseline, path: Path) -> None:
+    """Every point: ratios of its smallest netlist, of that with the least area × delay, and of its fastest."""
+    best = {point.name for point in nondominated(points)}
+    lines = [
+        "multiplier,kept,reduced_precision,on_front,smallest_area,smallest_delay,balanced_area,balanced_delay,"
+        "fastest_area,fastest_delay,loss_points,half_width,training_loss_points,divergence"
+    ]
+    for point in sorted(points, key=lambda p: p.netlists[0].area_um2):
+        assert point.loss is not None
+        ratios = [
+            f"{baseline.area_ratio(netlist):.4f},{baseline.delay_ratio(netlist):.4f}"
+            for netlist in (point.netlists[0], point.balanced, point.netlists[-1])
+        ]
+        plain = is_reduced_precision(parse(point.names[0]))
+        lines.append(
+            f"{point.name},{point.kept},{plain:d},{point.name in best:d},{','.join(ratios)},"
+            f"{100 * point.loss.mean:.2f},{100 * point.loss.half_width:.2f},{100 * point.training_loss:.3f},"
+            f"{point.divergence:.5f}"
+        )
+    write_atomically(path, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

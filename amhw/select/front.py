@@ -42,7 +42,7 @@ from amhw.verilog import Design
 _STATISTICS_IMAGES = 500
 _GREEDY = (4, 6, 8, 10, 12, 16)
 _PROPOSED = (40, 60)
-_FITTED = (24, 26)
+_FITTED = (24, 24)
 _QUICK, _THOROUGH = 1, 2
 _LARGEST_AREA = 0.2
 _NOTHING = 0.0005
