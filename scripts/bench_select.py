@@ -100,7 +100,7 @@ def ranking_figures(results: Results, pool: object, out: Path) -> dict[str, floa
 def _scatter(scores: np.ndarray, losses: list[float], path: Path) -> None:
     import matplotlib
 
-    matplotlib.use("svg" if path.suffix == ".svg" else "agg")
+    matplotlib.use("svg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(6, 4))
@@ -110,36 +110,57 @@ def _scatter(scores: np.ndarray, losses: list[float], path: Path) -> None:
     axes.set_xlabel("predicted relative error (closed form, training images)")
     axes.set_ylabel("accuracy lost, points")
     figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 
 
 def plot(points: list[Point], baseline: Baseline, path: Path) -> None:
-    """Loss against area: masks, OR-compressed ones, reduced precisions."""
+    """Loss against the smallest netlist's area and the fastest one's delay: masks, some OR-ed, reduced precisions."""
     import matplotlib
 
-    matplotlib.use("agg")
+    matplotlib.use("svg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 4.5))
-    kinds: dict[str, list[Point]] = {"reduced precision": [], "mask": [], "OR-compressed": []}
+    figure, panels = pyplot.subplots(1, 2, figsize=(10, 4.2), sharey=True)
+    kinds: dict[str, list[Point]] = {"reduced precision": [], "mask": [], "mask, columns OR-ed": []}
     for point in points:
         if is_reduced_precision(parse(point.names[0])):
             kinds["reduced precision"].append(point)
         else:
-            kinds["OR-compressed" if "_or_" in point.name else "mask"].append(point)
-    for (kind, some), marker in zip(kinds.items(), "sox", strict=True):
-        area = [baseline.area_ratio(p.netlists[0]) for p in some]
+            kinds["mask, columns OR-ed" if "_or_" in point.name else "mask"].append(point)
+    looks = zip(kinds.items(), "sox", ("#0072b2", "#d55e00", "#009e73"), strict=True)
+    for (kind, some), marker, colour in looks:
         loss = [100 * p.loss.mean if p.loss else np.nan for p in some]
         error = [100 * p.loss.half_width if p.loss else 0 for p in some]
-        axes.errorbar(area, loss, error, fmt=marker, label=kind, capsize=2, elinewidth=0.7, markersize=4)
-    axes.set_xscale("log")
-    axes.set_yscale("symlog", linthresh=0.5)
-    axes.set_xlabel("area of the smallest netlist / smallest exact multiplier")
-    axes.set_ylabel("accuracy lost, points (95 % paired)")
-    axes.legend()
+        places = (
+            [baseline.area_ratio(p.netlists[0]) for p in some],
+            [baseline.delay_ratio(p.netlists[-1]) for p in some],
+        )
+        for axes, place in zip(panels, places, strict=True):
+            axes.errorbar(
+                place, loss, error, fmt=marker, color=colour, label=kind, capsize=2, elinewidth=0.7, markersize=4
+            )
+    for axes, what, least in zip(
+        panels,
+        ("area, smallest netlist / smallest exact", "delay, fastest netlist / fastest exact"),
+        (0.005, 0.05),
+        strict=True,
+    ):
+        axes.set_xscale("log")
+        ticks = [t for t in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if t >= least]
+        axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel(what)
+        axes.grid(alpha=0.3)
+    panels[0].set_yscale("symlog", linthresh=0.5)
+    panels[0].set_ylim(-0.2, 30)
+    losses = (0, 0.2, 0.4, 1, 2, 5, 10, 20)
+    panels[0].set_yticks(losses, [f"{t:g}" for t in losses])
+    panels[0].minorticks_off()
+    panels[0].set_ylabel("accuracy lost, points (95 % paired)")
+    panels[1].legend()
     figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 
 
