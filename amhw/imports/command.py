@@ -12,6 +12,7 @@ from amhw.imports.options import note_doubts, reading_options
 from amhw.imports.source import VERILOG, Reading, open_file
 from amhw.multiplier import KINDS
 from amhw.synth import RECIPES, Expected, Synthesiser, SynthesisError, SynthesisResult, Technology
+from amhw.synth.store import technology_named
 
 
 @click.command(
@@ -31,7 +32,7 @@ def command(file: Path, reading: Reading, name: str | None, tech: str, out: Path
     with NAME.npy and NAME.v beside it, can be given to the other commands. Ports go by name; the order of
     their declaration is never used.
     """
-    technology = None if tech == "none" or file.suffix not in VERILOG else Technology.named(tech)
+    technology = None if tech == "none" or file.suffix not in VERILOG else technology_named(tech)
     imported = open_file(file, reading, name)
     doubts = note_doubts(file, imported.table)
     cost = None if technology is None else _cost(imported, technology)

@@ -29,6 +29,7 @@ class Point:
         fine_tuned: the network was trained with it.
         design: what `amhw gen --multiplier` builds it from; empty for what was not made here.
         network: the file of the weights that go with it, where it has its own.
+        data_dir: the folder of the images, where they are not MNIST's.
         source: what `amhw.imports.source.table_of` finds it by, or empty.
     """
 
@@ -51,6 +52,7 @@ class Point:
     fine_tuned: bool = False
     design: str = ""
     network: str = ""
+    data_dir: str = ""
     source: str = ""
 
     @property
@@ -119,7 +121,8 @@ class Point:
         """What builds it again."""
         if self.design:
             built = [f"amhw gen --multiplier {name}" for name in dict.fromkeys(self.design.split("+"))]
-            return [*built, *([f"amhw accuracy --network {self.network}"] if self.network else [])]
+            images = f" --data-dir {self.data_dir}" if self.data_dir else ""
+            return [*built, *([f"amhw accuracy --network {self.network}{images}"] if self.network else [])]
         return [f"imported: {self.source}"] if self.source else []
 
     def _percent(self, loss: float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from amhw.errors import heat_map
@@ -92,7 +93,10 @@ def _error_section(points: Sequence[Point]) -> str:
     """Heat maps of the designs on the first front."""
     known = [{**point.record(), "accuracy": point.accuracy} for point in points if point.source]
     sources = list(dict.fromkeys(point["source"] for point in front(known, "area_um2")))[-HEAT_MAPS:]
-    tables = [table_of(source) for source in sources]
+    tables = []
+    for source in sources:
+        with suppress(Refusal):  # an import whose files have gone
+            tables.append(table_of(source))
     return page.section(
         "Error over the operand plane",
         page.paragraph("Product minus exact product for every pair of operand values: red too large, blue too small."),

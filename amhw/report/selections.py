@@ -91,6 +91,7 @@ def _point(netlists: list[Row], tech: str, data: str) -> Point:
         fine_tuned=smallest["fine_tuned"],
         design=smallest["design"],
         network=smallest["network"],
+        data_dir=smallest.get("problem", {}).get("data_dir") or "",
         source=names[0] if len(names) == 1 else "",
     )
 

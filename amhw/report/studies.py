@@ -28,8 +28,8 @@ def study_source(file: Path, content: dict[str, Any]) -> Source:
         exact: list[Row] = content["exact"]
         if not rows or not content["layers"]:
             raise KeyError("rows")
-        points = [_point(row) for row in rows if row["accuracy"] is not None and row["area_um2"]]
-        points += [_exact(row) for row in exact if row["accuracy"] is not None and row["area_um2"]]
+        points = [_point(row) for row in rows if row["accuracy"] is not None and row["area_um2"] is not None]
+        points += [_exact(row) for row in exact if row["accuracy"] is not None and row["area_um2"] is not None]
         points += [_peer(peers, circuit, exact) for peers in content["peers"] for circuit in peers["circuits"]]
         tables = [_table(tech, data, rows) for data, tech in dict.fromkeys((r["data"], r["tech"]) for r in rows)]
         bands = {(row["tech"], f"{cost}_{unit}"): row[f"{cost}_noise"] or 0.0 for row in rows for cost, unit in _NOISY}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,9 @@ from amhw.multiplier import parse
 from amhw.refusal import Refusal
 from amhw.results import Results
 from amhw.select.front import Baseline, Netlist, Point, Report, Selection, is_reduced_precision, nondominated
-from amhw.select.stages import Problem, technology_named, unpacked
+from amhw.select.stages import Problem, unpacked
+from amhw.synth.failure import SynthesisError
+from amhw.synth.store import technology_named
 from amhw.workers import executor
 
 
@@ -94,7 +97,12 @@ def command(
     technology_named(tech)
     problem = Problem(network and str(Path(network).resolve()), data_dir and str(Path(data_dir).resolve()))
     problem.loaded  # noqa: B018  (refuses unusable files before any work)
-    with Results(out / "results.sqlite") as results, executor(workers, dask=dask) as pool, _progress() as report:
+    with (
+        _one_line(),
+        Results(out / "results.sqlite") as results,
+        executor(workers, dask=dask) as pool,
+        _progress() as report,
+    ):
         selection = Selection(problem, tech, results, pool, report)
         if kept is not None:
             points = selection.with_kept(kept)
@@ -141,8 +149,9 @@ class Figures:
 
     def file(self, point: Point) -> Path:
         """A point's network file."""
-        names = "-".join(name.removeprefix("mul_") for name in point.names)
-        return self.folder / f"{names[:200]}{'-finetuned' if point.fine_tuned else ''}.npz"
+        each = [name.removeprefix("mul_") for _, name in point.multipliers]
+        names = each[0] if len(set(each)) == 1 else "-".join(each)
+        return self.folder / f"{names}{'-finetuned' if point.fine_tuned else ''}.npz"
 
     def record(self, point: Point, netlist: Netlist) -> dict[str, Any]:
         """One point and one of its netlists, for JSON."""
@@ -205,7 +214,7 @@ def _chosen(points: list[Point], baseline: Baseline, demanded: Demanded) -> tupl
                 f"{best.name} with {100 * best.training_loss:.2f} points on training images"
             )
         point = min(good, key=lambda p: (p.netlists[0].area_um2, p.divergence))
-        return point, point.balanced
+        return point, point.netlists[0]
     return points[0], points[0].balanced
 
 
@@ -263,6 +272,18 @@ def _page(point: Point, netlist: Netlist, figures: Figures) -> str:
         f"network           {figures.file(point)}",
     ]
     return "\n".join(lines)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """What goes wrong in a worker, in a line; everything that was finished is kept."""
+    try:
+        yield
+    except (SynthesisError, BrokenExecutor) as error:
+        reason = str(error).strip().splitlines()
+        raise click.ClickException(
+            f"a worker failed: {reason[0] if reason else type(error).__name__}; the same command goes on from here"
+        ) from None
 
 
 @contextmanager

@@ -6,8 +6,9 @@ Layer by layer, on the integers that the layers before really deliver for the tr
 * if the next layer has a table too, that one will be fitted to whatever arrives, so each output channel may keep
   its own unit and offset (a rectifier commutes with positive factors; Nagel et al., "Data-free quantization through
   weight equalization and bias correction", ICCV 2019). For each requantisation constant of a grid, each channel
-  takes the unit and the bias with which the few levels that the next multiplier can tell apart explain most of the
-  teacher's rectified pre-activation; the best few constants are followed to the end;
+  takes the unit and the bias with which a product of the next layer, of the code that arrives and of the best weight
+  code, comes nearest to that of the teacher's rectified pre-activation and a real-valued weight; the best few
+  constants are followed to the end;
 * otherwise one unit serves all channels, the one with the least weighted error;
 * a layer without a table keeps its weights; its bias takes up what the mean lacks, its scale is calibrated again.
 

@@ -36,7 +36,7 @@ from amhw.select.cost import CostModel, carries
 from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicted_error, search
 from amhw.select.space import Candidate, Space
 from amhw.select.stages import Problem
-from amhw.select.statistics import MaskRanking, dropped, greedy, mask_of
+from amhw.select.statistics import MaskRanking, greedy, mask_of
 from amhw.verilog import Design
 
 _STATISTICS_IMAGES = 500
@@ -105,7 +105,7 @@ class Point:
         multipliers: (layer, name) of every layer that it serves.
         netlists: of all its layers' multipliers together, none beaten by another in area and delay; for different
             multipliers the area is the mean over layers weighted with their multiplications, the delay the greatest.
-        predicted: the search's score, lower is better.
+        predicted: the search's score before anything was measured, lower is better.
         divergence, training_loss: of the network on training images.
         errors: relative error of each layer's pre-activations there.
         network: packed; see `amhw.select.stages.unpacked`.
@@ -394,7 +394,7 @@ class Selection:
         seeds: list[Candidate] = [
             mask for bits_a, bits_b, mask in self.space.precisions() if bits_a <= 4 and bits_b <= 5
         ]
-        for kept in _GREEDY:
+        for kept in (some for some in _GREEDY if some <= self.space.width_a * self.space.width_b):
             seeds.append(mask_of(greedy(self.ranking.form, kept), self.space.width_a, self.space.width_b))
         return list({seed.name: seed for seed in seeds}.values())
 
@@ -513,11 +513,6 @@ def nondominated(points: Sequence[Point]) -> list[Point]:
     figures = np.array([row[1:] for row in rows])
     kept = {row[0] for index, row in enumerate(rows) if not _beaten_by(figures, index)}
     return [points[k] for k in sorted(kept, key=lambda k: points[k].netlists[0].area_um2)]
-
-
-def predicted_scores(ranking: MaskRanking, masks: Sequence[Masked]) -> np.ndarray:
-    """The closed form's scores of some masks."""
-    return ranking.scores(dropped(masks))
 
 
 def _beaten_by(figures: np.ndarray, k: int) -> int:

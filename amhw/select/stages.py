@@ -34,7 +34,8 @@ from amhw.results import Record, Task
 from amhw.select.fit import Judge, fit
 from amhw.select.teacher import Teacher, real_valued
 from amhw.sim import simulate
-from amhw.synth import RECIPES, Expected, Synthesiser, Technology
+from amhw.synth import RECIPES, Expected, Synthesiser
+from amhw.synth.store import technology_named
 from amhw.table import ProductTable
 from amhw.verilog import Design
 
@@ -216,14 +217,6 @@ def hits(record: Record) -> np.ndarray:
     """Which images a score's record counts as correct."""
     packed_bits = np.frombuffer(base64.b64decode(record["correct"]), np.uint8)
     return np.unpackbits(packed_bits, count=record["images"]).astype(bool)
-
-
-@functools.cache
-def technology_named(technology: str) -> Technology:
-    """A shipped technology, or that of a Liberty file."""
-    if Path(technology).suffix in (".lib", ".gz"):
-        return Technology.from_liberty(technology)
-    return Technology.named(technology)
 
 
 @functools.cache

@@ -25,6 +25,7 @@ from amhw.study.array import breakdown
 from amhw.study.plan import Data, Peers, Plan
 from amhw.study.plot import accuracy_against_cost
 from amhw.study.sweep import Event, Exact, Row, Sweep, write_csv
+from amhw.synth.store import technology_named
 from amhw.workers import executor
 
 
@@ -131,7 +132,7 @@ def _study(plan: Plan, rows: list[Row], exact: list[Exact]) -> dict[str, Any]:
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "python": platform.python_version(),
             **{tool: importlib.metadata.version(tool) for tool in tools},
-            **{f"technology {name}": stages.technology_named(name).sha256 for name in plan.technologies},
+            **{f"technology {name}": technology_named(name).sha256 for name in plan.technologies},
             **{f"images {data.name}": stages.images(data.folder).sha256 for data in plan.data},
             **{f"network {sha[:12]}": sha for sha in dict.fromkeys(row.network for row in rows) if sha},
         },
@@ -142,7 +143,7 @@ def _study(plan: Plan, rows: list[Row], exact: list[Exact]) -> dict[str, Any]:
 
 
 def _peers(peers: Peers, technologies: tuple[str, ...]) -> dict[str, Any]:
-    [tech] = {stages.technology_named(known).name for known in technologies if Path(known).name == peers.tech}
+    [tech] = {technology_named(known).name for known in technologies if Path(known).name == peers.tech}
     return asdict(peers) | {"tech": tech}
 
 
@@ -168,12 +169,12 @@ def _table(rows: list[Row]) -> Table:
             row.name.removeprefix(f"mul_{operands}_") if operands else row.name,
             "" if row.kept is None else str(row.kept),
             row.products.split("/")[0] or ("failed" if "simulation" in row.failure else "imported"),
-            _shown(row.area_um2, ".0f"),
-            _shown(row.area_ratio, ".3f"),
-            _shown(row.delay_ps, ".0f"),
-            _shown(row.delay_ratio, ".3f"),
-            *((_shown(row.energy_fj, ".0f"),) if with_energy else ()),
-            _shown(row.accuracy, ".2%"),
+            _shown(row.area_um2, ".0f", row.failure),
+            _shown(row.area_ratio, ".3f", row.failure),
+            _shown(row.delay_ps, ".0f", row.failure),
+            _shown(row.delay_ratio, ".3f", row.failure),
+            *((_shown(row.energy_fj, ".0f", row.failure),) if with_energy else ()),
+            _shown(row.accuracy, ".2%", row.failure),
         )
     return table
 
@@ -185,5 +186,8 @@ def _noise(row: Row) -> str | None:
     return f"differences up to {row.area_noise:.1%} in area and {row.delay_noise:.1%} in delay are the recipes' noise"
 
 
-def _shown(value: float | None, form: str) -> str:
-    return "failed" if value is None else format(value, form)
+def _shown(value: float | None, form: str, failure: str) -> str:
+    """A figure; what is missing has failed, or was not to be had, as the area of a bare table."""
+    if value is None:
+        return "failed" if failure else "–"
+    return format(value, form)

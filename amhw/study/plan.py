@@ -42,6 +42,7 @@ itself was.
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -51,7 +52,8 @@ from amhw.imports import Imported
 from amhw.refusal import Refusal
 from amhw.study.array import Array
 from amhw.study.peers import Peer, read_peers
-from amhw.verilog import Design
+from amhw.synth.store import technology_named
+from amhw.verilog import Design, read_manifest
 
 _STUDY = {"title": str, "technologies": list, "layers": list, "network": str, "energy": str, "simulator": str}
 _FILES = (".json", ".lib", ".gz")
@@ -128,7 +130,13 @@ class Plan:
     def of_names(cls, names: Sequence[str], **choices: Any) -> Self:
         """A plan for designs given by name, or imports by manifest; no name means the demonstration's."""
         if not names:
-            return replace(cls.read(DEMO), **choices)
+            demo = cls.read(DEMO)
+            if "network" in choices:  # the demonstration's array is one for the shipped network
+                demo = replace(demo, array=None)
+            technologies = choices.get("technologies", demo.technologies)
+            if any(technology_named(technology).library.voltage == 0 for technology in technologies):
+                demo = replace(demo, energy=None)
+            return replace(demo, **choices)
         return cls(tuple(_entry(name) for name in dict.fromkeys(names)), **choices)
 
     @classmethod
@@ -208,6 +216,9 @@ def _located(name: str, folder: Path) -> str:
 
 
 def _entry(source: str, **fields: Any) -> Entry:
+    if Path(source).suffix == ".json":
+        with suppress(Refusal):  # what amhw gen wrote is as good as the name
+            source = str(read_manifest(source).get("design", source))
     design = Imported.load(source) if Path(source).suffix == ".json" else Design.parse(source)
     return Entry(design, source, **fields)
 

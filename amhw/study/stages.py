@@ -21,9 +21,9 @@ from amhw.lenet.shipped import network_for
 from amhw.refusal import Refusal
 from amhw.results import Record, Task
 from amhw.sim import default_simulator, simulate
-from amhw.synth import RECIPES, Expected, Synthesiser, Technology
+from amhw.synth import RECIPES, Expected, Synthesiser
 from amhw.synth.energy import energy as measured_energy
-from amhw.synth.store import named
+from amhw.synth.store import technology_named
 from amhw.table import ProductTable
 from amhw.verilog import Design
 
@@ -115,15 +115,6 @@ def accuracy(source: str, layers: tuple[str, ...], data_dir: str | None = None, 
     return Task(identity, _accuracy, (source, layers, data_dir, network))
 
 
-def technology_named(technology: str) -> Technology:
-    """A shipped technology, or that of a Liberty file.
-
-    Raises:
-        Refusal: there is none.
-    """
-    return _technology(technology)
-
-
 @cache
 def images(data_dir: str | None) -> DataSet:
     """The test images of a folder, or the packaged ones.
@@ -137,13 +128,6 @@ def images(data_dir: str | None) -> DataSet:
 def amhw_version() -> str:
     """The version of this package."""
     return importlib.metadata.version("amhw")
-
-
-@cache
-def _technology(technology: str) -> Technology:
-    if Path(technology).suffix in (".lib", ".gz"):
-        return Technology.from_liberty(technology)
-    return named(technology)
 
 
 def _network(table: ProductTable, layers: tuple[str, ...], file: str | None) -> QuantisedNetwork:
@@ -160,7 +144,7 @@ def _simulate(name: str, simulator: str) -> Record:
 @cache
 def _synthesiser(technology: str, netlists: bool = False) -> Synthesiser:
     """One warm Yosys process for each worker process; it ends when its worker does."""
-    return Synthesiser(_technology(technology), workers=1, netlists=netlists)
+    return Synthesiser(technology_named(technology), workers=1, netlists=netlists)
 
 
 def _synthesise(verilog: str, top: str, technology: str, source: str | None) -> Record:
@@ -175,7 +159,7 @@ def _energy(verilog: str, top: str, technology: str, source: str, layer: str, ne
     assert gates is not None
     trace = mnist_trace(_network(table_of(source), (layer,), network), layer)
     operands = {expected.a: trace["a"], expected.b: trace["b"]}
-    return measured_energy(gates, _technology(technology), operands).record()
+    return measured_energy(gates, technology_named(technology), operands).record()
 
 
 def _expected(source: str) -> Expected:

@@ -14,6 +14,7 @@ from amhw.results import Record, Results, Task, run
 from amhw.study import stages
 from amhw.study.plan import Data, Entry, Plan
 from amhw.synth import noise_band
+from amhw.synth.store import technology_named
 from amhw.verilog import Design
 
 
@@ -113,7 +114,7 @@ class Sweep:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         for technology in plan.technologies:
-            stages.technology_named(technology)
+            technology_named(technology)
         self._exact = _exact_designs(plan.entries[0].design)
         designs = list(dict.fromkeys(entry.design for entry in plan.entries))
         synthesised = list(dict.fromkeys([*designs, *self._exact]))
@@ -210,7 +211,7 @@ class Sweep:
             task for (entry, tech), task in self._energy.items() if entry.design in self._exact and tech == technology
         ]
         return Exact(
-            tech=stages.technology_named(technology).name,
+            tech=technology_named(technology).name,
             data=data.name,
             accuracy=best([self._exact_accuracy[data]], "accuracy"),
             area_um2=best(synthesised, "best_area", "area_um2"),

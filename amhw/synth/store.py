@@ -1,5 +1,6 @@
 """Technologies that users imported: tables of facts in a folder of theirs, found by name."""
 
+import functools
 import json
 import os
 import re
@@ -45,6 +46,16 @@ def named(name: str) -> Technology:
         if isinstance(error, Refusal):
             raise
         raise Refusal(f"{path} is damaged; import the Liberty file again") from None
+
+
+@functools.cache
+def technology_named(technology: str) -> Technology:
+    """A shipped technology, an imported one, or that of a Liberty file.
+
+    Raises:
+        Refusal: there is none.
+    """
+    return Technology.from_liberty(technology) if Path(technology).suffix in (".lib", ".gz") else named(technology)
 
 
 def keep(name: str, library: Library, source: str) -> Path:
