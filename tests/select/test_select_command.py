@@ -130,6 +130,33 @@ def test_bad_input_is_one_line_and_status_2(arguments, message, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_the_whole_front(problem, tmp_path):
+    """Nothing on it is beaten, its figures are ratios to the exact multiplier, and each network is there."""
+    data, network = problem
+    common = ("--network", network, "--data-dir", data, "--out", tmp_path, "--workers", 1)
+    result = select(*common, "--json")
+    assert result.exit_code == 0, result.output
+    front = json.loads(result.stdout)["front"]
+    assert json.loads((tmp_path / "front.json").read_text())["front"] == front
+    assert len({row["multiplier"] for row in front}) >= 5
+    for row in front:
+        assert row["area_ratio"] == pytest.approx(row["area_um2"] / row["exact_area_um2"])
+        assert QuantisedNetwork.load(row["network"])["conv1"].made_for.name == row["multiplier"]
+    unbeaten = {row["multiplier"] for row in front if not any(beats(other, row) for other in front)}
+    assert unbeaten == {row["multiplier"] for row in front}
+    smallest = min(front, key=lambda row: row["area_ratio"])
+    chosen = json.loads(select(*common, "--max-area-ratio", smallest["area_ratio"], "--json").stdout)
+    assert chosen["multiplier"] == smallest["multiplier"]
+    refused = select(*common, "--max-area-ratio", 0.9 * smallest["area_ratio"])
+    assert refused.exit_code == 2 and smallest["multiplier"] in refused.stderr
+
+
+def beats(one, other):
+    """Whether one netlist is better than another in a figure and no worse in the others."""
+    figures = [(one[key], other[key]) for key in ("divergence", "area_um2", "delay_ps")]
+    return all(a <= b for a, b in figures) and any(a < b for a, b in figures)
+
+
 def test_fine_tuning_is_the_last_stage(problem, selected):
     """It starts from the remapped network and changes it, not much for the worse (there are 295 images to learn from),
     and amhw accuracy agrees with its figures."""
