@@ -10,6 +10,7 @@ import time
 
 import pytest
 from click.testing import CliRunner
+from ctrl_c import listening
 from one_thread import one_thread  # noqa: F401
 
 from amhw.accuracy import command as accuracy
@@ -191,8 +192,7 @@ def test_an_interrupted_selection_keeps_what_was_finished(problem, tmp_path):
         command_line,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # A shell's background jobs ignore Ctrl-C, and what they start would inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=listening,
     )
     deadline = time.monotonic() + 120
     while not _finished(tmp_path) and time.monotonic() < deadline:

@@ -10,6 +10,7 @@ import sys
 import time
 
 from click.testing import CliRunner
+from ctrl_c import listening
 
 from amhw.energy import command as energy
 from amhw.study.command import command
@@ -55,7 +56,9 @@ def test_every_stage_of_every_design_and_nothing_twice(tmp_path):
 
 def test_interrupted_it_keeps_what_is_finished(tmp_path):
     arguments = [sys.executable, "-m", "amhw.study", "--out", str(tmp_path), *SMALL, "--simulator", "verilator"]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=listening
+    ) as process:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and not ((tmp_path / "results.sqlite").exists() and stages(tmp_path)):
             time.sleep(0.2)

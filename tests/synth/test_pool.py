@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ctrl_c import listening
 
 from amhw.refusal import Refusal
 from amhw.synth import SEARCH, Recipe, Synthesiser, SynthesisError, Technology
@@ -137,7 +138,13 @@ with Synthesiser(Technology.named("sky130hd"), workers=2) as synthesiser:
 @needs_proc
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_after_an_interruption(how):
-    study = subprocess.Popen([sys.executable, "-c", STUDY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    study = subprocess.Popen(
+        [sys.executable, "-c", STUDY],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=listening,
+    )
     try:
         folder = Path(study.stdout.readline().split()[1])
         below = eventually(lambda: found if len(found := descendants(study.pid)) >= 4 else None)
