@@ -17,7 +17,7 @@ from amhw.files import write_atomically
 from amhw.multiplier import parse
 from amhw.refusal import Refusal
 from amhw.results import Results
-from amhw.select.front import Baseline, Netlist, Point, Report, Selection, is_reduced_precision, nondominated
+from amhw.select.front import Baseline, Netlist, Point, Report, Selection, nondominated
 from amhw.select.stages import Problem, unpacked
 from amhw.synth.failure import SynthesisError
 from amhw.synth.store import technology_named
@@ -174,7 +174,7 @@ class Figures:
             "predicted_error": point.predicted,
             "layer_errors": point.errors,
             "fine_tuned": point.fine_tuned,
-            "reduced_precision": all(is_reduced_precision(parse(name)) for name in point.names),
+            "reduced_precision": point.reduced_precision,
             "design": netlist.design,
             "recipe": netlist.recipe,
             "technology": self.technology,
@@ -238,7 +238,7 @@ def _front_page(points: list[Point], figures: Figures) -> str:
     for point in sorted(points, key=lambda p: p.balanced.area_um2):
         assert point.loss is not None
         netlist = point.balanced
-        plain = "  (reduced precision)" if all(is_reduced_precision(parse(name)) for name in point.names) else ""
+        plain = "  (reduced precision)" if point.reduced_precision else ""
         lines.append(
             f"{point.kept:4d}  {baseline.area_ratio(netlist):6.4f}  {baseline.delay_ratio(netlist):6.3f}  "
             f"{100 * point.loss.mean:6.2f} ± {100 * point.loss.half_width:.2f}  {100 * point.training_loss:8.2f}  "

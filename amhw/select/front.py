@@ -141,9 +141,14 @@ class Point:
         return max(kept_by(parse(name)) for name in self.names)
 
     @property
+    def reduced_precision(self) -> bool:
+        """Whether every layer's multiplier is a plain reduced precision."""
+        return all(is_reduced_precision(parse(name)) for name in self.names)
+
+    @property
     def balanced(self) -> Netlist:
         """The netlist with the least area × delay."""
-        return min(self.netlists, key=lambda n: (n.area_um2 * n.delay_ps, n.area_um2))
+        return _balanced(self.netlists)
 
     def within(self, area_um2: float) -> Netlist | None:
         """The fastest netlist of at most this area."""
@@ -400,7 +405,7 @@ class Selection:
 
     def _cost_model(self, multipliers: Sequence[Candidate], netlists: dict[str, list[Netlist]]) -> CostModel:
         # Of one netlist: the smallest and the fastest are different ones, and both at once are not to be had.
-        balanced = [min(netlists[m.name], key=lambda n: n.area_um2 * n.delay_ps) for m in multipliers]
+        balanced = [_balanced(netlists[m.name]) for m in multipliers]
         return CostModel.fit(multipliers, [n.area_um2 for n in balanced], [n.delay_ps for n in balanced])
 
     def netlists(self, multipliers: Sequence[Candidate], what: str) -> dict[str, list[Netlist]]:
@@ -449,7 +454,7 @@ class Selection:
         if len(names) == 1:
             return tuple(netlists[names[0]])
         work = self._multiplications()
-        best = [min(netlists[name], key=lambda n: n.area_um2 * n.delay_ps) for _, name in choice]
+        best = [_balanced(netlists[name]) for _, name in choice]
         area = sum(n.area_um2 * share for n, share in zip(best, work, strict=True))
         return (
             Netlist(
@@ -520,6 +525,11 @@ def _beaten_by(figures: np.ndarray, k: int) -> int:
     no_worse = (figures <= figures[k] + 1e-12).all(axis=1)
     better = (figures < figures[k] - 1e-12).any(axis=1)
     return int((no_worse & better).sum())
+
+
+def _balanced(netlists: Sequence[Netlist]) -> Netlist:
+    """That with the least area × delay."""
+    return min(netlists, key=lambda n: (n.area_um2 * n.delay_ps, n.area_um2))
 
 
 def _best_netlists(netlists: Sequence[Netlist]) -> list[Netlist]:
