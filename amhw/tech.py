@@ -40,11 +40,11 @@ def show_command(name: str, as_json: bool) -> None:
         print_json(record)
         return
     registers = f"{record['flip_flops']}" if record["flip_flops"] else "none: combinational designs only"
-    adders = "yes" if technology.adders else "no"
+    adders = ", ".join(technology.adders) or "none"
     click.echo(
         f"{name}: {technology.source}, {record['voltage']:g} V\n"
         f"inputs from {technology.driving_cell}, outputs drive {technology.load:g} fF; no wires\n"
-        f"two-input NAND {technology.nand2_area:g} µm²; flip-flops {registers}; full adders {adders}\n"
+        f"two-input NAND {technology.nand2_area:g} µm²; flip-flops {registers}; adders mapped {adders}\n"
         f"SHA-256 {technology.sha256}"
     )
     for cell in technology.library.cells.values():
@@ -80,7 +80,7 @@ def _record(technology: Technology) -> dict[str, object]:
         "load_ff": technology.load,
         "nand2_um2": technology.nand2_area,
         "flip_flops": sum(cell.flip_flop is not None for cell in cells),
-        "adders": bool(technology.adders),
+        "adders": list(technology.adders),
         "cells": {cell.name: cell.area for cell in cells},
         "inputs": {str(k): v for k, v in sorted(Counter(len(cell.inputs) for cell in cells).items())},
     }

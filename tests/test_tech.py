@@ -54,7 +54,7 @@ def test_list_and_show(liberty):
     shown = json.loads(run("show", "sg", "--json").stdout)
     assert shown == listed["sg"]
     assert shown["cells"] == {cell.name: cell.area for cell in Technology.named("sg13g2").library.cells.values()}
-    assert "full adders yes" in run("show", "sky130hd").stdout
+    assert "adders mapped full\n" in run("show", "sky130hd").stdout
     assert "sky130_fd_sc_hd__fa_1" in run("show", "sky130hd").stdout
 
 

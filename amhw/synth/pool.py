@@ -68,7 +68,11 @@ class Synthesiser:
         self.recipes = tuple(r for r in recipes if technology.adders or not r.adders)
         self.workers = workers or os.cpu_count() or 1
         self.timeout, self.netlists = timeout, netlists
-        files = {"cells.lib": technology.liberty, "constraints": technology.constraints, "adders.v": technology.adders}
+        files = {
+            "cells.lib": technology.liberty,
+            "constraints": technology.constraints,
+            "adders.v": technology.adder_map,
+        }
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="amhw-synth-"))
             for name, text in files.items():
@@ -165,7 +169,12 @@ class Synthesiser:
                     "inputs": {c.name: [pin.name for pin in c.inputs] for c in cells},
                     "clocks": {c.name: [pin.name for pin in c.inputs if pin.is_clock] for c in cells},
                     "recipes": [
-                        {"name": recipe.name, "script": recipe.text, "adders": recipe.adders} for recipe in self.recipes
+                        {
+                            "name": recipe.name,
+                            "script": recipe.text,
+                            "adders": [kind for kind in self.technology.adders if recipe.adders],
+                        }
+                        for recipe in self.recipes
                     ],
                     "prove": prove,
                     "netlists": self.netlists,

@@ -8,7 +8,8 @@ than the foundry's. Any Liberty file gives one too.
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
@@ -118,19 +119,27 @@ class Technology:
         return liberty_text(self.library)
 
     @cached_property
-    def adders(self) -> str:
-        """Verilog with which Yosys' `techmap` turns `$fa` into full- and half-adder cells; empty without them.
+    def adders(self) -> Mapping[str, str]:
+        """For `full` and `half` an instance of the library's cell in Verilog, Y the sum and X the carry.
 
-        >>> [line.split()[0] for line in Technology.named("sky130hd").adders.splitlines() if "sky130" in line]
-        ['sky130_fd_sc_hd__ha_1', 'sky130_fd_sc_hd__fa_1']
-        >>> Technology.named("sg13g2").adders
-        ''
+        A half adder is left out where it is no smaller than the smallest XOR and NAND together, the gates of one: it
+        then only keeps ABC from sharing them with others (docs/cost.md has figures).
+
+        >>> [cell.split()[0] for cell in Technology.named("sky130hd").adders.values()]
+        ['sky130_fd_sc_hd__fa_1']
+        >>> dict(Technology.named("sg13g2").adders)
+        {}
         """
-        full, half = (_adder_instance(self.library, inputs) for inputs in (("A", "B", "C"), ("A", "B")))
-        if not full:
-            return ""
-        # Y is the sum and X the carry. A half adder is a full one whose third input is 0.
-        return _ADDERS.format(full=full, half=half or full)
+        found = {kind: _adder_cell(self.library, operands) for kind, operands in _OPERANDS.items()}
+        gates = [self.library.smallest(2, truth) for truth in (_SUMS[2], TWO_INPUT_GATES["NAND"])]
+        most = {"full": math.inf, "half": math.fsum(cell.area for cell in gates if cell) if all(gates) else math.inf}
+        return {kind: cell[1] for kind, cell in found.items() if cell is not None and cell[0] < most[kind] - 1e-9}
+
+    @cached_property
+    def adder_map(self) -> str:
+        """Verilog with which Yosys' `techmap` turns `$fa` into `adders`; a half adder is one whose third input is 0."""
+        full = self.adders.get("full", "wire _TECHMAP_FAIL_ = 1;")
+        return _ADDER_MAP.format(full=full, half=self.adders.get("half", full))
 
     @cached_property
     def buffer(self) -> tuple[str, str, str] | None:
@@ -166,7 +175,9 @@ class Technology:
         return hashlib.sha256((self.liberty + self.constraints).encode()).hexdigest()
 
 
-_ADDERS = """\
+_OPERANDS = {"full": ("A", "B", "C"), "half": ("A", "B")}
+
+_ADDER_MAP = """\
 (* techmap_celltype = "$fa" *)
 module adders (A, B, C, X, Y);
   parameter WIDTH = 1;
@@ -174,8 +185,9 @@ module adders (A, B, C, X, Y);
   parameter _TECHMAP_CONSTVAL_C_ = 0;
   input [WIDTH-1:0] A, B, C;
   output [WIDTH-1:0] X, Y;
-  wire _TECHMAP_FAIL_ = WIDTH != 1;
-  generate if (_TECHMAP_CONSTMSK_C_ == 1 && _TECHMAP_CONSTVAL_C_ == 0) begin
+  generate if (WIDTH != 1) begin
+    wire _TECHMAP_FAIL_ = 1;
+  end else if (_TECHMAP_CONSTMSK_C_ == 1 && _TECHMAP_CONSTVAL_C_ == 0) begin
     {half}
   end else begin
     {full}
@@ -187,18 +199,31 @@ _SUMS = {2: 0b0110, 3: 0b10010110}
 _CARRIES = {2: 0b1000, 3: 0b11101000}
 
 
-def _adder_instance(library: Library, operands: tuple[str, ...]) -> str:
-    """An instance of the smallest cell that adds `operands`, or an empty string."""
+def _adder_cell(library: Library, operands: tuple[str, ...]) -> tuple[float, str] | None:
+    """Area and instance of the smallest cell that adds `operands`; its outputs may be inverted, as ASAP7's are."""
     found = []
+    wanted = {_SUMS[len(operands)]: "Y", _CARRIES[len(operands)]: "X"}
+    every = (1 << (1 << len(operands))) - 1
     for cell in library.cells.values():
         names = [pin.name for pin in cell.inputs]
-        if cell.flip_flop is None and len(names) == len(operands) and len(cell.outputs) == 2:
-            truths = {truth_table(output.function, names): output.name for output in cell.outputs}
-            if set(truths) == {_SUMS[len(names)], _CARRIES[len(names)]}:
-                pins = [*zip(names, operands, strict=True), (truths[_SUMS[len(names)]], "Y")]
-                pins.append((truths[_CARRIES[len(names)]], "X"))
-                found.append((cell.area, f"{cell.name} _ ({', '.join(f'.{pin}({net})' for pin, net in pins)});"))
-    return min(found)[1] if found else ""
+        if cell.flip_flop is not None or len(names) != len(operands) or len(cell.outputs) != 2:
+            continue
+        pins, before, after = list(zip(names, operands, strict=True)), "", ""
+        for output in cell.outputs:
+            truth = truth_table(output.function, names)
+            if truth in wanted:
+                pins.append((output.name, wanted[truth]))
+            elif truth ^ every in wanted:
+                port = wanted[truth ^ every]
+                pins.append((output.name, f"not_{port}"))
+                before, after = (
+                    f"{before}wire not_{port}; ",
+                    f"{after} \\$_NOT_ not_not_{port} (.A(not_{port}), .Y({port}));",
+                )
+        if {"X", "Y"} <= {net.removeprefix("not_") for _, net in pins}:
+            connections = ", ".join(f".{pin}({net})" for pin, net in pins)
+            found.append((cell.area, f"{before}{cell.name} _ ({connections});{after}"))
+    return min(found, default=None)
 
 
 def technologies() -> tuple[str, ...]:

@@ -207,9 +207,9 @@ def _map(yosys: Any, run: Any, design: Any, job: dict[str, Any], index: int) -> 
     _log_to(f"map{index}.log")
     script = Path(f"recipe{index}.abc")
     script.write_text(recipe["script"])
-    if recipe["adders"]:
-        run("extract_fa -fa")
-        run(f"techmap -map {job['adders']}")
+    for kind in recipe["adders"]:  # one kind after the other: the gates inside full adders must be gone first
+        run(f"extract_fa {'-fa' if kind == 'full' else '-ha'}")
+        run(f"techmap -map {job['adders']} t:$fa")
         run("opt_clean -purge")
     run(f"abc -liberty {job['liberty']} -constr {job['constraints']} -script {script}")
     run("opt_clean -purge")

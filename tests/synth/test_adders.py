@@ -1,0 +1,57 @@
+"""Adder cells: found by what they compute, used as far as the library has them, and only where that can pay."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from amhw.synth import RECIPES, Expected, Synthesiser, Technology
+from amhw.synth.library import Library
+from amhw.synth.recipe import ADDERS_AREA
+
+FULL, HALF = "sky130_fd_sc_hd__fa_1", "sky130_fd_sc_hd__ha_1"
+MULTIPLIER = "module m(input [4:0] a, b, output [9:0] p); assign p = a * b; endmodule"
+PRODUCTS = Expected(np.arange(32)[:, None] * np.arange(32))
+
+
+def library(half_area=None, without=(), inverted=()):
+    """sky130hd with another area of the half adder, without some cells, with some cells' outputs inverted."""
+    known = Technology.named("sky130hd").library
+    cells = {name: cell for name, cell in known.cells.items() if name not in without}
+    if half_area is not None:
+        cells[HALF] = replace(cells[HALF], area=half_area)
+    for name in inverted:
+        outputs = tuple(replace(output, function=f"!({output.function})") for output in cells[name].outputs)
+        cells[name] = replace(cells[name], outputs=outputs)
+    return Library("variant", cells, known.max_transition, known.voltage)
+
+
+def adders_used(technology):
+    with Synthesiser(technology, [ADDERS_AREA], workers=1) as synthesiser:
+        result = synthesiser.submit(MULTIPLIER, expected=PRODUCTS).result()
+    assert result.verified == "1024 products"
+    return {name for name in (FULL, HALF) if result.best_area.cells_by_type.get(name)}
+
+
+@pytest.mark.parametrize(
+    ("variant", "mapped"),
+    [
+        (library(), {FULL}),
+        (library(half_area=10.0), {FULL, HALF}),
+        (library(half_area=10.0, without=[FULL]), {HALF}),
+        (library(without=[HALF]), {FULL}),
+        (library(half_area=10.0, inverted=[FULL, HALF]), {FULL, HALF}),
+    ],
+    ids=["a half adder of two gates' area is not used", "both", "half adders only", "full adders only", "inverted"],
+)
+def test_netlists_with_adder_cells_compute_the_products(variant, mapped):
+    technology = Technology.of("variant", variant)
+    assert set(technology.adders) == {{FULL: "full", HALF: "half"}[name] for name in mapped}
+    assert adders_used(technology) == mapped
+
+
+@pytest.mark.parametrize("variant", [library(without=[FULL]), library(without=[FULL, HALF])])
+def test_without_a_cell_worth_using_the_recipe_is_left_out(variant):
+    technology = Technology.of("variant", variant)
+    with Synthesiser(technology, workers=1) as synthesiser:
+        assert set(RECIPES) - set(synthesiser.recipes) == {ADDERS_AREA}
