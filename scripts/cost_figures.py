@@ -3,6 +3,7 @@
     python scripts/cost_figures.py published             against the published figures of 13 signed circuits
     python scripts/cost_figures.py timers NAME FILE.lib  against the complete library and OpenSTA, 54 designs
     python scripts/cost_figures.py speed                 multipliers a second
+    python scripts/cost_figures.py adders                what adder cells gain or lose, 40 designs
     python scripts/cost_figures.py fpga                  some multipliers on FPGAs
     python scripts/cost_figures.py draw                  the pictures of docs/cost.md, from what the others wrote
 
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ from amhw.synth.energy import energy
 from amhw.synth.fpga import FAMILIES, fpga
 from amhw.synth.netlist import Gate, Netlist
 from amhw.synth.opensta import available, timing_by_opensta
-from amhw.synth.recipe import AREA, AREA_AS_GIVEN, DELAY
+from amhw.synth.recipe import ADDERS_AREA, AREA, AREA_AS_GIVEN, DELAY
 from amhw.synth.timing import timing
 from amhw.table import ProductTable
 from amhw.verilog import Design
@@ -211,7 +213,7 @@ def timers(name: str, liberty: Path) -> None:
             for mapping in synthesiser.submit(design.verilog(), design.name, expected).result().mappings:
                 assert mapping.gates is not None and mapping.netlist is not None
                 again = _with_cells_of(mapping.gates, complete)
-                sta = timing_by_opensta(mapping.netlist, mapping.gates, shipped, plain) if available() else None
+                sta = timing_by_opensta(mapping.gates, shipped, plain) if available() else None
                 rows.append(
                     {
                         "tech": name, "design": design.name, "recipe": mapping.recipe, "area_um2": mapping.area_um2,
@@ -277,6 +279,38 @@ def speed() -> None:
                 f"{len(spent)} designs; {seconds:.2f} s of processor time each, start included: "
                 f"{1 / seconds:.1f} a second and core"
             )
+
+
+@command.command()
+def adders() -> None:
+    """Area without adder cells, with full adders, and with half adders too, in sky130hd."""
+    technology = Technology.named("sky130hd")
+    library = technology.library
+    (half,) = (cell for cell in library.cells.values() if cell.name == "sky130_fd_sc_hd__ha_1")
+    # As large as two gates it is not used, so for once let it be a little smaller.
+    cells = {**library.cells, half.name: replace(half, area=half.area - 1e-6)}
+    with_half = Technology.of("with half adders", replace(library, cells=cells))
+    random = np.random.default_rng(5)
+    masks = [[0xFF] * 8, [0, 0, 0, 0x20, 0xF8, 0xF8, 0xFC, 0xFE], [0, 0, 0, 0, 0, 0xE0, 0xE0, 0xE0]]
+    masks += [[0xFF << max(0, low - i) & 0xFF for i in range(8)] for low in range(2, 11)]
+    masks += [[int(row) for row in random.integers(0, 256, 8)] for _ in range(8)]
+    names = ["mul_u8s8_pp_" + ("full" if min(m) == 255 else "_".join(f"{row:x}" for row in m)) for m in masks]
+    designs = [Design.parse(name + structure) for name in names for structure in ("", "__array__ripple")]
+    rows: list[dict[str, Any]] = [{"design": design.name} for design in designs]
+    for kind, chosen, recipes in (
+        ("none", technology, [r for r in RECIPES if not r.adders]),
+        ("full", technology, [ADDERS_AREA]),
+        ("full_half", with_half, [ADDERS_AREA]),
+    ):
+        with Synthesiser(chosen, recipes, workers=1) as synthesiser:
+            for row, design in zip(rows, designs, strict=True):
+                expected = Expected(ProductTable.of(design.multiplier).products)
+                best = synthesiser.submit(design.verilog(), expected=expected).result().best_area
+                row[f"{kind}_um2"], row[f"{kind}_ps"] = round(best.area_um2, 2), best.delay_ps
+    _write("cost-adders.csv", rows)
+    for kind, before in (("full", "none"), ("full_half", "none"), ("full_half", "full")):
+        ratios = [row[f"{kind}_um2"] / row[f"{before}_um2"] for row in rows]
+        print(f"area {kind} / {before}: {min(ratios):.3f} … {max(ratios):.3f}, mean {np.mean(ratios):.3f}")
 
 
 def _processor_seconds() -> float:

@@ -89,8 +89,6 @@ def command(
     text = read_whole(verilog).decode("utf-8", errors="replace")
     expected, provable, array = expected_of(Path(verilog))
     apart = array is not None if hierarchical is None else hierarchical
-    if apart and timer == "opensta":
-        raise Refusal("--timer opensta times flat netlists; add --flat")
     recipes = (SEARCH,) if search else RECIPES
     with (
         Console(stderr=True).status(f"synthesising {Path(verilog).stem}"),
@@ -196,8 +194,8 @@ def expected_of(verilog: Path) -> tuple[Expected | None, bool, dict[str, Any] | 
 
 
 def _timed_again(mapping: Mapping, technology: Technology) -> Mapping:
-    assert mapping.netlist is not None and mapping.gates is not None
-    found = timing_by_opensta(mapping.netlist, mapping.gates, technology)
+    assert mapping.gates is not None
+    found = timing_by_opensta(mapping.gates, technology)
     return replace(mapping, delay_ps=found.delay_ps, path=found.path, setup_ps=found.setup_ps)
 
 

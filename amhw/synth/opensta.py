@@ -8,20 +8,21 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
-from amhw.synth.netlist import Netlist
+from amhw.synth.netlist import ONE, ZERO, Netlist
 from amhw.synth.reports import Step
 from amhw.synth.technology import Technology
-from amhw.synth.timing import CLOCK_SLEW, Timing
+from amhw.synth.timing import CLOCK_SLEW, Timing, register_name
 
 _SCRIPT = """\
 read_liberty cells.lib
 set_cmd_units -time ps -capacitance fF
 read_verilog netlist.v
-link_design {top}
+link_design netlist
 {clock}
 set inputs [get_ports {{{inputs}}}]
 set_input_delay 0 -clock clock $inputs
@@ -43,43 +44,31 @@ def available() -> bool:
     return shutil.which("sta") is not None
 
 
-def timing_by_opensta(verilog: str, netlist: Netlist, technology: Technology, liberty: Path | None = None) -> Timing:
-    """The longest path of a netlist, given as Verilog and as a value, according to OpenSTA.
+def timing_by_opensta(netlist: Netlist, technology: Technology, liberty: Path | None = None) -> Timing:
+    """The longest path of a netlist according to OpenSTA; memories are boundaries, as they are to our timer.
 
     `liberty` is another library file with the same cells, such as the complete one; wire loads that it declares
     count, so take them out for a comparison.
 
     Raises:
-        Refusal: OpenSTA is not installed, or the netlist has memories.
+        Refusal: OpenSTA is not installed.
         SynthesisError: it rejects the netlist.
     """
     if not available():
         raise Refusal("OpenSTA is not on PATH; install the package opensta, or leave --timer opensta out")
-    if netlist.memories:
-        names = ", ".join(memory.name for memory in netlist.memories[:4])
-        raise Refusal(
-            f"OpenSTA times cells, and {netlist.top} has memories ({names}); choose a module without by --top"
-        )
-    clocks = {gate.nets[pin.name] for gate in netlist.flip_flops for pin in gate.cell.inputs if pin.is_clock}
-    ports = [name for name, nets in netlist.inputs.items() if clocks & set(nets)]
-    period = 1_000_000  # any that no path exceeds
-    clock = f"create_clock -name clock -period {period}" + (f" [get_ports {{{' '.join(ports)}}}]" if ports else "")
-    if ports:
+    written = _Written(netlist)
+    clocked = f" [get_ports {{{' '.join(written.clocks)}}}]" if written.clocks else ""
+    # So short that every path is late: OpenSTA takes slacks for equal that differ by a millionth of their size.
+    clock = f"create_clock -name clock -period 1{clocked}"
+    if clocked:
         clock += f"\nset_clock_transition {CLOCK_SLEW} [get_clocks clock]"
-    inputs = [
-        f"{name}[{k}]" if len(nets) > 1 else name
-        for name, nets in netlist.inputs.items()
-        if name not in ports
-        for k in range(len(nets))
-    ]
     script = _SCRIPT.format(
-        top=netlist.top, clock=clock, inputs=" ".join(inputs), driver=technology.driving_cell, load=technology.load
+        clock=clock, inputs=" ".join(written.inputs), driver=technology.driving_cell, load=technology.load
     )
     with tempfile.TemporaryDirectory(prefix="amhw-sta-") as name:
         folder = Path(name)
         (folder / "cells.lib").write_text(technology.liberty if liberty is None else liberty.read_text())
-        plain = re.sub(r"^( *(?:input|output|wire)) signed ", r"\1 ", verilog, flags=re.MULTILINE)  # it knows no signs
-        (folder / "netlist.v").write_text(plain)
+        (folder / "netlist.v").write_text(written.verilog)
         (folder / "script.tcl").write_text(script)
         run = subprocess.run(
             ["sta", "-no_init", "-no_splash", "-exit", "script.tcl"],
@@ -88,10 +77,62 @@ def timing_by_opensta(verilog: str, netlist: Netlist, technology: Technology, li
             text=True,
             check=False,
         )
-    return _report(run.stdout + run.stderr)
+    return _report(run.stdout + run.stderr, netlist, written)
 
 
-def _report(text: str) -> Timing:
+class _Written:
+    """The netlist, flat, in the little Verilog that OpenSTA's reader knows: its own names for ports, nets and gates.
+
+    What leaves a memory is a port in, what enters it a port out.
+    """
+
+    def __init__(self, netlist: Netlist) -> None:
+        self.names: dict[str, str] = {}
+        """Of each bit of a port what it is called in the netlist."""
+        self.inputs: list[str] = []
+        self.clocks: list[str] = []
+        self.gates = {f"g{k}": gate for k, gate in enumerate(netlist.instances)}
+        clocked = {gate.nets[pin.name] for gate in netlist.flip_flops for pin in gate.cell.inputs if pin.is_clock}
+        nets = {ZERO: "1'b0", ONE: "1'b1"}
+        ports: list[str] = []
+        into = [*netlist.inputs.items(), *((memory.name, memory.outputs) for memory in netlist.memories)]
+        for name, net, k in _bits(into):
+            port = nets[net] = f"i{len(ports)}"
+            ports.append(f"input {port}")
+            self.names[port] = name if k is None else f"{name}[{k}]"
+            (self.clocks if net in clocked else self.inputs).append(port)
+        assigned = []
+        out = [*netlist.outputs.items(), *((memory.name, memory.inputs) for memory in netlist.memories)]
+        for name, net, k in _bits(out):
+            port = f"o{len(ports)}"
+            ports.append(f"output {port}")
+            self.names[port] = name if k is None else f"{name}[{k}]"
+            if nets.setdefault(net, port) != port:
+                assigned.append(f"assign {port} = {nets[net]};")
+        inside = [net for gate in netlist.instances for net in gate.nets.values()]
+        wires = [nets.setdefault(net, f"n{net}") for net in dict.fromkeys(inside) if net not in nets]
+        self.verilog = "\n".join(
+            [
+                f"module netlist ({', '.join(port.split()[1] for port in ports)});",
+                *(f"{port};" for port in ports),
+                *(f"wire {wire};" for wire in wires),
+                *(
+                    f"{gate.cell.name} {name} ({', '.join(f'.{pin}({nets[net]})' for pin, net in gate.nets.items())});"
+                    for name, gate in self.gates.items()
+                ),
+                *assigned,
+                "endmodule\n",
+            ]
+        )
+
+
+def _bits(ports: Iterable[tuple[str, tuple[int, ...]]]) -> Iterator[tuple[str, int, int | None]]:
+    for name, nets in ports:
+        for k, net in enumerate(nets):
+            yield name, net, k if len(nets) > 1 else None
+
+
+def _report(text: str, netlist: Netlist, written: _Written) -> Timing:
     if error := re.search(r"^Error: (?!.*missing one or more thresholds)(.*)", text, re.MULTILINE):
         raise SynthesisError(f"OpenSTA: {error[1]}")
     if "No paths found" in text:
@@ -100,15 +141,25 @@ def _report(text: str) -> Timing:
     if arrival is None:
         raise SynthesisError(f"OpenSTA gave no path: {' '.join(text.split())[-300:]}")
     ends = [re.search(rf"^{word}: (\S+)", text, re.MULTILINE) for word in ("Startpoint", "Endpoint")]
+    start, end = (_place(match[1] if match else "", netlist, written) for match in ends)
     setup = re.search(r"^\s*(-?[\d.]+)\s+(-?[\d.]+)\s+library setup time", text, re.MULTILINE)
     margin = -float(setup[1]) if setup else 0.0
     steps = []
     for row in _ROW.finditer(text[: arrival.end()]):
-        if row["load"] is not None:  # else an input pin of the cell whose output follows
-            cell = "input" if row["cell"] == "in" else row["cell"]
-            edge = "rise" if row["edge"] == "^" else "fall"
-            steps.append(
-                Step(cell, float(row["time"]), float(row["slew"]), float(row["load"]), 0, "", edge, row["pin"])
-            )
-    start, end = (match[1] if match else "" for match in ends)
+        if row["load"] is None:  # a clock pin, or one at the end
+            continue
+        cell = "input" if row["cell"] == "in" else row["cell"]
+        edge = "rise" if row["edge"] == "^" else "fall"
+        net = _net(row["pin"], netlist, written)
+        steps.append(Step(cell, float(row["time"]), float(row["slew"]), float(row["load"]), 0, "", edge, net))
     return Timing(round(float(arrival[1]) + margin, 2), start, end, tuple(steps), round(margin, 2))
+
+
+def _place(name: str, netlist: Netlist, written: _Written) -> str:
+    """A port's or a register's name in the netlist."""
+    return register_name(netlist, written.gates[name]) if name in written.gates else written.names.get(name, name)
+
+
+def _net(pin: str, netlist: Netlist, written: _Written) -> str:
+    gate, _, output = pin.partition("/")
+    return netlist.names.get(written.gates[gate].nets[output], "") if output else written.names.get(pin, pin)

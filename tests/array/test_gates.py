@@ -49,8 +49,6 @@ def test_an_array_and_its_mapped_netlist(tmp_path):
     assert dissolved["array"]["area_um2"] == dissolved["area_um2"]
     assert dissolved["array"]["area_per_mac_um2"] == pytest.approx(found["area_per_mac_um2"], rel=0.2)
 
-    refused = CliRunner().invoke(command, [str(verilog), "--timer", "opensta"])
-    assert refused.exit_code == 2 and ("add --flat" in refused.stderr or "OpenSTA is not on PATH" in refused.stderr)
     outcome = simulate(verilog.with_suffix(".json"), netlist=gates)
     assert outcome.passed and outcome.pairs == 11 * 5 * 4
     assert outcome.cycles == json.loads(verilog.with_suffix(".json").read_text())["cycles"]

@@ -94,11 +94,37 @@ def test_agrees_with_abc(name, tmp_path):
 @pytest.mark.parametrize("text", [MULTIPLIER, MAC])
 def test_agrees_with_opensta(synthesiser, text):
     for mapping in synthesiser.submit(text).result().mappings:
-        other = timing_by_opensta(mapping.netlist, mapping.gates, synthesiser.technology)
+        other = timing_by_opensta(mapping.gates, synthesiser.technology)
         assert mapping.delay_ps == pytest.approx(other.delay_ps, abs=0.02), mapping.recipe
         assert mapping.setup_ps == pytest.approx(other.setup_ps, abs=0.02)
         assert [step.cell for step in other.path] == [step.cell for step in mapping.path]
         assert [step.edge for step in other.path] == [step.edge for step in mapping.path]
+
+
+HIERARCHY = """
+module cell_(input clk, input [3:0] a, input signed [7:0] s, output reg [3:0] x, output reg signed [7:0] t);
+  always @(posedge clk) begin x <= a; t <= s + $signed({1'b0, x}) * $signed({1'b0, x[1:0]}); end
+endmodule
+module mesh(input clk, we, input [1:0] at, input [3:0] a, input signed [7:0] s, output signed [7:0] t, output [3:0] y);
+  wire [3:0] x [0:3]; wire signed [7:0] u [0:3]; reg [3:0] stored [0:3]; reg [3:0] read;
+  always @(posedge clk) begin if (we) stored[at] <= x[3]; read <= stored[~at]; end
+  cell_ c0(clk, a, s, x[0], u[0]); cell_ c1(clk, x[0], u[0], x[1], u[1]);
+  cell_ c2(clk, x[1], {u[1][6:0], a[0]}, x[2], u[2]); cell_ c3(clk, x[2] ^ read, u[2], x[3], u[3]);
+  assign t = u[3]; assign y = {x[3][2:0], 1'b0};
+endmodule
+"""
+
+
+@pytest.mark.skipif(not available(), reason="OpenSTA is not on PATH")
+@pytest.mark.parametrize("top", ["mesh", "cell_"])
+def test_agrees_with_opensta_on_a_hierarchy_with_a_memory(synthesiser, top):
+    for mapping in synthesiser.submit(HIERARCHY, top, hierarchical=True).result().mappings:
+        other = timing_by_opensta(mapping.gates, synthesiser.technology)
+        assert mapping.delay_ps == pytest.approx(other.delay_ps, abs=0.02), mapping.recipe
+        assert (mapping.start, mapping.end) == (other.start, other.end)
+        mine, theirs = ([(s.cell, s.edge, s.net) for s in path] for path in (mapping.path, other.path))
+        assert mine == theirs
+        assert bool(mapping.modules) == bool(mapping.memories) == (top == "mesh")
 
 
 def test_the_path_is_consistent(synthesiser):
