@@ -19,7 +19,7 @@ from amhw.report import charts
 from amhw.report.points import EXACT, Point, distinct
 from amhw.report.sections import bands, html, places
 from amhw.report.selections import selection_setting, selection_source
-from amhw.report.source import Setting, Source, content_of
+from amhw.report.source import Setting, Source, contents_of, told_apart
 from amhw.report.studies import peer_point, study_setting, study_source
 from amhw.study.peers import read_peers
 
@@ -36,8 +36,8 @@ def command(sources: tuple[Path, ...], peers: Path | None, out: Path | None) -> 
     Each FOLDER is where amhw study or amhw select wrote (default: study), or a file that amhw select --json
     printed. Several are drawn on the same axes where technology and test images are the same.
     """
-    read = [content_of(path) for path in sources or (Path("study"),)]
-    found = [_source(file, content) for file, content in read]
+    read = [entry for path in sources or (Path("study"),) for entry in contents_of(path)]
+    found = told_apart([_source(file, content) for file, content in read])
     points = distinct(point for source in found for point in source.points)
     if peers is not None:
         points += _peers(peers, points)

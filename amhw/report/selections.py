@@ -8,6 +8,7 @@ from amhw.refusal import Refusal
 from amhw.report.points import EXACT, Point
 from amhw.report.source import Setting, Source, Table
 from amhw.select.stages import Problem
+from amhw.synth.store import technology_label
 
 Row = dict[str, Any]
 
@@ -23,8 +24,7 @@ def selection_source(file: Path, content: dict[str, Any]) -> Source:
     """
     try:
         rows: list[Row] = content.get("front", [content])
-        # A Liberty file is called as `amhw.synth.Technology.from_liberty` calls what is in it.
-        tech = Path(rows[0]["technology"]).name.removesuffix(".gz").removesuffix(".lib")
+        tech = technology_label(rows[0]["technology"])
         folder = _problem(content).get("data_dir")
         data = Path(folder).name if folder else "MNIST"
         by_multiplier: dict[tuple[str, bool], list[Row]] = {}
@@ -44,7 +44,8 @@ def selection_source(file: Path, content: dict[str, Any]) -> Source:
         )
         written = datetime.fromtimestamp(file.stat().st_mtime, UTC).strftime("%Y-%m-%d %H:%M UTC")
         provenance = {"selection": file.name, "written": written, **content.get("provenance", {})}
-        return Source("Selected multipliers", [*points, exact], [_table(rows, tech, data)], provenance)
+        tables, images = [_table(rows, tech, data)], {data: first["test_images"]}
+        return Source("Selected multipliers", [*points, exact], tables, provenance, images=images)
     except (KeyError, TypeError, IndexError):
         raise Refusal(f"{file} is no selection of this version; run amhw select --out {file.parent} again") from None
 

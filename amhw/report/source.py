@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class Source:
         tables: its rows in full.
         provenance: versions, hashes, date.
         array: what `amhw.study.array.breakdown` gave, or None.
+        images: hash of each data set's test images, by the name under which they are drawn.
     """
 
     title: str
@@ -60,29 +61,57 @@ class Source:
     provenance: Mapping[str, Any]
     bands: Mapping[tuple[str, str], float] = field(default_factory=dict)
     array: Mapping[str, Any] | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
 
 
-def content_of(path: Path) -> tuple[Path, dict[str, Any]]:
-    """The JSON file that `path` is or holds, and its content.
+def told_apart(sources: Sequence[Source]) -> list[Source]:
+    """The sources, with the hash in the name of data sets of one name but different test images.
+
+    Points of one name share axes, and two folders may be called the same.
+    """
+    known: dict[str, set[str]] = {}
+    for source in sources:
+        for name, digest in source.images.items():
+            known.setdefault(name, set()).add(digest)
+    return [
+        _renamed(
+            source, {name: f"{name} {digest[:6]}" for name, digest in source.images.items() if len(known[name]) > 1}
+        )
+        for source in sources
+    ]
+
+
+def _renamed(source: Source, names: Mapping[str, str]) -> Source:
+    points = [replace(point, data=names.get(point.data, point.data)) for point in source.points]
+    tables = [replace(table, data=names.get(table.data, table.data)) for table in source.tables]
+    images = {names.get(name, name): digest for name, digest in source.images.items()}
+    return replace(source, points=points, tables=tables, images=images)
+
+
+def contents_of(path: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """The JSON file that `path` is, or those that it holds, each with its content.
 
     Raises:
-        Refusal: there is none, or it is no JSON object.
+        Refusal: there is none, or one is no JSON object.
     """
-    file = path
-    if path.suffix != ".json":
-        found = [path / name for name in FILES if (path / name).exists()]
-        if not found:
-            raise Refusal(
-                f"{path} holds neither {' nor '.join(FILES)}; run amhw study --out {path} or amhw select --out {path}"
-            )
-        file = found[0]
+    if path.suffix == ".json":
+        return [(path, _content(path))]
+    found = [path / name for name in FILES if (path / name).exists()]
+    if not found:
+        raise Refusal(
+            f"{path} holds neither {' nor '.join(FILES)}; run amhw study --out {path} or amhw select --out {path}"
+        )
+    return [(file, _content(file)) for file in found]
+
+
+def _content(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(read_whole(file))
     except ValueError:
         raise Refusal(f"{file} is no JSON; it should be what amhw study or amhw select wrote") from None
     if not isinstance(content, dict):
         raise Refusal(f"{file} is neither a study nor a selection; give what amhw study or amhw select wrote")
-    return file, content
+    return content
 
 
 def optional(value: float | None, form: str) -> str:

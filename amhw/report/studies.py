@@ -33,7 +33,9 @@ def study_source(file: Path, content: dict[str, Any]) -> Source:
         points += [_peer(peers, circuit, exact) for peers in content["peers"] for circuit in peers["circuits"]]
         tables = [_table(tech, data, rows) for data, tech in dict.fromkeys((r["data"], r["tech"]) for r in rows)]
         bands = {(row["tech"], f"{cost}_{unit}"): row[f"{cost}_noise"] or 0.0 for row in rows for cost, unit in _NOISY}
-        return Source(content["title"], points, tables, content["provenance"], bands, content["array"])
+        facts = content["provenance"]
+        images = {data: facts[f"images {data}"] for data in dict.fromkeys(row["data"] for row in rows)}
+        return Source(content["title"], points, tables, facts, bands, content["array"], images)
     except (KeyError, TypeError, IndexError):
         raise Refusal(f"{file} is no study of this version; run amhw study --out {file.parent} again") from None
 

@@ -179,6 +179,7 @@ class Figures:
             "recipe": netlist.recipe,
             "technology": self.technology,
             "problem": asdict(self.problem),
+            "test_images": self.problem.loaded.test.sha256,
             "area_um2": netlist.area_um2,
             "delay_ps": netlist.delay_ps,
             "exact_area_um2": self.baseline.smallest.area_um2,

@@ -52,7 +52,7 @@ from amhw.imports import Imported
 from amhw.refusal import Refusal
 from amhw.study.array import Array
 from amhw.study.peers import Peer, read_peers
-from amhw.synth.store import technology_named
+from amhw.synth.store import technology_label, technology_named
 from amhw.verilog import Design, read_manifest
 
 _STUDY = {"title": str, "technologies": list, "layers": list, "network": str, "energy": str, "simulator": str}
@@ -125,6 +125,15 @@ class Plan:
     array: Array | None = None
     simulator: str | None = None
     title: str = "Multipliers in LeNet-5"
+
+    def __post_init__(self) -> None:
+        # Tables, plots and peers know them by these names alone.
+        for what, names in (
+            ("data sets", [data.name for data in self.data]),
+            ("technologies", [technology_label(technology) for technology in self.technologies]),
+        ):
+            if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+                raise Refusal(f"two {what} called {twice[0]}; each needs a name of its own")
 
     @classmethod
     def of_names(cls, names: Sequence[str], **choices: Any) -> Self:
@@ -219,7 +228,10 @@ def _entry(source: str, **fields: Any) -> Entry:
     if Path(source).suffix == ".json":
         with suppress(Refusal):  # what amhw gen wrote is as good as the name
             source = str(read_manifest(source).get("design", source))
-    design = Imported.load(source) if Path(source).suffix == ".json" else Design.parse(source)
+    if Path(source).suffix != ".json":
+        return Entry(Design.parse(source), source, **fields)
+    design = Imported.load(source)
+    source = str(Path(source).resolve())  # what a study writes down is read from other folders, too
     return Entry(design, source, **fields)
 
 

@@ -159,6 +159,25 @@ def test_a_selection_on_other_images_in_a_liberty_file(tmp_path, selection):
     assert "Not shown" in (tmp_path / "report.html").read_text()  # there is no such folder any more
 
 
+def test_data_sets_of_one_name_are_told_apart(tmp_path, selection):
+    first = selection["front"][0]
+    for number, digest in enumerate(("0123456789", "abcdef0123", "0123456789")):
+        row = first | {"problem": {"network": None, "data_dir": f"{number}/fashion"}, "test_images": digest}
+        (tmp_path / f"{number}.json").write_text(json.dumps({"front": [row]}))
+    files = [str(tmp_path / f"{number}.json") for number in range(3)]
+    assert CliRunner().invoke(command, [*files, "--out", str(tmp_path)]).exit_code == 0
+    names = [row["data"] for row in records(tmp_path) if row["group"] != EXACT]
+    assert names == ["fashion 012345", "fashion abcdef", "fashion 012345"]
+
+
+def test_a_folder_with_a_study_and_a_selection_shows_both(folder, tmp_path, selection):
+    shutil.copy(folder / "sweep.json", tmp_path)
+    (tmp_path / "front.json").write_text(json.dumps(selection))
+    assert CliRunner().invoke(command, [str(tmp_path)]).exit_code == 0
+    names = {row["name"] for row in records(tmp_path)}
+    assert {*NAMES, *(row["multiplier"] for row in selection["front"])} <= names
+
+
 def test_the_drawn_front_leaves_out_what_is_only_noise():
     points = [
         Point(name=f"mul_u2s2_pp_{k}", group="x", tech="t", data="d", kept=k, accuracy=a, area_um2=c).drawn(k)

@@ -22,6 +22,8 @@ SMALL = ["--multiplier", "mul_u3s4_pp_full", "--multiplier", "mul_u3s4_pp_0_c_e_
 
 def stages(folder) -> list[tuple[str, str]]:
     with sqlite3.connect(folder / "results.sqlite") as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'result'").fetchall():
+            return []  # just being made
         return connection.execute("SELECT stage, finished FROM result ORDER BY key").fetchall()
 
 
@@ -120,6 +122,8 @@ def test_bad_study_files(tmp_path):
         (STUDY.replace('["sky130hd", "sg13g2"]', '"sky130hd"'), "technologies"),
         (STUDY + "[[data]]\nname = 'x'", "folder"),
         (STUDY + "[[data]]\nfolder = 'nowhere'", "nowhere"),
+        (STUDY + "[[data]]\nfolder = 'a/x'\n[[data]]\nfolder = 'b/x'", "two data sets called x"),
+        (STUDY.replace('"sg13g2"]', '"a/sg13g2.lib.gz", "sg13g2"]'), "two technologies called sg13g2"),
         (STUDY + "network = 'nowhere.npz'", "nowhere.npz"),
         ("network = 'nowhere.npz'" + STUDY, "nowhere.npz"),
         ("energy = true" + STUDY, "text"),

@@ -45,13 +45,15 @@ def test_an_imported_circuit_gets_the_row_of_the_multiplier_that_it_is(tmp_path,
         assert getattr(imported, figure) == getattr(own, figure) is not None, figure
 
 
-def test_a_table_has_an_accuracy_and_no_cost(tmp_path, few_images):
+def test_a_table_has_an_accuracy_and_no_cost(tmp_path, few_images, monkeypatch):
     products = ProductTable.of(Masked.exact(8, 8, signed_b=True))
     manifest = Imported("table", products).write(tmp_path)
-    plan = Plan.of_names([str(manifest)], data=Plan.read(_toml(tmp_path, few_images)).data)
+    monkeypatch.chdir(tmp_path)
+    plan = Plan.of_names([manifest.name], data=Plan.read(_toml(tmp_path, few_images)).data)
     with Results(tmp_path / "results.sqlite") as results, executor(1) as pool:
         [row], _ = Sweep(plan).run(results, pool)
     assert row.correct is not None and row.area_um2 is None and row.area_ratio is None and not row.failure
+    assert row.source == str(manifest)  # found from any folder
 
 
 def _toml(tmp_path, folder):
