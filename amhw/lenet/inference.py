@@ -40,6 +40,9 @@ UNSIGNED_WEIGHTS = (
     "complement (an unsigned core needs a sign-magnitude wrapper)"
 )
 
+_LANES = 16
+"""Floats that a processor adds at once."""
+
 _GATHERED = 100
 """Images whose indices exist at a time: they are written over the last ones, because fresh memory for a whole chunk's
 takes longer to get than to fill."""
@@ -246,20 +249,19 @@ def _separable(layer: QuantisedLayer, factors: Factors) -> Callable[[torch.Tenso
         matrix = torch.tensor(v.transpose(2, 0, 1).reshape(-1, layer.outputs), dtype=dtype)  # (k, r) × out
 
         def linear(codes: torch.Tensor) -> torch.Tensor:
-            with exact_arithmetic(1):
+            with exact_arithmetic():
                 return mapped(codes).flatten(1) @ matrix
 
         return linear
 
-    k, channels = layer.kernel, layer.weights.shape[1]
+    k, channels, stride = layer.kernel, layer.weights.shape[1], (layer.geometry.stride, layer.geometry.stride)
     kernels = v.reshape(terms, layer.outputs, channels, k, k).transpose(1, 2, 0, 3, 4)  # out, c, r, y, x
     weight = torch.tensor(kernels.reshape(layer.outputs, channels * terms, k, k).copy(), dtype=dtype)
-    weight = weight.contiguous(memory_format=torch.channels_last)
 
     def convolution(codes: torch.Tensor) -> torch.Tensor:
-        planes = mapped(codes.permute(0, 2, 3, 1)).flatten(3).permute(0, 3, 1, 2)
-        with exact_arithmetic(k):
-            return functional.conv2d(planes, weight, stride=layer.geometry.stride)
+        n, _, height, width = codes.shape
+        planes = mapped(codes.permute(0, 2, 3, 1)).reshape(-1).view(n, height, width, -1)
+        return convolved(planes.permute(0, 3, 1, 2), weight, stride)
 
     return convolution
 
@@ -268,57 +270,122 @@ def _gathering(layer: QuantisedLayer, table: ProductTable) -> Callable[[torch.Te
     """The layer as sums of table rows."""
     products = table.products[: layer.operands.activation_max + 1]
     weight_codes = torch.tensor(layer.weight_codes.reshape(layer.weights.shape), dtype=torch.int64)
-    rows = table_rows(torch.tensor(products), weight_codes)
-    dtype = number_format(int(rows.view(-1, *products.shape[:1], layer.outputs).abs().amax(1).sum(0).max()))
+    bound = int(np.abs(products.astype(np.int64)).max(axis=0)[layer.weight_codes].sum(axis=1).max())
+    dtype = number_format(bound)
     assert dtype is not None, "32-bit accumulators have been checked"
-    matrix = rows.to(dtype)
-    k, stride = layer.kernel, layer.geometry.stride
+    entries, stride = torch.tensor(products, dtype=dtype), (layer.geometry.stride, layer.geometry.stride)
+    window = (1, 1) if layer.is_linear else (layer.kernel, layer.kernel)
+    matrices: dict[int, torch.Tensor] = {}
 
-    def linear(codes: torch.Tensor) -> torch.Tensor:
-        return gathered(codes.to(torch.int32), matrix)
+    def sums(codes: torch.Tensor) -> torch.Tensor:
+        together = 1
+        if not layer.is_linear:
+            together = neighbours(layer.outputs, _positions(codes.shape[3], layer.kernel, stride[1]))
+        if together not in matrices:
+            matrices[together] = table_rows(entries, weight_codes, together, stride[1])
+        return gathered(codes.to(torch.int32), matrices[together], window, stride, together)
 
-    def convolution(codes: torch.Tensor) -> torch.Tensor:
-        return gathered(codes.to(torch.int32), matrix, (k, k), (stride, stride))
-
-    return linear if layer.is_linear else convolution
+    return sums
 
 
-def table_rows(products: torch.Tensor, weight_codes: torch.Tensor) -> torch.Tensor:
+def neighbours(outputs: int, width: int) -> int:
+    """How many positions beside each other are computed as one, with so many times the outputs.
+
+    However few the outputs are, a processor adds 16 floats at once, and neighbours have most of their taps in common.
+    So there are as many as fit; a row of `width` positions must be a whole number of times as long.
+
+    >>> neighbours(6, 28), neighbours(16, 10), neighbours(3, 9)
+    (2, 1, 3)
+    """
+    return max(q for q in range(1, max(1, _LANES // outputs) + 1) if width % q == 0)
+
+
+def _positions(side: int, kernel: int, stride: int) -> int:
+    return (side - kernel) // stride + 1
+
+
+def _beside(kernels: torch.Tensor, together: int, stride: int) -> torch.Tensor:
+    """[together, …, l + (together − 1)·stride]: the kernels […, l] of so many positions, each in its place, else 0."""
+    width = kernels.shape[-1]
+    wide = kernels.new_zeros((together, *kernels.shape[:-1], width + (together - 1) * stride))
+    for q in range(together):
+        wide[q, ..., q * stride : q * stride + width] = kernels
+    return wide
+
+
+def convolved(
+    planes: torch.Tensor, kernels: torch.Tensor, stride: tuple[int, int], bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """`torch.nn.functional.conv2d` on a CPU of integers whose sums are exact in their format, in any order."""
+    out, _, height, width = kernels.shape
+    together = 1
+    if planes.stride(1) == 1:  # only then are neighbours' outputs beside each other in memory, too
+        together = neighbours(out, _positions(planes.shape[3], width, stride[1]))
+    if together > 1:
+        kernels = _beside(kernels, together, stride[1]).flatten(0, 1)
+        bias = None if bias is None else bias.repeat(together)
+    with exact_arithmetic((height, kernels.shape[3])):
+        sums = functional.conv2d(planes, kernels, bias, (stride[0], together * stride[1]))
+    if together == 1:
+        return sums
+    n, _, high, groups = sums.shape
+    return sums.permute(0, 2, 3, 1).reshape(n, high, groups * together, out).permute(0, 3, 1, 2)
+
+
+def table_rows(
+    products: torch.Tensor,
+    weight_codes: torch.Tensor,
+    together: int = 1,
+    stride: int = 1,
+    bias: torch.Tensor | None = None,
+) -> torch.Tensor:
     """The matrix that `gathered` takes: row (tap, a) holds the products of code a with that tap's weight of every
-    output.
+    output; of as many positions beside each other, `stride` apart, as are taken `together`.
 
     Args:
         products: [codes, weight codes].
         weight_codes: [out, in, k, l], or [out, in].
+        bias: [out], added to every sum: it is in the rows of the first tap.
     """
-    if weight_codes.ndim == 4:
-        weight_codes = weight_codes.permute(0, 3, 2, 1)  # the order in which `gathered` walks a window
-    rows = products[:, weight_codes.flatten(1)].permute(2, 0, 1)
-    # They must lie row by row: embedding_bag falls back to a loop twenty times slower otherwise.
-    return rows.reshape(-1, len(weight_codes)).contiguous()
+    if weight_codes.ndim == 2:
+        weight_codes = weight_codes[..., None, None]
+    out, channels, height, width = weight_codes.shape
+    by_tap = weight_codes.permute(3, 2, 1, 0)  # l, k, in, out: the order in which `gathered` walks a window
+    rows = products.index_select(1, by_tap.flatten()).view(len(products), width, height * channels, out)
+    wide = rows.new_zeros((width + (together - 1) * stride, height * channels, len(products), together, out))
+    for q in range(together):
+        wide[q * stride : q * stride + width, :, :, q] = rows.permute(1, 2, 0, 3)
+    if bias is not None:
+        wide[0, 0] += bias
+    return wide.view(-1, together * out)
 
 
 def gathered(
-    codes: torch.Tensor, matrix: torch.Tensor, kernel: tuple[int, int] = (1, 1), stride: tuple[int, int] = (1, 1)
+    codes: torch.Tensor,
+    matrix: torch.Tensor,
+    kernel: tuple[int, int] = (1, 1),
+    stride: tuple[int, int] = (1, 1),
+    together: int = 1,
 ) -> torch.Tensor:
     """Sums of `table_rows`: [N, out, H', W'] of int32 codes [N, in, H, W] with this kernel, [N, out] of [N, in]."""
-    taps = kernel[0] * kernel[1] * codes.shape[1]
+    width = kernel[1] + (together - 1) * stride[1]
+    taps = kernel[0] * width * codes.shape[1]
     offsets = torch.arange(taps, dtype=torch.int32, device=codes.device) * (len(matrix) // taps)
     if codes.ndim == 2:
         return functional.embedding_bag(codes + offsets, matrix, mode="sum")
     # With the k rows of a window beside each other at every pixel, windows overlap in memory and each is one run of
     # numbers: adding the offsets, for which every window must be written out, takes half the time.
     beside = codes.unfold(2, kernel[0], stride[0]).permute(0, 2, 3, 4, 1).contiguous()  # [N, H', W, k, in]
-    windows = beside.flatten(3).unfold(2, kernel[1], stride[1]).transpose(3, 4)  # [N, H', W', l, k·in]
-    n, height, width, *window = windows.shape
+    windows = beside.flatten(3).unfold(2, width, together * stride[1]).transpose(3, 4)  # [N, H', W'/together, l, k·in]
+    n, high, groups, *window = windows.shape
     at_once = _GATHERED if codes.device.type == "cpu" else max(n, 1)
-    buffer = torch.empty((min(n, at_once), height, width, *window), dtype=torch.int32, device=codes.device)
+    buffer = torch.empty((min(n, at_once), high, groups, *window), dtype=torch.int32, device=codes.device)
     sums = []
     for part in windows.split(at_once):
         indices = buffer[: len(part)]
         torch.add(part, offsets.view(window), out=indices)
         sums.append(functional.embedding_bag(indices.view(-1, taps), matrix, mode="sum"))
-    return torch.cat(sums).view(n, height, width, -1).permute(0, 3, 1, 2)
+    return torch.cat(sums).view(n, high, groups * together, -1).permute(0, 3, 1, 2)
 
 
 def _requantised(sums: torch.Tensor, bias: torch.Tensor, constants: Requantisation) -> torch.Tensor:
@@ -334,15 +401,15 @@ def _requantised(sums: torch.Tensor, bias: torch.Tensor, constants: Requantisati
 
 
 @contextmanager
-def exact_arithmetic(kernel: int) -> Iterator[None]:
-    """Only library algorithms that multiply and add float32 as they are.
+def exact_arithmetic(window: tuple[int, int] = (1, 1)) -> Iterator[None]:
+    """Only library algorithms that multiply and add float32 as they are, for convolutions with this window.
 
     NNPACK convolves through FFT and Winograd transforms; oneDNN has a Winograd algorithm for 3×3 windows,
     and may be told elsewhere in the process to round to bfloat16.
     """
     nnpack, mkldnn = torch.backends.nnpack, torch.backends.mkldnn
     # Not mkldnn.flags(): it also writes a GPU setting, with a warning where there is no such GPU.
-    enabled, _, _, precision = mkldnn.set_flags(kernel != 3, None, None, "ieee")
+    enabled, _, _, precision = mkldnn.set_flags(window != (3, 3), None, None, "ieee")
     try:
         with nnpack.flags(enabled=False):
             yield

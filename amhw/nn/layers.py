@@ -130,17 +130,17 @@ class ApproxLayer(nn.Module):
     def _training_forward(self, x: torch.Tensor) -> torch.Tensor:
         scale, weight_scale = self.log_activation_scale.exp(), self.log_weight_scale.exp()
         unit = scale * weight_scale
-        codes = _StraightRound.apply(x / scale, self.products.lowest, self.products.highest)
+        codes = _Quantise.apply(x, scale, self.products.lowest, self.products.highest)
         in_steps = self.weight / weight_scale
-        effective = self.products.effective(in_steps)
+        nearest = self.products.nearest(in_steps.detach())
+        effective = self.products.effective(in_steps, nearest)
         bias = self.bias / unit
         bias = bias + (torch.floor(bias.detach() + 0.5) - bias.detach())
-        codes_of_weights = self.products.codes(in_steps.detach())
         sums = TableSums.apply(
             codes,
             effective,
             bias,
-            codes_of_weights,
+            self.products.level_codes[nearest],
             self.products,
             self.input_rounding,
             self.stride,
@@ -154,7 +154,7 @@ class ApproxLayer(nn.Module):
         if following is None:
             return sums * unit
         next_scale = following.log_activation_scale.exp()
-        return _StraightRound.apply(sums * (unit / next_scale), 0, following.products.highest) * next_scale
+        return _Requantise.apply(sums, unit / next_scale, next_scale, following.products.highest)
 
     def _exact_forward(self, x: torch.Tensor) -> torch.Tensor:
         products = self.products
@@ -234,17 +234,45 @@ def _spread(x: torch.Tensor, channel_axis: int) -> float:
     return float(x.movedim(channel_axis, 0).flatten(1).var(dim=1).mean().sqrt())
 
 
-class _StraightRound(torch.autograd.Function):
-    """Round half up and clamp; the gradient passes where nothing was clamped."""
+class _Quantise(torch.autograd.Function):
+    """clamp(⌊x/scale + 1/2⌋); the gradient passes the rounding where nothing was clamped."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, lowest: int, highest: int) -> torch.Tensor:
-        y = (x + 0.5).floor_()
-        inside = (y >= lowest) & (y <= highest)
-        ctx.save_for_backward(inside)
-        return y.clamp_(lowest, highest)
+    def forward(ctx: Any, x: torch.Tensor, scale: torch.Tensor, lowest: int, highest: int) -> torch.Tensor:
+        rounded = (x / scale).add_(0.5).floor_()
+        ctx.save_for_backward(x, scale, rounded)
+        ctx.range = lowest, highest
+        return rounded.clamp(lowest, highest)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
-        (inside,) = ctx.saved_tensors
-        return gradients[0] * inside, None, None
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, scale, rounded = ctx.saved_tensors
+        inside = _inside(gradients[0], rounded, *ctx.range)
+        grad_x = inside / scale if ctx.needs_input_grad[0] else None
+        grad_scale = (x / scale).div_(scale).mul_(inside).sum().neg() if ctx.needs_input_grad[1] else None
+        return grad_x, grad_scale, None, None
+
+
+class _Requantise(torch.autograd.Function):
+    """clamp(⌊sums·ratio + 1/2⌋, 0, highest)·scale; the gradient passes the rounding where nothing was clamped."""
+
+    @staticmethod
+    def forward(ctx: Any, sums: torch.Tensor, ratio: torch.Tensor, scale: torch.Tensor, highest: int) -> torch.Tensor:
+        rounded = (sums * ratio).add_(0.5).floor_()
+        ctx.save_for_backward(sums, ratio, scale, rounded)
+        ctx.highest = highest
+        return rounded.clamp(0, highest).mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        sums, ratio, scale, rounded = ctx.saved_tensors
+        gradient = gradients[0]
+        grad_scale = rounded.clamp(0, ctx.highest).mul_(gradient).sum() if ctx.needs_input_grad[2] else None
+        inside = _inside(gradient * scale, rounded, 0, ctx.highest)
+        grad_ratio = (inside * sums).sum() if ctx.needs_input_grad[1] else None
+        return inside.mul_(ratio), grad_ratio, grad_scale, None
+
+
+def _inside(gradient: torch.Tensor, rounded: torch.Tensor, lowest: int, highest: int) -> torch.Tensor:
+    """The gradient where the range holds the rounded value, else 0: in one pass over memory."""
+    return torch.ops.aten.hardtanh_backward(gradient, rounded, lowest - 0.5, highest + 0.5)

@@ -14,6 +14,7 @@ gradients through stochastic neurons", 2013): ∂T/∂a ≈ β(w), ∂T/∂w ≈
 common gradient of quantisation-aware training; for a mask it is that of the coarser grid which the mask leaves.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,10 @@ from torch.nn import functional
 from amhw.lenet.inference import (
     MAX_TERMS,
     UNSIGNED_WEIGHTS,
+    convolved,
     exact_arithmetic,
     gathered,
+    neighbours,
     number_format,
     table_rows,
 )
@@ -87,13 +90,17 @@ class Products(nn.Module):
         # One term only: the effective value is the term itself but for a constant.
         self.alpha_scale = float(alpha @ rows[0] / (rows[0] @ rows[0])) if self.separable and len(rows) == 1 else None
         self._largest_row = np.abs(rows).max(axis=1) if self.separable else np.abs(products).max(axis=0)
+        # Levels one apart are counted; others are searched for, which takes ten times as long.
+        self._lowest_level = float(levels[0]) if bool((np.diff(levels) == 1).all()) else None
 
         def register(name: str, array: np.ndarray, dtype: torch.dtype) -> None:
             self.register_buffer(name, torch.tensor(np.ascontiguousarray(array), dtype=dtype), persistent=False)
 
         register("rows", rows.T if self.separable else rows, torch.float64)  # [codes, R], or the table [codes, weights]
         register("columns", columns, torch.float64)  # [R, weight codes]
-        register("magnitudes", self._magnitudes(columns), torch.float64)  # [weight codes]
+        magnitudes = self._magnitudes(columns)
+        self._largest = float(magnitudes.max())
+        register("magnitudes", magnitudes, torch.float64)  # [weight codes]
         register("activation_values", alpha, torch.float32)
         register("levels", levels, torch.float32)
         register("level_codes", first, torch.int64)
@@ -111,16 +118,26 @@ class Products(nn.Module):
         lacking = -intercept / slope
         return 0 if lacking < 0.5 else 1 << min(round(np.log2(lacking)), len(a).bit_length() - 3)
 
+    def nearest(self, weights: torch.Tensor) -> torch.Tensor:
+        """The index (int64) of the effective value nearest to each weight, in units of the weight scale; the lower of
+        equals."""
+        weights = weights.contiguous()
+        if self._lowest_level is None:
+            return torch.bucketize(weights, self.thresholds)
+        # The thresholds below a weight; float64 holds every difference that matters.
+        below = (weights.double() - (self._lowest_level + 0.5)).ceil_()
+        return below.to(torch.int64).clamp_(0, len(self.levels) - 1)
+
     def codes(self, weights: torch.Tensor) -> torch.Tensor:
         """The two's-complement code (int64) of each weight, in units of the weight scale: that of the nearest
         effective value, the lowest code of equals."""
-        return self.level_codes[torch.bucketize(weights.contiguous(), self.thresholds)]
+        return self.level_codes[self.nearest(weights)]
 
-    def effective(self, weights: torch.Tensor) -> torch.Tensor:
-        """The nearest effective value to each weight; the gradient passes straight through, within their range."""
-        nearest = self.levels[torch.bucketize(weights.detach().contiguous(), self.thresholds)]
+    def effective(self, weights: torch.Tensor, nearest: torch.Tensor) -> torch.Tensor:
+        """The effective values with these indices; the gradient passes straight through to the weights, within their
+        range."""
         clipped = weights.clamp(float(self.levels[0]), float(self.levels[-1]))
-        return clipped + (nearest - clipped).detach()
+        return clipped + (self.levels[nearest] - clipped).detach()
 
     def weight_scale(self, weights: torch.Tensor) -> float:
         """The scale with the least squared error of the weights' effective values."""
@@ -157,7 +174,12 @@ class Products(nn.Module):
         Raises:
             Refusal: no format is.
         """
-        bound = float(self.magnitudes[weight_codes].flatten(1).sum(dim=1).max() + bias.abs().max())
+        largest_bias = float(bias.abs().max())
+        if not math.isfinite(largest_bias):
+            raise Refusal(f"a bias is {largest_bias}; wanted numbers")
+        bound = weight_codes[0].numel() * self._largest + largest_bias
+        if number_format(int(bound)) != torch.float32:
+            bound = float(self.magnitudes[weight_codes].flatten(1).sum(dim=1).max()) + largest_bias
         dtype = number_format(int(bound))
         if dtype is None:
             raise Refusal(f"sums with {self.table.name} can reach {bound:.0f}, beyond what float64 adds exactly")
@@ -189,24 +211,33 @@ class TableSums(torch.autograd.Function):
         if any(padding):
             rounded = functional.pad(rounded, (padding[1], padding[1], padding[0], padding[0]))
         dtype = products.number_format(weight_codes, bias)
-        if not products.separable:
-            sums, terms = _gathered(rounded, weight_codes, products, stride, dtype), None
+        # Codes lie with channels last, as rows of the table are looked up for all channels of a pixel.
+        last = rounded.permute(0, 2, 3, 1) if rounded.ndim == 4 else rounded
+        index = None if products.identity else (last - products.lowest if products.lowest else last).to(torch.int32)
+        if index is None:
+            terms = rounded.to(dtype)
+        elif products.separable:
+            terms = _channels_first(functional.embedding(index, products.rows.to(dtype)).flatten(last.ndim - 1))
         else:
-            terms = _terms(rounded, products, dtype)
-            columns = products.columns[:, weight_codes]
-            sums = _combined(terms, columns.to(dtype), stride)
+            terms = None
+        bias = bias.to(dtype)
+        if terms is not None:
+            sums = _combined(terms, products.columns[:, weight_codes].to(dtype), bias, stride)
+        else:
+            assert index is not None
+            sums = _gathered(_channels_first(index), weight_codes, bias, products, stride, dtype)
         if ctx.needs_input_grad[0] or ctx.needs_input_grad[1]:
-            if products.identity or (terms is not None and products.alpha_scale is not None):
-                ctx.scale = products.alpha_scale or 1.0
+            if terms is not None and products.alpha_scale is not None:
+                ctx.scale = products.alpha_scale
                 activations = terms
             else:
+                assert index is not None
                 ctx.scale = 1.0
-                activations = products.activation_values[rounded.long() - products.lowest]
-            assert activations is not None
+                found = products.activation_values.index_select(0, index.reshape(-1))
+                activations = _channels_first(found.view(index.shape))
             ctx.save_for_backward(activations.to(effective.dtype), effective)
             ctx.stride, ctx.padding = stride, padding
-        offset = bias.to(sums.dtype)
-        return sums + (offset[:, None, None] if sums.ndim == 4 else offset)
+        return sums
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -241,29 +272,18 @@ class TableSums(torch.autograd.Function):
         return grad_x, grad_w, grad_bias, None, None, None, None, None
 
 
-def _terms(codes: torch.Tensor, products: Products, dtype: torch.dtype) -> torch.Tensor:
-    """u_r of each code: [N, in·R] or [N, in·R, H, W], r running fastest."""
-    if products.identity:
-        return codes.to(dtype)
-    index = codes.to(torch.int32)
-    if products.lowest:
-        index = index - products.lowest
-    lookup = products.rows.to(dtype)
-    if codes.ndim == 2:
-        return functional.embedding(index, lookup).flatten(1)
-    found = functional.embedding(index.permute(0, 2, 3, 1), lookup).flatten(3)
-    return found.permute(0, 3, 1, 2)
+def _channels_first(x: torch.Tensor) -> torch.Tensor:
+    return x.permute(0, 3, 1, 2) if x.ndim == 4 else x
 
 
-def _combined(terms: torch.Tensor, columns: torch.Tensor, stride: Pair) -> torch.Tensor:
+def _combined(terms: torch.Tensor, columns: torch.Tensor, bias: torch.Tensor, stride: Pair) -> torch.Tensor:
     """Sums over inputs and terms; columns [R, out, in, …]."""
     kernels = columns.movedim(0, 2).flatten(1, 2)  # [out, in·R, …]
     if kernels.ndim == 2:
-        with exact_arithmetic(1):
-            return terms @ kernels.T
+        with exact_arithmetic():
+            return torch.addmm(bias, terms, kernels.T)
     if terms.device.type == "cpu":
-        with exact_arithmetic(kernels.shape[2] if kernels.shape[2] == kernels.shape[3] else 3):
-            return functional.conv2d(terms, kernels, stride=stride)
+        return convolved(terms, kernels, stride, bias)
     # Elsewhere a library may choose a transform that rounds; a matrix product has no such choice but TensorFloat-32.
     size = (int(kernels.shape[2]), int(kernels.shape[3]))
     height, width = ((int(terms.shape[2 + i]) - size[i]) // stride[i] + 1 for i in range(2))
@@ -273,15 +293,23 @@ def _combined(terms: torch.Tensor, columns: torch.Tensor, stride: Pair) -> torch
         sums = kernels.flatten(1) @ functional.unfold(terms, size, stride=stride)
     finally:
         torch.backends.cuda.matmul.allow_tf32 = precision
-    return sums.unflatten(2, (height, width))
+    return sums.unflatten(2, (height, width)) + bias[:, None, None]
 
 
 def _gathered(
-    codes: torch.Tensor, weight_codes: torch.Tensor, products: Products, stride: Pair, dtype: torch.dtype
+    index: torch.Tensor,
+    weight_codes: torch.Tensor,
+    bias: torch.Tensor,
+    products: Products,
+    stride: Pair,
+    dtype: torch.dtype,
 ) -> torch.Tensor:
     """Sums of table rows, of which the first is that of the lowest code."""
-    matrix = table_rows(products.rows.to(dtype), weight_codes)
-    index = codes.to(torch.int32) - products.lowest
-    if codes.ndim == 2:
-        return gathered(index, matrix)
-    return gathered(index, matrix, (weight_codes.shape[2], weight_codes.shape[3]), stride)
+    entries = products.rows.to(dtype)
+    if index.ndim == 2:
+        return gathered(index, table_rows(entries, weight_codes, bias=bias))
+    out, _, height, width = weight_codes.shape
+    positions = (index.shape[3] - width) // stride[1] + 1
+    together = neighbours(out, positions)
+    matrix = table_rows(entries, weight_codes, together, stride[1], bias)
+    return gathered(index, matrix, (height, width), stride, together)

@@ -10,6 +10,8 @@ from amhw.lenet.data import mnist_slice, mnist_test
 from amhw.lenet.inference import Inference
 from amhw.lenet.shipped import float_network
 from amhw.nn import ApproxConv2d, ApproxLinear, approximate, export
+from amhw.nn.layers import _Requantise
+from amhw.nn.products import Products
 from amhw.nn.swap import swapped_layers, table_of
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
@@ -64,7 +66,7 @@ def layer_shape(layer, sums):
     [EXACT, FOUR, THREE_ROWS, random_table(), random_table(signed_a=True), random_table(lawful=False)],
     ids=["exact", "one term", "three terms", "gather", "signed", "0·x ≠ 0"],
 )
-@pytest.mark.parametrize(("stride", "padding"), [((1, 1), (0, 0)), ((2, 1), (1, 2))])
+@pytest.mark.parametrize(("stride", "padding"), [((1, 1), (0, 0)), ((2, 1), (1, 2)), ((1, 2), (0, 1))])
 def test_a_convolution_is_its_equation(multiplier, stride, padding):
     torch.manual_seed(3)
     model = nn.Conv2d(2, 3, (3, 2), stride, padding)
@@ -98,6 +100,17 @@ def test_a_gpu_gives_the_same_bits(multiplier):
     expected = layer(x).detach().numpy()
     np.testing.assert_array_equal(expected, by_the_equation(layer, x))
     np.testing.assert_array_equal(layer.cuda()(x.cuda()).detach().cpu().numpy(), expected)
+
+
+@pytest.mark.parametrize("name", ["mul_u8s8_pp_full", "mul_u4s3_pp_full", "mul_u8s8_pp_0_0_0_0_0_0_f0_f0"])
+def test_the_nearest_effective_value_is_the_lower_of_equals(name):
+    """Around every threshold, as close as float32 goes: counted or searched for, the index must be the same."""
+    products = Products(table_of(parse(name)))
+    thresholds = products.thresholds.numpy()
+    around = [np.nextafter(thresholds, np.float32(-np.inf)), thresholds, np.nextafter(thresholds, np.float32(np.inf))]
+    weights = np.concatenate([*around, np.float32([-1e9, -1e-30, 0, 1e-30, 1e9])])
+    expected = (thresholds < weights[:, None]).sum(axis=1)
+    np.testing.assert_array_equal(products.nearest(torch.tensor(weights)).numpy(), expected)
 
 
 def lenet(multiplier, seed=0):
@@ -170,6 +183,23 @@ def test_the_gradient_of_exact_products_is_that_of_the_quantised_values():
     wanted = (values.grad * torch.where(inside, codes * s - x.detach(), codes * s)).sum()
     wanted += (bias.grad * (bias - layer.bias)).sum()
     torch.testing.assert_close(layer.log_activation_scale.grad, wanted, rtol=1e-2, atol=1e-3)
+
+
+def test_the_gradient_of_requantisation_is_that_of_its_formula():
+    """Of sums, ratio and scale: what autograd finds for the formula with its rounding left out inside the range."""
+    torch.manual_seed(8)
+    sums = (400 * torch.randn(3, 2, 5, 5)).requires_grad_()
+    ratio, scale = torch.tensor(0.31, requires_grad=True), torch.tensor(0.07, requires_grad=True)
+    weights = torch.randn_like(sums)
+    (_Requantise.apply(sums, ratio, scale, 100) * weights).sum().backward()
+    found = sums.grad, ratio.grad, scale.grad
+    sums.grad = ratio.grad = scale.grad = None
+    real = sums * ratio
+    code = (real + 0.5).floor().detach()
+    assert int((code > 100).sum()) > 10 and int((code < 0).sum()) > 10
+    straight = torch.where((code >= 0) & (code <= 100), real + (code - real).detach(), code.clamp(0, 100))
+    (straight * scale * weights).sum().backward()
+    torch.testing.assert_close(found, (sums.grad, ratio.grad, scale.grad), rtol=1e-5, atol=1e-5)
 
 
 def test_the_gradient_through_any_table_points_downhill():
