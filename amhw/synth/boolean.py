@@ -101,6 +101,29 @@ def truth_table(expression: str, names: Sequence[str]) -> int:
     return int(function(expression, tuple(names))(inputs, every))
 
 
+class Term:
+    """An expression as text, put together by the operators with which a `Function` computes.
+
+    >>> print(function("!(A*B)", ("A", "B"))({"A": Term("x"), "B": Term("y")}, Term("1")))
+    ((x & y) ^ 1)
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __and__(self, other: "Term") -> "Term":
+        return type(self)(f"({self.text} & {other.text})")
+
+    def __or__(self, other: "Term") -> "Term":
+        return type(self)(f"({self.text} | {other.text})")
+
+    def __xor__(self, other: "Term") -> "Term":
+        return type(self)(f"({self.text} ^ {other.text})")
+
+
 def _input(name: str) -> Function:
     return lambda inputs, every: inputs[name]
 

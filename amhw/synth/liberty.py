@@ -4,7 +4,9 @@ Of several timing groups for one (input, output) pair and one sense (they differ
 point by point. Groups of both senses, as an XOR has, stay two arcs: our timer and OpenSTA follow each on its own,
 while ABC, when it reads the library, merges them into one arc of the first group's sense.
 
-Internal energies are reduced to one figure a pin (see `Output.energy`), leakage to one a cell.
+Internal energies are reduced to one figure a pin (see `Output.energy`), leakage to one a cell. Of a flip-flop the
+clock pin has what an edge costs that stores nothing new, and an output what storing something new costs more: libraries
+make the clock's energy depend on whether datum and state differ, and often give it to the output then.
 
 Left out, because technology mapping cannot use them: cells marked `dont_use`, latches, scan flip-flops,
 three-state and clock-gating cells, and cells without inputs.
@@ -14,12 +16,13 @@ import gzip
 import itertools
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from amhw.files import read_whole
 from amhw.refusal import Refusal
-from amhw.synth.boolean import function
+from amhw.synth.boolean import Function, function
 from amhw.synth.library import ENERGY_LOAD, ENERGY_SLEW, Arc, Cell, FlipFlop, Input, Library, Output, Table
 
 _PICOSECONDS = {"ps": 1.0, "ns": 1e3, "us": 1e6}
@@ -135,10 +138,11 @@ class _Reader:
             return None
         name = _string(group.args[0])
         names = [_string(pin.args[0]) for pin in inputs]
+        clocks = re.findall(r"\w+", _string(flip_flops[0].get("clocked_on", ""))) if flip_flops else []
         cell = Cell(
             name,
             float(group.get("area", 0)),
-            tuple(self._input(pin) for pin in inputs),
+            tuple(self._input(pin, clocks) for pin in inputs),
             tuple(self._output(pin, names) for pin in outputs),
             _flip_flop(flip_flops[0]) if flip_flops else None,
             float(group.get("cell_leakage_power", 0)) * self.power,
@@ -152,15 +156,15 @@ class _Reader:
             function(cell.flip_flop.next_state, tuple(names))
         for output in cell.outputs:
             function(output.function, tuple(names))
-        return cell
+        return cell if cell.flip_flop is None else self._with_clock_energy(cell, pins)
 
-    def _input(self, pin: Any) -> Input:
+    def _input(self, pin: Any, clocks: list[str]) -> Input:
         both = float(pin.get("capacitance", 0))
         return Input(
-            _string(pin.args[0]),
+            (name := _string(pin.args[0])),
             float(pin.get("rise_capacitance", 0) or both) * self.load,
             float(pin.get("fall_capacitance", 0) or both) * self.load,
-            _string(pin.get("clock", "false")) == "true",
+            name in clocks or _string(pin.get("clock", "false")) == "true",
             self._energy(pin),
             self._setup(pin),
         )
@@ -180,15 +184,71 @@ class _Reader:
             self._energy(pin),
         )
 
-    def _energy(self, pin: Any) -> float:
-        """The mean internal energy of a transition of `pin`, fJ; with volts, loads are energies."""
+    def _energy(self, pin: Any, related: str = "") -> float:
+        """The mean internal energy of a transition of `pin`, fJ, that `related` causes where the library says so."""
+        powers = pin.get_groups("internal_power")
+        chosen = [power for power in powers if related in _string(power.get("related_pin", "")).split()] or powers
         found = [
-            self._table(group).at(ENERGY_SLEW, ENERGY_LOAD) * self.load / self.time
-            for power in pin.get_groups("internal_power")
+            self._internal(group)
+            for power in chosen
             for name in ("rise_power", "fall_power", "power")
             for group in power.get_groups(name)
         ]
         return sum(found) / len(found) if found else 0.0
+
+    def _internal(self, group: Any) -> float:
+        """A table of internal power as energy, fJ; with volts, loads are energies."""
+        return self._table(group).at(ENERGY_SLEW, ENERGY_LOAD) * self.load / self.time
+
+    def _with_clock_energy(self, cell: Cell, pins: list[Any]) -> Cell:
+        flip_flop = cell.flip_flop
+        assert flip_flop is not None
+        groups = {_string(pin.args[0]): pin for pin in pins}
+        clocks = [pin.name for pin in cell.inputs if pin.is_clock]
+        if len(clocks) != 1:
+            return cell
+        (clock,) = clocks
+        edges = self._edges(groups[clock], (*groups, *flip_flop.state))
+        idle: list[float] = []
+        storing: list[float] = []
+        for values in itertools.product((0, 1), repeat=len(cell.inputs)):
+            now = dict(zip((pin.name for pin in cell.inputs), values, strict=True))
+            state, inverse = flip_flop.state
+            if now[clock]:
+                now[state], now[clock] = 1, 0
+            else:
+                now[state] = 0
+            now[inverse] = 1 - now[state]
+            names = tuple(now)
+            if any(function(e, names)(now, 1) for e in (flip_flop.clear, flip_flop.preset) if e):
+                continue
+            now |= {output.name: function(output.function, names)(now, 1) for output in cell.outputs}
+            stays = function(flip_flop.next_state, names)(now, 1) == now[state]
+            for rises in (True, False):
+                found = [fj for when, edge, fj in edges if edge == rises and when(now, 1)]
+                (idle if stays else storing).append(sum(found) / len(found) if found else 0.0)
+        if not idle or not storing:
+            return cell
+        quiet, busy = (sum(each) / len(each) for each in (idle, storing))
+        inputs = (replace(pin, energy=quiet) if pin.name == clock else pin for pin in cell.inputs)
+        outputs = (
+            replace(output, energy=self._energy(groups[output.name], clock) + 2 * (busy - quiet))
+            for output in cell.outputs
+        )
+        return replace(cell, inputs=tuple(inputs), outputs=tuple(outputs))
+
+    def _edges(self, pin: Any, names: tuple[str, ...]) -> list[tuple[Function, bool, float]]:
+        """What a rising or falling edge of `pin` costs, fJ, and when."""
+        found = []
+        for power in pin.get_groups("internal_power"):
+            try:
+                when = function(_string(power.get("when", "1")), names)
+            except ValueError:
+                when = function("1", names)
+            for key, rises in (("rise_power", True), ("fall_power", False), ("power", True), ("power", False)):
+                for group in power.get_groups(key):
+                    found.append((when, rises, self._internal(group)))
+        return found
 
     def _setup(self, pin: Any) -> tuple[Table, Table] | None:
         kinds = ("setup_rising", "setup_falling")

@@ -6,7 +6,7 @@ input of a gate is no unknown at its output where another input decides.
 
 from collections.abc import Iterable, Sequence
 
-from amhw.synth.boolean import function
+from amhw.synth.boolean import Term, function
 from amhw.synth.library import Cell, FlipFlop, Library
 
 
@@ -54,19 +54,10 @@ def _assign(name: str, expression: str, inputs: Sequence[str]) -> str:
     return f"  assign {name} = {function(expression, tuple(inputs))(terms, _Term('1')).text};"
 
 
-class _Term:
-    """A Verilog expression, put together by the operators with which `boolean.function` computes."""
+class _Term(Term):
+    """In Verilog an inversion has an operator of its own."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __and__(self, other: "_Term") -> "_Term":
-        return _Term(f"({self.text} & {other.text})")
-
-    def __or__(self, other: "_Term") -> "_Term":
-        return _Term(f"({self.text} | {other.text})")
-
-    def __xor__(self, other: "_Term") -> "_Term":
+    def __xor__(self, other: Term) -> Term:
         if other.text == "1":
             return _Term("0" if self.text == "1" else f"~{self.text}")
-        return _Term(f"({self.text} ^ {other.text})")
+        return super().__xor__(other)
