@@ -1,39 +1,58 @@
-"""Energy of a multiplier on the operands that LeNet-5 gives it, and on random ones.
+"""Energy: of a multiplier on the operands that LeNet-5 gives it and on random ones, and of anyone's Verilog.
 
     amhw energy NAME
+    amhw energy rtl_out/ARRAY.v
+    amhw energy FILE.v --trace TRACE.csv
 
 The netlist is the one with the least area × delay; `amhw.synth.energy` says how its energy is counted.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import click
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
+from amhw.array.mesh import SystolicArray
+from amhw.array.plan import ConvPlan
+from amhw.array.tiling import DATAFLOWS
+from amhw.array.widths import Widths
 from amhw.command import Command, print_json
-from amhw.lenet.data import mnist_slice
-from amhw.lenet.inference import Inference, im2col
-from amhw.lenet.network import QuantisedNetwork
+from amhw.files import read_whole
+from amhw.lenet.network import Operands, QuantisedNetwork
+from amhw.lenet.shipped import network as shipped_network
 from amhw.lenet.shipped import network_for
+from amhw.multiplier import parse
 from amhw.refusal import Refusal
-from amhw.synth import RECIPES, Expected, Synthesiser
-from amhw.synth.energy import ASSUMPTIONS, energy
+from amhw.stimulus import SEED, Ports, Stimulus, check_fits, layer_operands, random_bits, read_trace, tiles
+from amhw.synth import RECIPES, SEARCH, Expected, Synthesiser, SynthesisResult, Technology
+from amhw.synth.clocked import clock_of
+from amhw.synth.command import expected_of
+from amhw.synth.energy import ASSUMPTIONS, CLOCK_ASSUMPTION, Energy, energy
 from amhw.synth.failure import SynthesisError
+from amhw.synth.netlist import Netlist
 from amhw.synth.store import named
 from amhw.table import ProductTable
-from amhw.verilog import Design
+from amhw.verilog import Design, emit, read_manifest
 
 OPERATIONS = 1 << 14
 """Operand pairs in a trace."""
 
+CLOCKS = 1 << 12
+"""Clocks in a trace of a design with registers."""
+
 _IMAGES = 20
-_SEED = 1
 
 Trace = dict[str, NDArray[np.int64]]
 
 
 def uniform_trace(width_a: int, width_b: int, length: int = OPERATIONS) -> Trace:
     """Independent, uniformly distributed operand codes; the same ones every time."""
-    random = np.random.default_rng(_SEED)
+    random = np.random.default_rng(SEED)
     return {"a": random.integers(0, 1 << width_a, length), "b": random.integers(0, 1 << width_b, length)}
 
 
@@ -43,15 +62,8 @@ def mnist_trace(network: QuantisedNetwork, layer: str, length: int = OPERATIONS)
     A multiplier keeps one weight while the activations of all output positions of an image pass by, row by row;
     then comes another weight of the layer and another image of the training slice, both drawn at random.
     """
-    chosen = network[layer]
-    images = mnist_slice().images
-    random = np.random.default_rng(_SEED)
-    images = images[random.choice(len(images), _IMAGES, replace=False)]
-    windows = im2col(chosen, Inference(network).inputs(images)[layer])
-    streams = windows.reshape(len(images), -1, windows.shape[-1])
-    if chosen.is_linear:  # one position an image: the images pass by
-        streams = streams.transpose(1, 0, 2)
-    weights = chosen.weight_codes.astype(np.int64)
+    random = np.random.default_rng(SEED)
+    streams, weights = layer_operands(network, layer, _IMAGES, random)
     a, b, have = [], [], 0
     while have < length:
         tap = random.integers(streams.shape[-1])
@@ -62,49 +74,312 @@ def mnist_trace(network: QuantisedNetwork, layer: str, length: int = OPERATIONS)
     return {"a": np.concatenate(a)[:length], "b": np.concatenate(b)[:length]}
 
 
+@dataclass(frozen=True)
+class Figures:
+    """What was counted under one stimulus; `products` are the useful multiply-accumulates in all of its clocks."""
+
+    energy: Energy
+    products: int = 0
+    elements: tuple[float, float] | None = None
+    """Of an array's processing elements together, settled and timed, fJ per clock."""
+
+    def record(self) -> dict[str, Any]:
+        """For JSON."""
+        record = self.energy.record()
+        if self.products:
+            rate = self.products / self.energy.operations
+            both = {"": (self.energy.settled_fj, self.energy.timed_fj), "elements_": self.elements or (0.0, 0.0)}
+            record["macs_per_clock"] = round(rate, 4)
+            for whose, fj in both.items():
+                for kind, each in zip(("settled", "timed"), fj, strict=True):
+                    record[f"{whose}{kind}_fj_per_mac"] = round(each / rate, 4)
+        return record
+
+
 @click.command(cls=Command, epilog="Example: amhw energy mul_u8s8_pp_0_0_0_0_20_f0_f8_fc --layer conv2")
 @click.argument("name")
 @click.option("--tech", default="sky130hd", show_default=True, help="Technology; see amhw tech list.")
 @click.option("--layer", default="conv2", show_default=True, help="The layer whose operands are used.")
+@click.option(
+    "--network", metavar="FILE", help="The network whose operands are used. [default: an array's, or shipped]"
+)
+@click.option("--top", metavar="MODULE", help="Of a Verilog file. [default: the only one; of an array file the array]")
+@click.option("--trace", metavar="FILE", help="Of a Verilog file: what its inputs see, CSV or npz.")
+@click.option("--operands", metavar="A,B", help="Of a Verilog file: inputs that see a multiplier's operands.")
+@click.option("--hold", metavar="PORT=VALUE", multiple=True, help="Of a Verilog file: an input that never changes.")
+@click.option(
+    "--clocks", type=click.IntRange(2, 1 << 20), help=f"How long. [default: {OPERATIONS}; registers {CLOCKS}]"
+)
+@click.option("--search", is_flag=True, help=f"Only the quick recipe '{SEARCH.name}', not the best of all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(name: str, tech: str, layer: str, as_json: bool) -> None:
-    """Energy of one operation of the multiplier NAME: on LeNet-5's operands in a layer, and on random ones."""
-    design = Design.parse(name)
-    table = ProductTable.of(design.multiplier)
-    network = network_for(table, (layer,))
-    traces = {"uniform": uniform_trace(table.width_a, table.width_b), f"MNIST {layer}": mnist_trace(network, layer)}
+def command(
+    name: str,
+    tech: str,
+    layer: str,
+    network: str | None,
+    top: str | None,
+    trace: str | None,
+    operands: str | None,
+    hold: tuple[str, ...],
+    clocks: int | None,
+    search: bool,
+    as_json: bool,
+) -> None:
+    """Energy of one operation of the multiplier NAME: on LeNet-5's operands in a layer, and on random ones.
+
+    NAME may also be a Verilog file; with registers (one clock, no memories) the energy is that of a clock, in three
+    parts: data, registers, clock. Of a file that `amhw array` wrote it is that of the array, which computes the layer
+    tile by tile, and is given per multiply-accumulate too, with that of its elements alone. In other files, and with
+    --top, inputs see the columns of --trace, a multiplier's operands with --operands, what --hold says, and random bits
+    where none of these names them.
+    """
     technology = named(tech)
-    with Synthesiser(technology, RECIPES, workers=1, netlists=True) as synthesiser:
-        try:
-            result = synthesiser.submit(design.verilog(), design.name, Expected(table.products)).result()
-        except SynthesisError as error:
-            raise click.ClickException(f"{name}: {error}") from error
-    gates = result.best_product.gates
     if technology.library.voltage == 0:
         raise Refusal(f"{tech} does not say its supply voltage (nom_voltage), so there is no energy")
-    assert gates is not None
-    found = {operands: energy(gates, technology, trace) for operands, trace in traces.items()}
+    chosen = None if network is None else QuantisedNetwork.load(network)
+    recipes = (SEARCH,) if search else RECIPES
+    given = top or trace or operands or hold
+    work: _Work
+    if name.endswith(".v") and not given and expected_of(Path(name))[2] is not None:
+        work = _Array(Path(name), layer, chosen, clocks)
+    elif name.endswith(".v"):
+        work = _Verilog(Path(name), top, layer, chosen, trace, operands, hold, clocks)
+    elif given:
+        raise Refusal(f"--top, --trace, --operands and --hold are for Verilog files; {name} is none")
+    else:
+        work = _Multiplier(Design.parse(name), layer, chosen, clocks)
+    with (
+        Console(stderr=True).status(f"synthesising {Path(name).stem}"),
+        Synthesiser(technology, recipes, workers=1, netlists=True, timeout=3600 if work.apart else 300) as synthesiser,
+    ):
+        try:
+            result = work.synthesised(synthesiser)
+        except Refusal as refusal:
+            raise Refusal(f"{name}: {refusal}") from refusal
+        except SynthesisError as error:
+            raise click.ClickException(f"{name}: {error}") from error
+    netlist = result.best_product.gates
+    assert netlist is not None
+    try:
+        clock = clock_of(netlist)
+        stimuli = work.stimuli(netlist, clock)
+        with Console(stderr=True).status("counting"):
+            found = {given: _figures(netlist, technology, each, work.elements) for given, each in stimuli.items()}
+    except Refusal as refusal:
+        raise Refusal(f"{name}: {refusal}") from refusal
+    assumptions = ASSUMPTIONS if clock is None else f"{ASSUMPTIONS}; {CLOCK_ASSUMPTION}"
     if as_json:
         print_json(
             {
-                "design": design.name,
+                "design": result.top,
                 "tech": technology.name,
                 "tech_sha256": technology.sha256,
                 "recipe": result.best_product.recipe,
                 "area_um2": result.area_um2,
                 "delay_ps": result.delay_ps,
-                "network_sha256": network.sha256,
-                "operands": {operands: figures.record() for operands, figures in found.items()},
-                "assumptions": ASSUMPTIONS,
+                "network_sha256": work.network_sha256,
+                "clock": clock,
+                "operands": {given: figures.record() for given, figures in found.items()},
+                "assumptions": assumptions,
             }
         )
         return
-    click.echo(f"{design.name} in {technology.name}, recipe {result.best_product.recipe}, fJ per operation")
-    click.echo(f"{'operands':14s} {'settled':>9s} {'timed':>9s} {'leakage':>9s}  toggles settled, timed")
-    for operands, e in found.items():
-        figures = f"{e.settled_fj:9.1f} {e.timed_fj:9.1f} {e.leakage_fj:9.4f}"
-        click.echo(f"{operands:14s} {figures}  {e.toggles:.1f}, {e.timed_toggles:.1f}")
-    click.echo(ASSUMPTIONS)
+    unit = "operation" if clock is None else "clock"
+    click.echo(f"{result.top} in {technology.name}, recipe {result.best_product.recipe}, fJ per {unit}")
+    click.echo("\n".join([*_page(found, clocked=clock is not None), assumptions]))
+
+
+class _Multiplier:
+    """A multiplier by its name."""
+
+    apart = False
+    elements: frozenset[str] = frozenset()
+
+    def __init__(self, design: Design, layer: str, network: QuantisedNetwork | None, clocks: int | None) -> None:
+        self.design, self.layer, self.clocks = design, layer, clocks or OPERATIONS
+        self.table = ProductTable.of(design.multiplier)
+        self.network = network or network_for(self.table, (layer,))
+        self.network_sha256: str | None = self.network.sha256
+        self.real = mnist_trace(self.network, layer, self.clocks)
+
+    def synthesised(self, synthesiser: Synthesiser) -> SynthesisResult:
+        expected = Expected(self.table.products)
+        return synthesiser.submit(self.design.verilog(), self.design.name, expected).result()
+
+    def stimuli(self, netlist: Netlist, clock: str | None) -> dict[str, Stimulus]:
+        uniform = uniform_trace(self.table.width_a, self.table.width_b, self.clocks)
+        return {"uniform": Stimulus(dict(uniform)), f"MNIST {self.layer}": Stimulus(dict(self.real))}
+
+
+class _Verilog:
+    """A Verilog file, and what its inputs see."""
+
+    elements: frozenset[str] = frozenset()
+
+    def __init__(
+        self,
+        path: Path,
+        top: str | None,
+        layer: str,
+        network: QuantisedNetwork | None,
+        trace: str | None,
+        operands: str | None,
+        hold: Sequence[str],
+        clocks: int | None,
+    ) -> None:
+        self.path, self.top, self.layer, self.network, self.clocks = path, top, layer, network, clocks
+        self.text = read_whole(path).decode("utf-8", errors="replace")
+        self.expected, self.provable, self.array = expected_of(path)
+        self.trace = trace
+        self.given: Ports = {} if trace is None else read_trace(Path(trace))
+        self.held = dict(_held(each) for each in hold)
+        self.operands = _pair(operands)
+        twice = sorted({*self.given} & {*self.held} | ({*self.given} | {*self.held}) & {*self.operands})
+        if twice:
+            raise Refusal(f"{', '.join(twice)} given twice: by --trace, --operands or --hold")
+        if self.expected is not None and not operands and not self.given:
+            self.operands = (self.expected.a, self.expected.b)
+        self.apart = self.array is not None
+        self.network_sha256: str | None = None
+
+    def synthesised(self, synthesiser: Synthesiser) -> SynthesisResult:
+        return synthesiser.submit(
+            self.text,
+            self.top,
+            self.expected if self.top is None else None,
+            prove=self.provable,
+            includes=self.path.absolute().parent,
+            hierarchical=self.apart,
+        ).result()
+
+    def stimuli(self, netlist: Netlist, clock: str | None) -> dict[str, Stimulus]:
+        widths = {name: len(nets) for name, nets in netlist.inputs.items() if name != clock}
+        if not widths:
+            raise Refusal(f"{netlist.top} has no inputs" + (f" but its clock {clock}" if clock else ""))
+        source = self.trace or ""
+        check_fits(self.given, widths, source)
+        clocks = (
+            len(next(iter(self.given.values()))) if self.given else self.clocks or (CLOCKS if clock else OPERATIONS)
+        )
+        clocks = min(clocks, self.clocks or clocks)
+        known: Ports = {name: values[:clocks] for name, values in self.given.items()}
+        known |= self._constant(widths, clocks)
+        free = {name: width for name, width in widths.items() if name not in {*known, *self.operands}}
+        label = "trace" if self.given else "uniform"
+        if not self.operands:
+            return {label: Stimulus(known | random_bits(free, clocks))}
+        check_fits(dict.fromkeys(self.operands, np.zeros(1, dtype=np.int64)), widths, "--operands")
+        a, b = self.operands
+        network = self.network or shipped_network({self.layer: Operands(widths[a], widths[b])})
+        self.network_sha256 = network.sha256
+        real = mnist_trace(network, self.layer, clocks)
+        uniform = uniform_trace(widths[a], widths[b], clocks)
+        others = known | random_bits(free, clocks)
+        return {
+            given: Stimulus(others | {a: codes["a"], b: codes["b"]})
+            for given, codes in (("uniform", uniform), (f"MNIST {self.layer}", real))
+        }
+
+    def _constant(self, widths: Mapping[str, int], clocks: int) -> Ports:
+        ports = {name: np.full(clocks, value, dtype=object) for name, value in self.held.items()}
+        check_fits(ports, widths, "--hold")
+        return ports
+
+
+class _Array:
+    """The systolic array in a file that `amhw array` wrote: the mesh, without what feeds it."""
+
+    apart = True
+
+    def __init__(self, path: Path, layer: str, network: QuantisedNetwork | None, clocks: int | None) -> None:
+        manifest = read_manifest(path.with_suffix(".json"))
+        if manifest.get("dataflow", DATAFLOWS[0]) != DATAFLOWS[0]:
+            raise Refusal(f"{path} is {manifest['dataflow']}; choose a module with --top, and --trace, instead")
+        multiplier = parse(manifest["multiplier"])
+        self.table = ProductTable.of(multiplier)
+        if network is None:
+            own = path.with_name(manifest["network"]) if "network" in manifest else None
+            network = network_for(self.table, (layer,)) if own is None else QuantisedNetwork.load(own)
+        self.layer, self.network, self.clocks = layer, network, clocks or CLOCKS
+        self.network_sha256: str | None = network.sha256
+        self.shape: tuple[int, int, int] = (manifest["rows"], manifest["cols"], manifest["depth"])
+        self.widths = Widths.of(self.table)
+        if "image_side" in manifest:
+            self.widths = ConvPlan(network, self.table, *self.shape, manifest["image_side"]).widths
+        self.name = f"{manifest['name']}_array"
+        self.mesh = SystolicArray(multiplier, self.widths, *self.shape)
+        kinds = {element.name: element for element in self.mesh.elements}
+        self.elements = frozenset(kinds)
+        self.text = "\n".join(emit(each, module) for module, each in [*kinds.items(), (self.name, self.mesh)])
+        random = np.random.default_rng(SEED)
+        self.real = layer_operands(network, layer, _IMAGES, random)
+        most = network[layer].operands.activation_max
+        self.noise = (
+            random.integers(0, most + 1, self.real[0].shape),
+            random.integers(0, 1 << self.table.width_b, self.real[1].shape),
+        )
+
+    def synthesised(self, synthesiser: Synthesiser) -> SynthesisResult:
+        return synthesiser.submit(self.text, self.name, prove=True, hierarchical=True).result()
+
+    def stimuli(self, netlist: Netlist, clock: str | None) -> dict[str, Stimulus]:
+        found = {}
+        for given, operands in (("uniform", self.noise), (f"MNIST {self.layer}", self.real)):
+            stimulus = tiles(operands[0], operands[1], self.widths, self.shape, self.clocks)
+            length = len(stimulus.ports["swap"])
+            still = {name: np.zeros(length, dtype=np.uint8) for name in netlist.inputs if name != clock}
+            found[given] = Stimulus(still | stimulus.ports, stimulus.skip, stimulus.products)
+        return found
+
+
+_Work = _Multiplier | _Verilog | _Array
+
+
+def _held(text: str) -> tuple[str, int]:
+    name, _, value = text.partition("=")
+    try:
+        return name, int(value, 0)
+    except ValueError:
+        raise Refusal(f"--hold {text!r} is no PORT=VALUE, such as rst=0") from None
+
+
+def _pair(text: str | None) -> tuple[str, ...]:
+    names = () if text is None else tuple(name.strip() for name in text.split(","))
+    if text is not None and (len(set(names)) != 2 or not all(names)):
+        raise Refusal(f"--operands {text!r} are no two inputs, such as a,b")
+    return names
+
+
+def _figures(netlist: Netlist, technology: Technology, stimulus: Stimulus, elements: frozenset[str]) -> Figures:
+    found = energy(netlist, technology, stimulus.ports, skip=stimulus.skip)
+    inside = [fj for scope, fj in found.by_scope.items() if netlist.modules.get(scope) in elements]
+    both = sum(settled for settled, _ in inside), sum(timed for _, timed in inside)
+    return Figures(found, stimulus.products, both if stimulus.products else None)
+
+
+def _page(found: Mapping[str, Figures], clocked: bool) -> list[str]:
+    if not clocked:
+        lines = [f"{'operands':14s} {'settled':>9s} {'timed':>9s} {'leakage':>9s}  toggles settled, timed"]
+        for operands, figures in found.items():
+            e = figures.energy
+            columns = f"{e.settled_fj:9.1f} {e.timed_fj:9.1f} {e.leakage_fj:9.4f}"
+            lines.append(f"{operands:14s} {columns}  {e.toggles:.1f}, {e.timed_toggles:.1f}")
+        return lines
+    lines = [f"{'inputs':14s} {'data':>18s}     {'registers':>14s}     {'clock':>9s} {'sum':>18s} {'leakage':>10s}"]
+    for operands, figures in found.items():
+        e = figures.energy
+        parts = ((e.data_fj, e.timed_data_fj), (e.registers_fj, e.timed_registers_fj), (e.settled_fj, e.timed_fj))
+        data, registers, every = (f"{settled:9.1f} … {timed:9.1f}" for settled, timed in parts)
+        lines.append(f"{operands:14s} {data}  {registers}  {e.clock_fj:9.1f} {every} {e.leakage_fj:9.4f}")
+    for operands, figures in found.items():
+        if figures.products:
+            e, rate = figures.energy, figures.products / figures.energy.operations
+            settled, timed = figures.elements or (0.0, 0.0)
+            lines.append(
+                f"{operands:14s} {e.settled_fj / rate:.1f} … {e.timed_fj / rate:.1f} fJ a multiply-accumulate, "
+                f"{settled / rate:.1f} … {timed / rate:.1f} of it in the elements; {rate:.2f} a clock"
+            )
+    return [*lines, "settled … timed: without and with hazards"]
 
 
 if __name__ == "__main__":

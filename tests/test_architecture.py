@@ -47,7 +47,7 @@ MAY_IMPORT = {
 """What each room may import beside itself and the leaves. Rooms that are not listed are commands or studies:
 they may import everything above them, and nothing listed here may import them."""
 
-OTHERS = {"energy", "tech", "gen", "show", "sim", "accuracy", "train", "cli", "study", "report", "__init__"}
+OTHERS = {"energy", "stimulus", "tech", "gen", "show", "sim", "accuracy", "train", "cli", "study", "report", "__init__"}
 
 
 def room(path: Path) -> str:

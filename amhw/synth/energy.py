@@ -33,7 +33,7 @@ from amhw.synth.library import ENERGY_SLEW
 from amhw.synth.netlist import ONE, ZERO, Gate, Netlist
 from amhw.synth.technology import Technology
 from amhw.synth.timing import loads_of, timing
-from amhw.synth.truth import Words, settled
+from amhw.synth.truth import Words, packed, planes, settled
 
 _EVERY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
@@ -86,7 +86,8 @@ class Energy:
 
     def record(self) -> dict[str, Any]:
         """All of it but `by_scope`, for JSON."""
-        return {name: round(value, 4) for name, value in vars(self).items() if name != "by_scope"}
+        figures = vars(self) | {"data_fj": self.data_fj, "timed_data_fj": self.timed_data_fj}
+        return {name: round(value, 4) for name, value in figures.items() if name != "by_scope"}
 
 
 def energy(
@@ -120,9 +121,9 @@ def energy(
     if netlist.flip_flops:
         bits.update(states(netlist, bits))
     count = lengths.pop() - 1 - skip
-    before = settled(netlist, _planes(bits, slice(skip, -1)))
-    after = settled(netlist, _planes(bits, slice(skip + 1, None)))
-    mask = _packed(np.ones(count, dtype=np.uint8))
+    before = settled(netlist, planes({net: values[skip:-1] for net, values in bits.items()}))
+    after = settled(netlist, planes({net: values[skip + 1 :] for net, values in bits.items()}))
+    mask = packed(np.ones(count, dtype=np.uint8))
     switched = {net: _ones((before[net] ^ after[net]) & mask) / count for net in before}
     delay = timing(netlist, technology).delay_ps
     timed = {net: n / count for net, n in _timed(netlist, technology, bits, before, after, mask, delay / steps).items()}
@@ -150,19 +151,6 @@ def _bits(name: str, values: NDArray[Any], width: int) -> Iterable[Bits]:
             raise ValueError(f"bits of {name} have the shape [length, {width}], not {list(values.shape)}")
         return values.astype(np.uint8).T
     return ((values >> (k if values.dtype == object else min(k, 63)) & 1).astype(np.uint8) for k in range(width))
-
-
-def _planes(bits: Mapping[int, Bits], part: slice) -> dict[int, Words]:
-    planes = {net: _packed(values[part]) for net, values in bits.items()}
-    some = next(iter(planes.values()))
-    return {ZERO: np.zeros_like(some), ONE: np.full_like(some, _EVERY), **planes}
-
-
-def _packed(bits: Bits) -> Words:
-    """64 bits a word, the last padded with zeros."""
-    padded = np.zeros(-(-bits.size // 64) * 64, dtype=np.uint8)
-    padded[: bits.size] = bits
-    return np.packbits(padded, bitorder="little").view(np.uint64)
 
 
 class _Cost:

@@ -113,10 +113,22 @@ def settled(netlist: Netlist, values: dict[int, Words]) -> dict[int, Words]:
 
 def bit_planes(codes: NDArray[np.integer], width: int) -> Iterator[Words]:
     """Bit k of every code, for k from 0 up, 64 codes a word (the last word padded with zeros)."""
-    padded = np.zeros(-(-codes.size // 64) * 64, dtype=np.int64)
-    padded[: codes.size] = codes
     for k in range(width):
-        yield np.packbits((padded >> min(k, 63) & 1).astype(np.uint8), bitorder="little").view(np.uint64)
+        yield packed((codes.astype(np.int64) >> min(k, 63) & 1).astype(np.uint8))
+
+
+def packed(bits: NDArray[np.uint8]) -> Words:
+    """One 0 or 1 a pattern, 64 a word."""
+    padded = np.zeros(-(-bits.size // 64) * 64, dtype=np.uint8)
+    padded[: bits.size] = bits
+    return np.packbits(padded, bitorder="little").view(np.uint64)
+
+
+def planes(bits: Mapping[int, NDArray[np.uint8]]) -> dict[int, Words]:
+    """`packed` of every net's bits, and the constants: what `settled` takes."""
+    values = {net: packed(each) for net, each in bits.items()}
+    some = next(iter(values.values()))
+    return {ZERO: np.zeros_like(some), ONE: np.full_like(some, _EVERY), **values}
 
 
 def unpacked(words: Words, size: int) -> NDArray[np.uint8]:
