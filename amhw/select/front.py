@@ -3,8 +3,8 @@
 1. statistics of the layers on training images; masks ranked by the closed form;
 2. the exact multiplier with every tree and adder, reduced precisions and some masks are synthesised, and the cost model
    fitted to them;
-3. the evolutionary search proposes; what is worth it by predicted error and cost is synthesised, and what few others
-   beat there in predicted error, area and delay gets its network (weights remapped);
+3. the evolutionary search proposes; what is worth it by predicted error and cost is synthesised by one recipe, and what
+   few others beat there in predicted error, area and delay by all of them, and gets its network (weights remapped);
 4. the predicted error is fitted to what these networks' divergence on training images turned out to be, and step 3
    done once more with the better prediction;
 5. divergence and cost make the front; the networks on it are made again with more alternatives followed to the end;
@@ -37,6 +37,7 @@ from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicte
 from amhw.select.space import Candidate, Space
 from amhw.select.stages import Problem
 from amhw.select.statistics import MaskRanking, greedy, mask_of
+from amhw.synth import RECIPES, SEARCH, Recipe
 from amhw.verilog import Design
 
 _STATISTICS_IMAGES = 500
@@ -227,13 +228,15 @@ class Selection:
 
     # Steps
 
-    def synthesise(self, designs: Sequence[Design], what: str) -> dict[str, list[Netlist]]:
-        """Every recipe's netlist of each design, by the design's name."""
+    def synthesise(
+        self, designs: Sequence[Design], what: str, recipes: tuple[Recipe, ...] = RECIPES
+    ) -> dict[str, list[Netlist]]:
+        """Each recipe's netlist of each design, by the design's name."""
         names = list(dict.fromkeys(design.name for design in designs))
         emissions = {name: stages.emission(name) for name in names}
         texts = self._run(emissions.values(), f"{what}: Verilog")
         tasks = {
-            name: stages.synthesis(name, texts[task.key]["verilog"], self.technology)
+            name: stages.synthesis(name, texts[task.key]["verilog"], self.technology, recipes)
             for name, task in emissions.items()
         }
         records = self._run(tasks.values(), f"{what}: synthesis")
@@ -317,11 +320,12 @@ class Selection:
     def front(self) -> list[Point]:
         """The front, simulated and scored, least loss on training images first."""
         seeds = self._seeds()
-        netlists = self.netlists(seeds, "seeds")
-        cost = self._cost_model(seeds, netlists)
+        quick = self.netlists(seeds, "seeds", (SEARCH,))
+        cost = self._cost_model(seeds, quick)
         limit = _LARGEST_AREA * self.baseline().smallest.area_um2
         model = ErrorModel.prior(self.demands)
         candidates = {m.name: m for m in seeds}
+        netlists: dict[str, list[Netlist]] = {}
         points: list[Point] = []
         for proposed, fitted in zip(_PROPOSED, _FITTED, strict=True):
             found = search(
@@ -334,10 +338,11 @@ class Selection:
             )
             fresh = [s for s in found if s.area <= limit and s.multiplier.name not in candidates]
             chosen = [scored.multiplier for scored in _spread(fresh, proposed)]
-            netlists |= self.netlists(chosen, "proposals")
+            quick |= self.netlists(chosen, "proposals", (SEARCH,))
             candidates |= {m.name: m for m in chosen}
             known = {point.name for point in points}
-            survivors = self._survivors(list(candidates.values()), netlists, model, known, fitted)
+            survivors = self._survivors(list(candidates.values()), quick, model, known, fitted)
+            netlists |= self.netlists(survivors, "candidates")
             points += self.fit([self.everywhere(m.name) for m in survivors], netlists, beam=_QUICK)
             parts = np.array([error_parts(candidates[p.name], self.demands) for p in points])
             model = ErrorModel.prior(self.demands).fit(parts, np.array([p.divergence for p in points]))
@@ -408,7 +413,9 @@ class Selection:
         balanced = [_balanced(netlists[m.name]) for m in multipliers]
         return CostModel.fit(multipliers, [n.area_um2 for n in balanced], [n.delay_ps for n in balanced])
 
-    def netlists(self, multipliers: Sequence[Candidate], what: str) -> dict[str, list[Netlist]]:
+    def netlists(
+        self, multipliers: Sequence[Candidate], what: str, recipes: tuple[Recipe, ...] = RECIPES
+    ) -> dict[str, list[Netlist]]:
         """The netlists of each multiplier that no other of it beats, by the multiplier's name.
 
         Small heaps come out the same from every tree; the adder makes a difference, where there is anything to add.
@@ -417,7 +424,7 @@ class Selection:
             m.name: [Design(m, TREES[0], adder) for adder in (("ripple", "auto") if carries(m) else ("ripple",))]
             for m in multipliers
         }
-        found = self.synthesise([d for some in designs.values() for d in some], what)
+        found = self.synthesise([d for some in designs.values() for d in some], what, recipes)
         return {
             name: _best_netlists([n for design in some for n in found[design.name]]) for name, some in designs.items()
         }

@@ -28,13 +28,14 @@ from amhw.lenet.shipped import float_network
 from amhw.lenet.shipped import network as shipped_network
 from amhw.lenet.training import augmented
 from amhw.multiplier import parse
-from amhw.nn import Recipe, fine_tune
+from amhw.nn import Recipe as TrainingRecipe
+from amhw.nn import fine_tune
 from amhw.refusal import Refusal
 from amhw.results import Record, Task
 from amhw.select.fit import Judge, fit
 from amhw.select.teacher import Teacher, real_valued
 from amhw.sim import simulate
-from amhw.synth import RECIPES, Expected, Synthesiser
+from amhw.synth import Expected, Recipe, Synthesiser
 from amhw.synth.store import technology_named
 from amhw.table import ProductTable
 from amhw.verilog import Design
@@ -42,7 +43,7 @@ from amhw.verilog import Design
 METHOD = "joint remap 6"
 """Part of a fitted network's identity: change it when the method changes what it gives."""
 
-_FINE_TUNING = Recipe(epochs=24)
+_FINE_TUNING = TrainingRecipe(epochs=24)
 """The training images of a selection are a slice of the whole set: more passes than `amhw train` makes."""
 
 _TEACHING = 1000
@@ -140,17 +141,17 @@ def emission(design: str) -> Task:
     return Task(identity, _emit, (design,))
 
 
-def synthesis(design: str, verilog: str, technology: str) -> Task:
-    """Area and delay of every recipe's netlist: the ``recipes`` of `amhw.synth.SynthesisResult.record`."""
+def synthesis(design: str, verilog: str, technology: str, recipes: tuple[Recipe, ...]) -> Task:
+    """Area and delay of each recipe's netlist: the ``recipes`` of `amhw.synth.SynthesisResult.record`."""
     identity = {
         "stage": "select synthesis",
         "verilog": hashlib.sha256(verilog.encode()).hexdigest(),
         "technology": technology_named(technology).sha256,
-        "recipes": [[recipe.name, recipe.text] for recipe in RECIPES],
+        "recipes": [[recipe.name, recipe.text] for recipe in recipes],
         "pyosys": importlib.metadata.version("pyosys"),
         "products": ProductTable.of(Design.parse(design).multiplier).sha256,
     }
-    return Task(identity, _synthesise, (design, verilog, technology))
+    return Task(identity, _synthesise, (design, verilog, technology, recipes))
 
 
 def fitting(problem: Problem, multipliers: tuple[tuple[str, str], ...], beam: int) -> Task:
@@ -252,14 +253,14 @@ def _emit(design: str) -> Record:
 
 
 @functools.cache
-def _synthesiser(technology: str) -> Synthesiser:
+def _synthesiser(technology: str, recipes: tuple[Recipe, ...]) -> Synthesiser:
     """One warm Yosys process for each worker process; it ends when its worker does."""
-    return Synthesiser(technology_named(technology), workers=1)
+    return Synthesiser(technology_named(technology), recipes, workers=1)
 
 
-def _synthesise(design: str, verilog: str, technology: str) -> Record:
+def _synthesise(design: str, verilog: str, technology: str, recipes: tuple[Recipe, ...]) -> Record:
     expected = Expected(ProductTable.of(Design.parse(design).multiplier).products)
-    record = _synthesiser(technology).submit(verilog, design, expected).result().record()
+    record = _synthesiser(technology, recipes).submit(verilog, design, expected).result().record()
     return {"design": design, "recipes": record["recipes"]}
 
 
