@@ -234,7 +234,7 @@ class Synthesiser:
             )
             message = error_in(log.read_text(errors="replace")) if log.exists() else None
             if message is not None:
-                raise Refusal(f"{_REFUSED_AT[log.name]}: {message}")
+                raise Refusal(f"{_REFUSED_AT[log.name]}: {_named(message, folder)}")
             raise SynthesisError(f"Yosys failed: {_ending(reply['died'])}")
         mappings, failures, checked = [], [], ""
         for index, (recipe, mapped) in enumerate(zip(self.recipes, reply["mapped"], strict=True)):
@@ -314,6 +314,14 @@ def synthesise(
     """
     with Synthesiser(technology or Technology.named("sky130hd"), recipes, workers=1) as synthesiser:
         return synthesiser.submit(verilog, top).result()
+
+
+def _named(message: str, folder: Path) -> str:
+    """`message` with registers as the designer calls them."""
+    known = folder / "registers.json"
+    for cell, name in json.loads(known.read_text()).items() if known.exists() else ():
+        message = message.replace(cell, name)
+    return message
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -121,6 +121,10 @@ def _child(yosys: Any, job: dict[str, Any], writing: int) -> None:
         os._exit(status)
 
 
+_NOT_HARDWARE = ("$print", "$check", "$assert", "$assume", "$cover", "$live", "$fair")
+"""What $display and assertions become."""
+
+
 def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
     """Read design.v in the current folder, check it, and map it once for each recipe."""
     _log_to("read.log")
@@ -137,9 +141,13 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
     job["top"] = top
     run(f"hierarchy -check -top {top}")
     run("proc")
+    _refuse(top, both_ways(design))
+    run(f"delete {' '.join(f't:{kind}' for kind in _NOT_HARDWARE)}")
     if not job["hierarchical"]:
         run("flatten")
     run("opt_clean")
+    run("tribuf")  # nothing happens where nobody drives a z
+    _refuse(top, three_state(design))
     latches = [
         _signal(cell) for cell in _cells(design) if re.match(r"\$_?(ad|d)?latch|\$_?sr(_|$)", _plain(cell.type), re.I)
     ]
@@ -159,6 +167,11 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
         run("synth -noabc -run fine:")
     run("tee -q -o check.txt check")  # on gates, where no word hides which bit depends on which
     _refuse(top, loop_problem(Path("check.txt").read_text()))
+    registers = [cell for cell in _cells(design) if re.match(r"\$_?.*ff", _plain(cell.type), re.I)]
+    if registers and not job["registers"]:
+        names = ", ".join(dict.fromkeys(_signal(cell) for cell in registers[:4]))
+        raise UnusableError(f"registers ({names}) in {top}, and the library has no flip-flops")
+    Path("registers.json").write_text(json.dumps({_plain(cell.name): _signal(cell) for cell in registers}))
     _log_to("registers.log")
     run(f"dfflibmap -liberty {job['liberty']}")
     run("opt_clean -purge")
@@ -464,6 +477,19 @@ def loop_problem(check: str) -> str | None:
     return f"combinational loop through {', '.join(dict.fromkeys(wires)) or loop[1]}"
 
 
+def both_ways(design: Any) -> str | None:
+    """The ports that are inputs and outputs, or None."""
+    wires = (wire for module in design.modules_.values() if not _is_box(module) for wire in module.wires_.values())
+    names = [_plain(wire.name) for wire in wires if wire.port_input and wire.port_output]
+    return f"inout port: {', '.join(names[:4])}; make it an input or an output" if names else None
+
+
+def three_state(design: Any) -> str | None:
+    """The signals that are driven with z, or None."""
+    names = dict.fromkeys(_driven(cell, "Y") for cell in _cells(design) if _plain(cell.type) == "$tribuf")
+    return f"three-state: {', '.join([*names][:4])} driven with z, which no cell of use here does" if names else None
+
+
 def _refuse(top: str, problem: str | None) -> None:
     if problem:
         raise UnusableError(f"{problem} (in {top})")
@@ -480,10 +506,17 @@ def _types(design: Any) -> Counter[str]:
 
 
 def _signal(cell: Any) -> str:
-    """The signal that the cell drives at Q."""
+    """The signal that the register or latch drives."""
+    return _driven(cell, "Q")
+
+
+def _driven(cell: Any, output: str) -> str:
+    """The signal at `output`, else the cell's name."""
     for port, bits in cell.connections_.items():
-        if _plain(port) == "Q" and bits.is_wire():
-            return _plain(bits.as_wire().name)
+        if _plain(port) == output and bits.size():
+            bit = bits.lsb()
+            if bit.is_wire():
+                return _plain(bit.wire.name)
     return _plain(cell.name)
 
 

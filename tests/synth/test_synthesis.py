@@ -133,6 +133,11 @@ REFUSED = {
     "combinational loop through": "module m(input a, b, output y); wire q, r; "
     "assign q = ~(a & r); assign r = ~(b & q); assign y = q; endmodule",
     "multiply-driven net: y": "module m(input a, b, output y); assign y = ~a; assign y = a & b; endmodule",
+    "inout port: a; make it": "module m(inout a, input e, output y); assign y = a & e; endmodule",
+    "three-state: y driven with z": "module m(input a, e, output y); assign y = e ? a : 1'bz; endmodule",
+    "three-state: w driven": "module m(input a, b, e, output y); wire w; assign w = e ? a : 1'bz; "
+    "assign w = e ? 1'bz : b; assign y = ~w; endmodule",
+    r"W' has no default value": "module m #(parameter W) (input [W-1:0] a, output y); assign y = ^a; endmodule",
     "undriven net: w": "module m(input a, output y); wire w; assign y = a & w; endmodule",
 }
 
@@ -148,6 +153,12 @@ def test_unusable_verilog_is_refused(quick, says):
     with pytest.raises(Refusal, match=says) as refusal:
         quick.submit(REFUSED[says]).result()
     assert "\n" not in str(refusal.value) and "/tmp" not in str(refusal.value)
+
+
+def test_what_is_no_hardware_costs_nothing(quick):
+    told = 'always @(posedge c) $display("%d", a); always @* assert (a || !a); assume property (a);'
+    text = f"module m(input c, a, output y); assign y = ~a; {told} endmodule"
+    assert quick.submit(text).result().cells == 1
 
 
 def test_word_level_feedback_between_different_bits_is_no_loop(quick):
@@ -176,8 +187,21 @@ def test_library_without_flip_flops_maps_combinational_logic_only():
     technology = Technology.of("gates", library.restricted_to(names))
     with Synthesiser(technology, [SEARCH], workers=1) as synthesiser:
         assert synthesiser.submit(INVERTER).result().cells == 1
-        with pytest.raises(Refusal, match="library lacks flip-flops"):
+        with pytest.raises(Refusal, match=r"registers \(q\) in r, and the library has no flip-flops"):
             synthesiser.submit("module r(input c, d, output reg q); always @(posedge c) q <= d; endmodule").result()
+
+
+def test_a_register_that_no_flip_flop_can_be_is_named():
+    library = Technology.named("sky130hd").library
+    names = [name for name, cell in library.cells.items() if cell.flip_flop is None or "dfxtp" in name]
+    text = (
+        "module r(input c, x, d, output reg q); always @(posedge c or posedge x) if (x) q <= 0; else q <= d; endmodule"
+    )
+    plain = Technology.of("plain", library.restricted_to(names))
+    says = r"FF r\.q .* async set or reset are not supported"
+    with Synthesiser(plain, [SEARCH], workers=1) as synthesiser, pytest.raises(Refusal, match=says) as refusal:
+        synthesiser.submit(text).result()
+    assert "$auto" not in str(refusal.value)
 
 
 def test_command_prints_one_json_object(tmp_path):
