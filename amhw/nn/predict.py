@@ -9,8 +9,9 @@ propagation through the network's own Jacobian J then gives what happens to the 
     variance  Σ of J²·variance
 
 and with it, as if shifted margins to the other classes were normal, the expected share of images that stay correct.
-A regression of the accuracy's logit, quadratic in that share (on a probit scale) and the logarithm of the deviation,
-is fitted on multipliers that were simulated and serves those that were not.
+A regression of the accuracy's logit, quadratic in that share (on a probit scale) and in the logarithms of each layer's
+shift and deviation, is fitted on multipliers that were simulated and serves those that were not. Layers count apart
+because errors of the first one have been through more of the network's ReLUs than first order knows of.
 
 Propagating a mean error to the output is the idea of the architectural mean error (De la Parra, Guntoro and Kumar,
 "Improving approximate neural networks for perception tasks through specialized optimization", 2020); independence of
@@ -113,13 +114,15 @@ class Predictor:
 
     def survivors(self, table: ProductTable) -> float:
         """The share of images that stay correct if margins were normal, 0…1, before any regression."""
-        return self._share(*self._margin_errors(table))
+        return self._share(self._margin_errors(table))
 
-    def features(self, table: ProductTable) -> tuple[float, float]:
-        """What the regression sees: the survivors on a probit scale, and the logarithm of the margins' deviation."""
-        shift, variance = self._margin_errors(table)
-        share = min(max(self._share(shift, variance), 0.02), 1 - 1e-5)
-        return NormalDist().inv_cdf(share), float(np.log10(np.sqrt(variance.mean()) + 0.01))
+    def features(self, table: ProductTable) -> NDArray[np.float64]:
+        """What the regression sees, float64[1 + 2·layers]: the survivors on a probit scale; then of each layer the
+        logarithms of the margins' shift (root mean square) and deviation."""
+        errors = self._margin_errors(table)
+        share = min(max(self._share(errors), 0.005), 1 - 1e-5)
+        squares = [square for shift, variance in errors for square in (shift @ shift / len(shift), variance.mean())]
+        return np.array([NormalDist().inv_cdf(share), *np.log10(np.sqrt(squares) + _SMALLEST)])
 
     def fit(self, tables: Sequence[ProductTable], accuracies: Sequence[float]) -> "AccuracyModel":
         """The regression through multipliers of known accuracy.
@@ -127,8 +130,10 @@ class Predictor:
         Raises:
             Refusal: there are too few of them.
         """
-        if len(tables) < _FEWEST or len(tables) != len(accuracies):
-            raise Refusal(f"{len(tables)} tables and {len(accuracies)} accuracies; wanted {_FEWEST} or more of each")
+        features = 1 + 2 * len(self.names)
+        fewest = (features + 1) * (features + 2) // 2  # terms of the quadratic
+        if len(tables) < fewest or len(tables) != len(accuracies):
+            raise Refusal(f"{len(tables)} tables and {len(accuracies)} accuracies; wanted {fewest} or more of each")
         x = np.array([self.features(table) for table in tables])
         centre, spread = x.mean(axis=0), x.std(axis=0) + 1e-9
         design = _quadratic((x - centre) / spread)
@@ -136,29 +141,24 @@ class Predictor:
         best = min(float(y.max()) + _HEADROOM, 1.0 + _HEADROOM)
         y = np.maximum(y, 1e-3)
         ridge = _RIDGE * len(y) * np.eye(design.shape[1])
+        ridge[0, 0] = 0
         weights = np.linalg.solve(design.T @ design + ridge, design.T @ np.log(y / (best - y)))
-        return AccuracyModel(
-            self, np.asarray(centre, np.float64), np.asarray(spread, np.float64), np.asarray(weights, np.float64), best
-        )
+        return AccuracyModel(self, centre, spread, np.asarray(weights, np.float64), best)
 
-    def _margin_errors(self, table: ProductTable) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _margin_errors(self, table: ProductTable) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """Shift and variance of every margin, float32[M] each, from each layer."""
         errors = table.products.astype(np.float32) - self._exact
-        shift = np.zeros(self._margins.size, np.float32)
-        variance = np.zeros(self._margins.size, np.float32)
-        for layer in self._layers:
-            more_shift, more_variance = layer.error(errors)
-            shift += more_shift
-            variance += more_variance
-        return shift, variance
+        return [layer.error(errors) for layer in self._layers]
 
-    def _share(self, shift: NDArray[np.float32], variance: NDArray[np.float32]) -> float:
+    def _share(self, errors: list[tuple[NDArray[Any], NDArray[Any]]]) -> float:
+        shift, variance = (np.sum(part, axis=0) for part in zip(*errors, strict=True))
         z = (self._margins.ravel() + shift) / np.sqrt(_CORRELATION * variance + 1)
         return self._offset * float(_normal(z.reshape(self._margins.shape).min(axis=1)).mean())
 
 
 @dataclass(frozen=True, eq=False)
 class AccuracyModel:
-    """Accuracy from a table: logit(accuracy/best) is quadratic in the predictor's two features."""
+    """Accuracy from a table: logit(accuracy/best) is quadratic in the predictor's features."""
 
     predictor: Predictor
     centre: NDArray[np.float64]
@@ -174,16 +174,18 @@ class AccuracyModel:
 
 _CORRELATION = 4.0
 """Errors at neighbouring positions are of the same sign more often than not: their sum varies more than independent
-ones would. Found with the multipliers of scripts/predict_accuracy.py that are fitted on."""
+ones would. The cross-validated deviation of scripts/predict_accuracy.py is 2.5
+points with 1, 2.4 with 4 and 2.4 with 16."""
+_SMALLEST = 0.3
+"""Shifts and deviations of a margin below this, of margins that are 27 on average, are all the same."""
 _HEADROOM = 0.003
-_RIDGE = 1e-4
-_FEWEST = 12
+_RIDGE = 1e-3
 
 
 def _quadratic(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1, p, q, p², pq, q² of each row (p, q)."""
-    p, q = x.T
-    return np.stack([np.ones_like(p), p, q, p * p, p * q, q * q], axis=1)
+    """1, every x_i and every x_i·x_j of each row."""
+    first, second = np.triu_indices(x.shape[1])
+    return np.concatenate([np.ones((len(x), 1)), x, x[:, first] * x[:, second]], axis=1)
 
 
 def _normal(z: NDArray[np.float32]) -> NDArray[Any]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from amhw import Masked, ProductTable, parse
+from amhw.families import broken_array
 from amhw.lenet.data import balanced, mnist_slice
 from amhw.lenet.inference import Inference, im2col
 from amhw.lenet.shipped import network
@@ -25,15 +26,14 @@ def predictor(data):
 
 
 def test_no_error_moves_no_margin(predictor):
-    shift, variance = predictor._margin_errors(EXACT)
-    assert not shift.any() and not variance.any()
+    assert not any(part.any() for layer in predictor._margin_errors(EXACT) for part in layer)
     assert predictor.survivors(EXACT) > 0.99
 
 
 def test_small_errors_move_margins_as_the_network_does(predictor, data):
     """A small gain of every product is first-order exact: the margins must move as the integers do."""
     larger = ProductTable(np.rint(EXACT.products * 1.06).astype(int), False, True)
-    predicted, _ = predictor._margin_errors(larger)
+    predicted = sum(shift for shift, _ in predictor._margin_errors(larger))
     logits = [Inference(network(), dict.fromkeys(LAYERS, table)).logits(data.images) for table in (EXACT, larger)]
     unit = network().layers[-1].activation_scale * network().layers[-1].weight_scale
     moved = (logits[1] - logits[0]) * unit
@@ -59,6 +59,16 @@ def test_the_mean_error_is_that_of_the_pairs_that_meet(predictor, data):
     np.testing.assert_allclose(found, wanted, rtol=1e-4)
 
 
+def test_each_layer_counts_apart(data, predictor):
+    """One layer's shift and deviation are those of a predictor of that layer alone."""
+    table = ProductTable.of(Masked.columns(7, 8, 8, signed_b=True))
+    both = predictor.features(table)
+    for index, name in enumerate(LAYERS):
+        alone = Predictor(network(), (name,), data).features(table)
+        np.testing.assert_allclose(alone[1:], both[1 + 2 * index : 3 + 2 * index], rtol=1e-4)
+        assert alone[0] != both[0]
+
+
 def test_worse_multipliers_are_predicted_worse(predictor):
     tables = [ProductTable.of(Masked.columns(k, 8, 8, signed_b=True)) for k in (0, 5, 8, 9, 10)]
     survivors = [predictor.survivors(table) for table in tables]
@@ -68,13 +78,17 @@ def test_worse_multipliers_are_predicted_worse(predictor):
 
 def test_the_regression_returns_what_it_was_fitted_on(predictor):
     tables = [ProductTable.of(Masked.columns(k, 8, 8, signed_b=True)) for k in range(11)]
-    tables += [ProductTable.of(parse(f"mul_u8s8_pp_0_0_0_0_{rows}")) for rows in ("f0_f0_f0_f0", "0_0_ff_ff")]
+    tables += [
+        ProductTable.of(broken_array(h, v, width_a=8, width_b=8, signed_b=True))
+        for h in (2, 3, 4)
+        for v in (3, 5, 7, 8)
+    ]
     survivors = np.array([predictor.survivors(table) for table in tables])
     accuracies = 0.1 + 0.895 * survivors**2
     model = predictor.fit(tables, accuracies)
     predicted = np.array([model.predict(table) for table in tables])
     assert np.abs(predicted - accuracies).mean() < 0.03
-    with pytest.raises(Refusal, match="wanted 12 or more"):
+    with pytest.raises(Refusal, match="wanted 21 or more"):
         predictor.fit(tables[:5], accuracies[:5])
 
 
