@@ -19,7 +19,7 @@ COMMANDS = {
     "array": ("amhw.array.command", "Generate a systolic array: matrix products, or LeNet-5's convolutions."),
     "synth": ("amhw.synth.command", "Synthesise Verilog: area, critical-path delay, cells."),
     "tech": ("amhw.tech", "List, show and import technologies: cell libraries."),
-    "energy": ("amhw.energy", "Energy of an operation on LeNet-5's operands and on random ones."),
+    "energy": ("amhw.energy", "Energy of a multiplier, an array or any Verilog, on real and random operands."),
     "accuracy": ("amhw.accuracy", "LeNet-5's accuracy with a multiplier in its layers."),
     "select": ("amhw.select.command", "Choose partial products and weight codes from what the network multiplies."),
     "train": ("amhw.train", "Train LeNet-5 from scratch, or fine-tune it through a multiplier."),

@@ -138,11 +138,12 @@ def command(
         raise Refusal(f"{tech} does not say its supply voltage (nom_voltage), so there is no energy")
     chosen = None if network is None else QuantisedNetwork.load(network)
     recipes = (SEARCH,) if search else RECIPES
+    verilog = name.endswith((".v", ".sv"))
     given = top or trace or operands or hold
     work: _Work
-    if name.endswith(".v") and not given and expected_of(Path(name))[2] is not None:
+    if verilog and not given and expected_of(Path(name))[2] is not None:
         work = _Array(Path(name), layer, chosen, clocks)
-    elif name.endswith(".v"):
+    elif verilog:
         work = _Verilog(Path(name), top, layer, chosen, trace, operands, hold, clocks)
     elif given:
         raise Refusal(f"--top, --trace, --operands and --hold are for Verilog files; {name} is none")
