@@ -2,6 +2,7 @@
 
     python scripts/cost_figures.py published             against the published figures of 13 signed circuits
     python scripts/cost_figures.py timers NAME FILE.lib  against the complete library and OpenSTA, 54 designs
+    python scripts/cost_figures.py recipes               the recipes against other scripts, on random masks
     python scripts/cost_figures.py speed                 multipliers a second
     python scripts/cost_figures.py adders                what adder cells gain or lose, 40 designs
     python scripts/cost_figures.py fpga                  some multipliers on FPGAs
@@ -32,7 +33,7 @@ from amhw.command import Group
 from amhw.energy import uniform_trace
 from amhw.families import Masked
 from amhw.files import write_atomically
-from amhw.synth import RECIPES, SEARCH, Expected, Synthesiser, Technology, technologies
+from amhw.synth import RECIPES, SEARCH, Expected, Recipe, Synthesiser, Technology, technologies
 from amhw.synth.energy import energy
 from amhw.synth.fpga import FAMILIES, fpga
 from amhw.synth.netlist import Gate, Netlist
@@ -119,6 +120,11 @@ def summarise_published(rows: list[dict[str, str]]) -> None:
               f"area {_against(default, circuits, 'area_um2', area):.3f}, "
               f"delay {_against(default, circuits, 'delay_ps', delay):.3f}; "
               f"energy against power {_against(default, circuits, 'energy_fj', power):.3f}")  # fmt: skip
+        for figure, target in (("area_um2", area), ("delay_ps", delay)):
+            names = {recipe.name for recipe in RECIPES if recipe.aim == figure.partition("_")[0] and not recipe.adders}
+            aimed = [row for row in default if row["recipe"] in names]
+            print(f"{name}: geometric mean of the recipes that aim at it, {TREES[0]} {ADDERS[0]}: "
+                  f"{figure} {spearman(_means(aimed, circuits, figure), target):.3f}")  # fmt: skip
         print(f"{name}: best of all trees, adders, recipes: area {_against(mine, circuits, 'area_um2', area):.3f}, "
               f"delay {_against(mine, circuits, 'delay_ps', delay):.3f}")  # fmt: skip
         every = [
@@ -256,6 +262,72 @@ def _with_cells_of(netlist: Netlist, technology: Technology) -> Netlist:
 
 def _driven_as(technology: Technology, other: Technology) -> Technology:
     return Technology(technology.name, technology.library, other.driving_cell, other.load, technology.source)
+
+
+_MAPPED = "dch; amap -m -F 20 -A 20 -E 0"
+_FAST = "dch; map -B 0.9; topo"
+OTHERS = (
+    Recipe("area, no deepsyn", f"strash; ifraig; scorr; dc2; dc2; strash; {_MAPPED}; topo; dnsize", "area"),
+    Recipe("area, mapped thrice", f"strash; dc2; {'; strash; '.join([_MAPPED] * 3)}; topo; dnsize", "area"),
+    Recipe("delay, restructured once", f"strash; ifraig; scorr; dch; if -g; strash; {_FAST}; upsize; dnsize", "delay"),
+    Recipe("delay, once, speedup", f"strash; dch; if -g; strash; {_FAST}; speedup; {_FAST}; upsize; dnsize", "delay"),
+    Recipe("delay, &nf", "strash; &get -n; &st; &dch; &nf; &put; buffer -c; topo; upsize; dnsize", "delay"),
+)  # fmt: skip
+"""What synthesis scripts usually do, and what the recipes were before."""
+
+CHAINS, LINKS = 10, 4
+
+
+def chains() -> list[list[Design]]:
+    """Random masks, from large to small; each within the one before, so that it should not be slower."""
+    random = np.random.default_rng(11)
+    found = []
+    for number in range(CHAINS):
+        weight = np.add.outer(np.arange(8), np.arange(8)) + random.normal(0, random.uniform(0.3, 4), (8, 8))
+        order = np.argsort(weight, axis=None)
+        chain = []
+        for dropped in sorted(random.choice(52, LINKS, replace=False)):
+            keep = np.ones(64, bool)
+            keep[order[:dropped]] = False
+            rows = tuple(int(row @ (1 << np.arange(8))) for row in keep.reshape(8, 8))
+            chain.append(Design(Masked(rows=rows, width_a=8, width_b=8, signed_a=number % 2 > 0, signed_b=True)))
+        found.append(chain)
+    return found
+
+
+@command.command(name="recipes")
+def compare_recipes() -> None:
+    """The recipes against other scripts on random masks, and how often a smaller mask comes out slower."""
+    designs = chains()
+    for name in technologies():
+        figures: dict[str, list[list[tuple[float, float]]]] = {}
+        seconds: dict[str, float] = {}
+        with Synthesiser(Technology.named(name), RECIPES + OTHERS, workers=1) as synthesiser:
+            for chain in designs:
+                for count, design in enumerate(chain):
+                    for mapping in synthesiser.submit(design.verilog(), design.name).result().mappings:
+                        of_chains = figures.setdefault(mapping.recipe, [])
+                        if not count:
+                            of_chains.append([])
+                        of_chains[-1].append((mapping.area_um2, mapping.delay_ps))
+                        seconds[mapping.recipe] = seconds.get(mapping.recipe, 0) + mapping.seconds
+        logs = {recipe: np.log(np.array(values)) for recipe, values in figures.items()}  # [chains, links, 2]
+        for k, aim in enumerate(("area", "delay")):
+            rivals = [recipe.name for recipe in RECIPES + OTHERS if recipe.aim == aim and recipe.name in logs]
+            best = np.min([logs[recipe][..., k] for recipe in rivals], axis=0)
+            for recipe in rivals:
+                excess = np.exp(np.mean(logs[recipe][..., k] - best)) - 1
+                print(f"{name}: {aim}: {recipe}: {excess:.1%} above the best of all, "
+                      f"{seconds[recipe] / best.size:.2f} s")  # fmt: skip
+            ours = [recipe.name for recipe in RECIPES if recipe.aim == aim and not recipe.adders]
+            together = np.array([logs[recipe][..., k] for recipe in ours])
+            both = np.exp(np.mean(together.min(axis=0) - best)) - 1
+            print(f"{name}: {aim}: best of the {len(ours)} recipes: {both:.1%} above")
+            for how, value in (("least", together.min(axis=0)), ("mean", together.mean(axis=0))):
+                i, j = np.triu_indices(LINKS, 1)
+                worse = np.maximum(value[:, j] - value[:, i], 0)
+                print(f"{name}: {aim}: {how} of the recipes: {np.mean(worse > 0):.1%} of {worse.size} smaller masks "
+                      f"come out worse, on average by {worse.mean():.2%} (all pairs)")  # fmt: skip
 
 
 @command.command()
