@@ -35,7 +35,7 @@ from amhw.synth.command import expected_of
 from amhw.synth.energy import ASSUMPTIONS, CLOCK_ASSUMPTION, Energy, energy
 from amhw.synth.failure import SynthesisError
 from amhw.synth.netlist import Netlist
-from amhw.synth.store import named
+from amhw.synth.store import technology_named
 from amhw.table import ProductTable
 from amhw.verilog import Design, emit, read_manifest
 
@@ -98,7 +98,7 @@ class Figures:
 
 @click.command(cls=Command, epilog="Example: amhw energy mul_u8s8_pp_0_0_0_0_20_f0_f8_fc --layer conv2")
 @click.argument("name")
-@click.option("--tech", default="sky130hd", show_default=True, help="Technology; see amhw tech list.")
+@click.option("--tech", default="sky130hd", show_default=True, help="Technology (amhw tech list), or a Liberty file.")
 @click.option("--layer", default="conv2", show_default=True, help="The layer whose operands are used.")
 @click.option(
     "--network", metavar="FILE", help="The network whose operands are used. [default: an array's, or shipped]"
@@ -133,7 +133,7 @@ def command(
     --top, inputs see the columns of --trace, a multiplier's operands with --operands, what --hold says, and random bits
     where none of these names them.
     """
-    technology = named(tech)
+    technology = technology_named(tech)
     if technology.library.voltage == 0:
         raise Refusal(f"{tech} does not say its supply voltage (nom_voltage), so there is no energy")
     chosen = None if network is None else QuantisedNetwork.load(network)
