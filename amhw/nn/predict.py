@@ -9,9 +9,11 @@ propagation through the network's own Jacobian J then gives what happens to the 
     variance  Σ of J²·variance
 
 and with it, as if shifted margins to the other classes were normal, the expected share of images that stay correct.
-A regression of the accuracy's logit, quadratic in that share (on a probit scale) and in the logarithms of each layer's
-shift and deviation, is fitted on multipliers that were simulated and serves those that were not. Layers count apart
-because errors of the first one have been through more of the network's ReLUs than first order knows of.
+A regression of the accuracy's logit is fitted on multipliers that were simulated and serves those that were not. It
+sees that share (on a probit scale) and, of each layer, the logarithms of the margins' shift and deviation and the mean
+shift: errors of the first layer have been through more of the network's ReLUs than first order knows of. It is kernel
+ridge regression, a plane with what a Gaussian kernel finds beside it: with a quadratic polynomial in the same features
+the cross-validated deviation is larger (docs/training.md).
 
 Propagating a mean error to the output is the idea of the architectural mean error (De la Parra, Guntoro and Kumar,
 "Improving approximate neural networks for perception tasks through specialized optimization", 2020); independence of
@@ -117,12 +119,16 @@ class Predictor:
         return self._share(self._margin_errors(table))
 
     def features(self, table: ProductTable) -> NDArray[np.float64]:
-        """What the regression sees, float64[1 + 2·layers]: the survivors on a probit scale; then of each layer the
-        logarithms of the margins' shift (root mean square) and deviation."""
+        """What the regression sees, float64[1 + 3·layers]: the survivors on a probit scale; then of each layer the
+        logarithms of the margins' shift (root mean square) and deviation, and the mean shift."""
         errors = self._margin_errors(table)
-        share = min(max(self._share(errors), 0.005), 1 - 1e-5)
-        squares = [square for shift, variance in errors for square in (shift @ shift / len(shift), variance.mean())]
-        return np.array([NormalDist().inv_cdf(share), *np.log10(np.sqrt(squares) + _SMALLEST)])
+        found = [NormalDist().inv_cdf(min(max(self._share(errors), 0.005), 1 - 1e-5))]
+        for shift, variance in errors:
+            size, deviation = (
+                np.log10(np.sqrt(square) + _SMALLEST) for square in (shift @ shift / len(shift), variance.mean())
+            )
+            found += [float(size), float(deviation), float(shift.mean())]
+        return np.array(found)
 
     def fit(self, tables: Sequence[ProductTable], accuracies: Sequence[float]) -> "AccuracyModel":
         """The regression through multipliers of known accuracy.
@@ -130,20 +136,18 @@ class Predictor:
         Raises:
             Refusal: there are too few of them.
         """
-        features = 1 + 2 * len(self.names)
-        fewest = (features + 1) * (features + 2) // 2  # terms of the quadratic
-        if len(tables) < fewest or len(tables) != len(accuracies):
-            raise Refusal(f"{len(tables)} tables and {len(accuracies)} accuracies; wanted {fewest} or more of each")
+        if len(tables) < _FEWEST or len(tables) != len(accuracies):
+            raise Refusal(f"{len(tables)} tables and {len(accuracies)} accuracies; wanted {_FEWEST} or more of each")
         x = np.array([self.features(table) for table in tables])
         centre, spread = x.mean(axis=0), x.std(axis=0) + 1e-9
-        design = _quadratic((x - centre) / spread)
+        x = (x - centre) / spread
         y = np.asarray(accuracies, dtype=np.float64)
         best = min(float(y.max()) + _HEADROOM, 1.0 + _HEADROOM)
         y = np.maximum(y, 1e-3)
-        ridge = _RIDGE * len(y) * np.eye(design.shape[1])
-        ridge[0, 0] = 0
-        weights = np.linalg.solve(design.T @ design + ridge, design.T @ np.log(y / (best - y)))
-        return AccuracyModel(self, centre, spread, np.asarray(weights, np.float64), best)
+        logits = np.log(y / (best - y))
+        middle = float(logits.mean())
+        weights = np.asarray(np.linalg.solve(_kernel(x, x) + _RIDGE * np.eye(len(x)), logits - middle), np.float64)
+        return AccuracyModel(self, centre, spread, x, weights, middle, best)
 
     def _margin_errors(self, table: ProductTable) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """Shift and variance of every margin, float32[M] each, from each layer."""
@@ -158,34 +162,45 @@ class Predictor:
 
 @dataclass(frozen=True, eq=False)
 class AccuracyModel:
-    """Accuracy from a table: logit(accuracy/best) is quadratic in the predictor's features."""
+    """Accuracy from a table: its logit is middle + Σ weight_i·k(features, fitted_i), with `best` in place of 1.
+
+    Attributes:
+        centre, spread: float64[features], by which features are standardised.
+        fitted: float64[multipliers, features], standardised.
+        weights: float64[multipliers].
+    """
 
     predictor: Predictor
     centre: NDArray[np.float64]
     spread: NDArray[np.float64]
+    fitted: NDArray[np.float64]
     weights: NDArray[np.float64]
+    middle: float
     best: float
 
     def predict(self, table: ProductTable) -> float:
         """The accuracy to expect, 0…1."""
-        x = (np.array([self.predictor.features(table)]) - self.centre) / self.spread
-        return float(min(self.best / (1 + np.exp(-(_quadratic(x) @ self.weights)[0])), self.best - _HEADROOM))
+        x = (self.predictor.features(table) - self.centre) / self.spread
+        logit = self.middle + float(_kernel(x[None], self.fitted)[0] @ self.weights)
+        return min(self.best / (1 + float(np.exp(-logit))), self.best - _HEADROOM)
 
 
 _CORRELATION = 4.0
 """Errors at neighbouring positions are of the same sign more often than not: their sum varies more than independent
-ones would. The cross-validated deviation of scripts/predict_accuracy.py is 2.5
-points with 1, 2.4 with 4 and 2.4 with 16."""
+ones would. Anything from 1 to 16 serves as well."""
 _SMALLEST = 0.3
 """Shifts and deviations of a margin below this, of margins that are 27 on average, are all the same."""
 _HEADROOM = 0.003
-_RIDGE = 1e-3
+_RIDGE = 1e-2
+_REACH = 4.0
+"""Standard deviations of the features over which the Gaussian kernel reaches."""
+_FEWEST = 20
 
 
-def _quadratic(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1, every x_i and every x_i·x_j of each row."""
-    first, second = np.triu_indices(x.shape[1])
-    return np.concatenate([np.ones((len(x), 1)), x, x[:, first] * x[:, second]], axis=1)
+def _kernel(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """float64[m, n] of standardised features [m, F] and [n, F]. The linear part goes on where nothing was fitted."""
+    squares = np.square(x[:, None] - y[None]).sum(axis=2)
+    return np.asarray(np.exp(squares / (-2 * _REACH**2)) + x @ y.T / x.shape[1], np.float64)
 
 
 def _normal(z: NDArray[np.float32]) -> NDArray[Any]:
