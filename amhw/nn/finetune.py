@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from amhw.lenet.data import DataSet
-from amhw.lenet.inference import Inference
+from amhw.lenet.inference import Inference, check_operands
 from amhw.lenet.model import FloatLayer, FloatNetwork
 from amhw.lenet.network import QuantisedNetwork
 from amhw.lenet.training import augmented
@@ -60,6 +60,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 1:
             raise Refusal(f"{self.epochs} epochs of batches of {self.batch}: wanted at least 1 of each")
+        if self.patience is not None and self.patience < 1:
+            raise Refusal(f"a patience of {self.patience} epochs: wanted at least 1, or None")
         for what in ("learning_rate", "scale_learning_rate", "temperature"):
             if not 0 < getattr(self, what) < math.inf:
                 raise Refusal(f"{what.replace('_', ' ')} {getattr(self, what)}: wanted a positive number")
@@ -116,6 +118,7 @@ def fine_tune(
             raise Refusal(f"no layer {name}; this network has {', '.join(layers)}")
         layers[name].noise = (mean, deviation)
     tables = {name: layer.products.table for name, layer in layers.items()}
+    export(model)  # what cannot become integers is refused now rather than after an epoch
 
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
@@ -151,19 +154,22 @@ def trainable(
         if name not in network.layer_names:
             raise Refusal(f"no layer {name}; this network has {', '.join(network.layer_names)}")
     tables = {name: table_of(multipliers.get(name)) for name in network.layer_names}
+    if isinstance(start, QuantisedNetwork):
+        for name in multipliers:
+            check_operands(start[name], tables[name])
     first = tables[network.layer_names[0]]
     bits = first.width_a - first.signed_a
     sample = torch.tensor(images[:: max(1, len(images) // _CALIBRATION_IMAGES), None]).float() / 255
     model = approximate(network.model(), tables, inputs=sample, input_scale=2.0 ** (8 - bits) / 255)
     assert isinstance(model, nn.Sequential)
     if isinstance(start, QuantisedNetwork):
-        for name, layer in swapped_layers(model).items():
+        for name, swapped in swapped_layers(model).items():
             given, real = start[name], network.layers[network.layer_names.index(name)]
-            layer.weight.data.copy_(torch.tensor(real.weights))
-            layer.bias.data.copy_(torch.tensor(real.bias))
-            layer.log_activation_scale.data.fill_(math.log(given.activation_scale))
-            layer.log_weight_scale.data.fill_(math.log(given.weight_scale))
-            layer.input_rounding = given.input_rounding
+            swapped.weight.data.copy_(torch.tensor(real.weights))
+            swapped.bias.data.copy_(torch.tensor(real.bias))
+            swapped.log_activation_scale.data.fill_(math.log(given.activation_scale))
+            swapped.log_weight_scale.data.fill_(math.log(given.weight_scale))
+            swapped.input_rounding = given.input_rounding
     return model
 
 
@@ -228,7 +234,7 @@ class _Training:
     def run(self, report: Callable[[Progress], None]) -> nn.Sequential:
         recipe = self.recipe
         while self.epoch < recipe.epochs:
-            if recipe.patience is not None and self.epoch - self.best_epoch > recipe.patience:
+            if recipe.patience is not None and self.epoch - self.best_epoch >= recipe.patience:
                 break
             self.model.train()
             order = torch.randperm(len(self.images))
@@ -239,7 +245,10 @@ class _Training:
             self.epoch += 1
             accuracy = self._accuracy()
             if accuracy >= self.best_accuracy:
-                self.best_accuracy, self.best_epoch = accuracy, self.epoch
+                # Of equals the later one is the result, but only a better one is worth waiting on for.
+                if accuracy > self.best_accuracy:
+                    self.best_epoch = self.epoch
+                self.best_accuracy = accuracy
                 self.best.load_state_dict(self.averaged.state_dict())
             self._save()
             report(Progress(self.step, self.steps, self.epoch, loss, accuracy))

@@ -109,6 +109,33 @@ def test_training_stops_when_it_no_longer_gets_better(few):
     assert max(epochs) < 8
 
 
+def test_as_good_is_no_better(few):
+    """Held-out accuracy stays at all 30 images: patience counts from the first epoch that reached it."""
+    epochs = {}
+    recipe = replace(QUICK, epochs=6, learning_rate=1e-6, patience=2)
+    fine_tune(
+        float_network(), {}, few, recipe, report=lambda progress: epochs.update({progress.epoch: progress.accuracy})
+    )
+    assert epochs == {1: 1.0, 2: 1.0, 3: 1.0}
+    with pytest.raises(Refusal, match="patience of 0"):
+        replace(QUICK, patience=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "message"),
+    [
+        ("mul_u4s8_pp_full", network(), "mul_u4s8_pp_full multiplies u4s8, but conv1 of this network wants u8s8"),
+        ("mul_u9s8_pp_full", float_network(), "9-bit activations"),
+    ],
+)
+def test_operands_that_do_not_fit_are_refused_before_any_step(few, name, start, message):
+    steps = []
+    tables = dict.fromkeys(("conv1", "conv2"), ProductTable.of(parse(name)))
+    with pytest.raises(Refusal, match=message):
+        fine_tune(start, tables, few, QUICK, report=steps.append)
+    assert not steps
+
+
 @pytest.mark.parametrize("tables", [{}, TABLES], ids=["exact", "mask"])
 def test_a_quantised_start_is_taken_up_where_it_is(tables, few, tuned):
     """The model made of a network file has the file's logits, before any step."""
