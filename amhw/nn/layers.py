@@ -80,8 +80,10 @@ class ApproxLayer(nn.Module):
         the outputs have the spread of the `wanted` ones and each output their mean.
 
         Raises:
-            Refusal: inputs are negative, but the multiplier's activations are unsigned.
+            Refusal: inputs are negative, but the multiplier's activations are unsigned; or they are no numbers.
         """
+        if not bool(x.isfinite().all()):
+            raise Refusal("inputs are not all finite numbers: no scale fits them")
         if self.products.lowest == 0 and float(x.min()) < 0:
             raise Refusal(
                 f"inputs reach {float(x.min()):.3g}, but {self.products.table.name} takes unsigned activations: "

@@ -191,6 +191,9 @@ class TableSums(torch.autograd.Function):
 
     `codes` holds integers in floats, `effective` is β of the weights, whose gradient it receives; `weight_codes`
     are their codes. `bias` holds integers. Padding enters as the code 0, without `rounding`.
+
+    Raises:
+        Refusal: an activation or a bias is no number, or sums are too large.
     """
 
     @staticmethod
@@ -205,6 +208,8 @@ class TableSums(torch.autograd.Function):
         stride: Pair,
         padding: Pair,
     ) -> torch.Tensor:
+        if not math.isfinite(float(codes.sum())):
+            raise Refusal("activations are not all numbers")
         rounded = codes + rounding if rounding else codes
         if rounding:
             rounded.clamp_(max=products.highest)

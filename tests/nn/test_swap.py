@@ -280,6 +280,21 @@ def test_what_cannot_be_swapped_is_named(model, arguments, message):
         approximate(model, multiplier, inputs=inputs, **arguments)
 
 
+@pytest.mark.parametrize("multiplier", [EXACT, THREE_ROWS, random_table()], ids=["exact", "three terms", "gather"])
+@pytest.mark.parametrize("training", [True, False])
+def test_what_is_no_number_is_refused(multiplier, training):
+    x, model = torch.rand(2, 1, 6, 6), nn.Sequential(nn.Conv2d(1, 2, 3))
+    swapped, broken = approximate(model, multiplier, inputs=x).train(training), x.clone()
+    broken[1, 0, 2, 3] = np.nan
+    with pytest.raises(Refusal, match="activations are not all numbers"):
+        swapped(broken)
+    with pytest.raises(Refusal, match="0: inputs are not all finite numbers"):
+        approximate(model, multiplier, inputs=broken)
+    swapped[0].bias.data[1] = np.nan
+    with pytest.raises(Refusal, match="a bias is nan"):
+        swapped(x)
+
+
 def test_what_is_no_chain_of_integers_is_not_exported():
     x = torch.rand(4, 1, 8, 8)
     chain = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3))
