@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from one_thread import one_thread  # noqa: F401
 
 from amhw import Masked
 from amhw.accuracy import command, measure

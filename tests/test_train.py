@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from one_thread import one_thread  # noqa: F401
 
 from amhw.lenet.data import balanced, mnist_slice, mnist_test, write_idx
 from amhw.lenet.inference import Inference

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from one_thread import one_thread  # noqa: F401
 
 from amhw import Masked, ProductTable
 from amhw.families.or_compressed import OrCompressed

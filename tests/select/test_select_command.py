@@ -11,7 +11,6 @@ import time
 import pytest
 from click.testing import CliRunner
 from ctrl_c import listening
-from one_thread import one_thread  # noqa: F401
 
 from amhw.accuracy import command as accuracy
 from amhw.lenet.data import mnist_slice, mnist_test, write_idx
