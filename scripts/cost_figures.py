@@ -439,10 +439,11 @@ def draw() -> None:
     _save(figure, "cost-timers.svg")
     rows = _read("cost-published.csv")
     figure, axes = pyplot.subplots(1, 3, figsize=(12, 4.2), layout="constrained")
-    for axis, (key, target, label) in zip(
+    for axis, (key, target, label, published_label) in zip(
         axes,
-        (("area_um2", "pdk45_area_um2", "area / µm²"), ("delay_ps", "pdk45_delay_ns", "delay"),
-         ("energy_fj", "pdk45_power_mw", "energy, timed / fJ")),
+        (("area_um2", "pdk45_area_um2", "mean area / µm²", "area / µm²"),
+         ("delay_ps", "pdk45_delay_ns", "mean delay / ps", "delay / ns"),
+         ("energy_fj", "pdk45_power_mw", "energy, timed / fJ", "power / mW")),
         strict=True,
     ):  # fmt: skip
         for name, marker in zip(technologies(), "ox", strict=True):
@@ -451,10 +452,7 @@ def draw() -> None:
             x = [float(next(r[target] for r in mine if r["circuit"] == c)) for c in circuits]
             y = _means(mine, circuits, key)
             axis.plot(x, y, marker, label=f"{name}, Spearman {spearman(x, y):.3f}")
-        axis.set(
-            xlabel=f"published {target.replace('_', ' ')}",
-            ylabel=f"here: {label}{' / ps' if key == 'delay_ps' else ''}",
-        )
+        axis.set(xlabel=f"published (PDK45): {published_label}", ylabel=f"here: {label}")
         axis.legend(frameon=False)
     _save(figure, "cost-published.svg")
 
