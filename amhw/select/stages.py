@@ -274,7 +274,11 @@ def _fit(problem: Problem, multipliers: tuple[tuple[str, str], ...], beam: int) 
 def _fine_tune(problem: Problem, network: str, multipliers: tuple[tuple[str, str], ...]) -> Record:
     loaded = problem.loaded
     tables = {layer: _table(name) for layer, name in multipliers}
-    tuned = fine_tune(unpacked(network), tables, loaded.training, _FINE_TUNING, teacher=loaded.network)
+    try:
+        tuned = fine_tune(unpacked(network), tables, loaded.training, _FINE_TUNING, teacher=loaded.network)
+    except Refusal:
+        # Remapping may leave scales from which no training starts: an AND gate's network has weights of thousands.
+        tuned = fine_tune(loaded.network, tables, loaded.training, _FINE_TUNING)
     divergence, logits = loaded.judge.judged(tuned, tables)
     return _judged(loaded, tuned, divergence, logits.argmax(axis=1)) | {"errors": {}}
 
