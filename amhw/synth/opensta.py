@@ -57,7 +57,7 @@ def timing_by_opensta(netlist: Netlist, technology: Technology, liberty: Path | 
     if not available():
         raise Refusal("OpenSTA is not on PATH; install the package opensta, or leave --timer opensta out")
     written = _Written(netlist)
-    clocked = f" [get_ports {{{' '.join(written.clocks)}}}]" if written.clocks else ""
+    clocked = f" [get_pins {{{' '.join(written.clocks)}}}]" if written.clocks else ""
     # So short that every path is late: OpenSTA takes slacks for equal that differ by a millionth of their size.
     clock = f"create_clock -name clock -period 1{clocked}"
     if clocked:
@@ -83,16 +83,26 @@ def timing_by_opensta(netlist: Netlist, technology: Technology, liberty: Path | 
 class _Written:
     """The netlist, flat, in the little Verilog that OpenSTA's reader knows: its own names for ports, nets and gates.
 
-    What leaves a memory is a port in, what enters it a port out.
+    What leaves a memory is a port in, what enters it a port out. The clock begins at the clock pins themselves: as in
+    our timer it is ideal, whatever gates or inverts it before.
     """
 
     def __init__(self, netlist: Netlist) -> None:
         self.names: dict[str, str] = {}
         """Of each bit of a port what it is called in the netlist."""
         self.inputs: list[str] = []
-        self.clocks: list[str] = []
+        """The ports in but those that clock registers themselves."""
         self.gates = {f"g{k}": gate for k, gate in enumerate(netlist.instances)}
-        clocked = {gate.nets[pin.name] for gate in netlist.flip_flops for pin in gate.cell.inputs if pin.is_clock}
+        pins = {
+            f"{name}/{pin.name}": gate.nets[pin.name]
+            for name, gate in self.gates.items()
+            if gate.cell.flip_flop is not None
+            for pin in gate.cell.inputs
+            if pin.is_clock
+        }
+        self.clocks = list(pins)
+        """The clock pins of the registers."""
+        clocked = set(pins.values())
         nets = {ZERO: "1'b0", ONE: "1'b1"}
         ports: list[str] = []
         into = [*netlist.inputs.items(), *((memory.name, memory.outputs) for memory in netlist.memories)]
@@ -100,7 +110,8 @@ class _Written:
             port = nets[net] = f"i{len(ports)}"
             ports.append(f"input {port}")
             self.names[port] = name if k is None else f"{name}[{k}]"
-            (self.clocks if net in clocked else self.inputs).append(port)
+            if net not in clocked:
+                self.inputs.append(port)
         assigned = []
         out = [*netlist.outputs.items(), *((memory.name, memory.inputs) for memory in netlist.memories)]
         for name, net, k in _bits(out):

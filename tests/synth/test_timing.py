@@ -101,6 +101,27 @@ def test_agrees_with_opensta(synthesiser, text):
         assert [step.edge for step in other.path] == [step.edge for step in mapping.path]
 
 
+CLOCKED = "module m(input clk, en, input [3:0] a, output reg [3:0] q, p); "
+CLOCKS = {
+    "inverted": "always @(negedge clk) begin p <= a; q <= q + p; end",
+    "gated": "wire g = clk & en; always @(posedge g) begin p <= a; q <= q * p; end",
+    "gated by a register": "reg on; wire g = clk & on; always @(posedge clk) on <= ^(p * a) ^ en; "
+    "always @(posedge g) begin p <= a; q <= q * p; end",
+    "both edges": "always @(posedge clk) p <= a + q; always @(negedge clk) q <= q * p;",
+    "divided": "reg half; always @(posedge clk) half <= ~half; always @(posedge half) begin p <= a; q <= q * p; end",
+}
+
+
+@pytest.mark.skipif(not available(), reason="OpenSTA is not on PATH")
+@pytest.mark.parametrize("kind", CLOCKS)
+def test_agrees_with_opensta_on_clocks_that_gates_make(synthesiser, kind):
+    for mapping in synthesiser.submit(f"{CLOCKED} {CLOCKS[kind]} endmodule").result().mappings:
+        other = timing_by_opensta(mapping.gates, synthesiser.technology)
+        assert mapping.delay_ps == pytest.approx(other.delay_ps, abs=0.02), mapping.recipe
+        assert (mapping.start, mapping.end) == (other.start, other.end)
+        assert [step.cell for step in other.path] == [step.cell for step in mapping.path]
+
+
 HIERARCHY = """
 module cell_(input clk, input [3:0] a, input signed [7:0] s, output reg [3:0] x, output reg signed [7:0] t);
   always @(posedge clk) begin x <= a; t <= s + $signed({1'b0, x}) * $signed({1'b0, x[1:0]}); end
