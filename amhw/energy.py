@@ -7,6 +7,7 @@
 The netlist is the one with the least area × delay; `amhw.synth.energy` says how its energy is counted.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from amhw.array.tiling import DATAFLOWS
 from amhw.array.widths import Widths
 from amhw.command import Command, print_json
 from amhw.files import read_whole
+from amhw.lenet.inference import check_operands
 from amhw.lenet.network import Operands, QuantisedNetwork
 from amhw.lenet.shipped import network as shipped_network
 from amhw.lenet.shipped import network_for
@@ -44,6 +46,9 @@ OPERATIONS = 1 << 14
 
 CLOCKS = 1 << 12
 """Clocks in a trace of a design with registers."""
+
+LAYER = "conv2"
+"""Whose operands are used if nothing is said."""
 
 _IMAGES = 20
 
@@ -99,7 +104,7 @@ class Figures:
 @click.command(cls=Command, epilog="Example: amhw energy mul_u8s8_pp_0_0_0_0_20_f0_f8_fc --layer conv2")
 @click.argument("name")
 @click.option("--tech", default="sky130hd", show_default=True, help="Technology (amhw tech list), or a Liberty file.")
-@click.option("--layer", default="conv2", show_default=True, help="The layer whose operands are used.")
+@click.option("--layer", help=f"The layer whose operands are used. [default: {LAYER}]")
 @click.option(
     "--network", metavar="FILE", help="The network whose operands are used. [default: an array's, or shipped]"
 )
@@ -115,7 +120,7 @@ class Figures:
 def command(
     name: str,
     tech: str,
-    layer: str,
+    layer: str | None,
     network: str | None,
     top: str | None,
     trace: str | None,
@@ -142,13 +147,13 @@ def command(
     given = top or trace or operands or hold
     work: _Work
     if verilog and not given and expected_of(Path(name))[2] is not None:
-        work = _Array(Path(name), layer, chosen, clocks)
+        work = _Array(Path(name), layer or LAYER, chosen, clocks)
     elif verilog:
         work = _Verilog(Path(name), top, layer, chosen, trace, operands, hold, clocks)
     elif given:
         raise Refusal(f"--top, --trace, --operands and --hold are for Verilog files; {name} is none")
     else:
-        work = _Multiplier(Design.parse(name), layer, chosen, clocks)
+        work = _Multiplier(Design.parse(name), layer or LAYER, chosen, clocks)
     with (
         Console(stderr=True).status(f"synthesising {Path(name).stem}"),
         Synthesiser(technology, recipes, workers=1, netlists=True, timeout=3600 if work.apart else 300) as synthesiser,
@@ -199,6 +204,8 @@ class _Multiplier:
     def __init__(self, design: Design, layer: str, network: QuantisedNetwork | None, clocks: int | None) -> None:
         self.design, self.layer, self.clocks = design, layer, clocks or OPERATIONS
         self.table = ProductTable.of(design.multiplier)
+        if network is not None:
+            check_operands(network[layer], self.table)
         self.network = network or network_for(self.table, (layer,))
         self.network_sha256: str | None = self.network.sha256
         self.real = mnist_trace(self.network, layer, self.clocks)
@@ -221,25 +228,32 @@ class _Verilog:
         self,
         path: Path,
         top: str | None,
-        layer: str,
+        layer: str | None,
         network: QuantisedNetwork | None,
         trace: str | None,
         operands: str | None,
         hold: Sequence[str],
         clocks: int | None,
     ) -> None:
-        self.path, self.top, self.layer, self.network, self.clocks = path, top, layer, network, clocks
+        self.path, self.top, self.layer, self.network, self.clocks = path, top, layer or LAYER, network, clocks
         self.text = read_whole(path).decode("utf-8", errors="replace")
         self.expected, self.provable, self.array = expected_of(path)
         self.trace = trace
         self.given: Ports = {} if trace is None else read_trace(Path(trace))
-        self.held = dict(_held(each) for each in hold)
+        held = [_held(each) for each in hold]
+        self.held = dict(held)
         self.operands = _pair(operands)
-        twice = sorted({*self.given} & {*self.held} | ({*self.given} | {*self.held}) & {*self.operands})
+        named = Counter([*self.given, *(port for port, _ in held), *self.operands])
+        twice = sorted(port for port, times in named.items() if times > 1)
         if twice:
             raise Refusal(f"{', '.join(twice)} given twice: by --trace, --operands or --hold")
         if self.expected is not None and not operands and not self.given:
             self.operands = (self.expected.a, self.expected.b)
+        for option, value in (("--layer", layer), ("--network", network)):
+            if value is not None and not self.operands:
+                raise Refusal(f"{option} needs --operands: no input of {path} sees a layer's operands")
+        if self.operands:
+            (network or shipped_network())[self.layer]  # an unknown one is refused before synthesis
         self.apart = self.array is not None
         self.network_sha256: str | None = None
 
@@ -272,6 +286,11 @@ class _Verilog:
         check_fits(dict.fromkeys(self.operands, np.zeros(1, dtype=np.int64)), widths, "--operands")
         a, b = self.operands
         network = self.network or shipped_network({self.layer: Operands(widths[a], widths[b])})
+        taken = network[self.layer].operands
+        if (taken.activation_width, taken.weight_width) != (widths[a], widths[b]):
+            raise Refusal(
+                f"{a}, {b} have {widths[a]} and {widths[b]} bits, but {self.layer} of this network is {taken.name}"
+            )
         self.network_sha256 = network.sha256
         real = mnist_trace(network, self.layer, clocks)
         uniform = uniform_trace(widths[a], widths[b], clocks)
@@ -301,6 +320,7 @@ class _Array:
         if network is None:
             own = path.with_name(manifest["network"]) if "network" in manifest else None
             network = network_for(self.table, (layer,)) if own is None else QuantisedNetwork.load(own)
+        check_operands(network[layer], self.table)
         self.layer, self.network, self.clocks = layer, network, clocks or CLOCKS
         self.network_sha256: str | None = network.sha256
         self.shape: tuple[int, int, int] = (manifest["rows"], manifest["cols"], manifest["depth"])

@@ -7,8 +7,10 @@ port may be wider than an integer.
 import csv
 import io
 import itertools
+import lzma
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +52,7 @@ def read_trace(path: Path) -> Ports:
     Numbers in a CSV are decimal or, after 0x, hexadecimal, of any size; a signed port's may be negative.
 
     Raises:
-        Refusal: unreadable, no such file, a value that is no integer, sequences of several lengths.
+        Refusal: unreadable, no such file, a value that is no integer, sequences of several lengths or of one name.
     """
     content = read_whole(path)
     ports = _archive(path, content) if content[:2] == b"PK" else _table(path, content)
@@ -65,24 +67,53 @@ def read_trace(path: Path) -> Ports:
 def _archive(path: Path, content: bytes) -> Ports:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            _check_distinct(path, archive.files, "arrays")
             ports = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except Refusal:
+        raise
+    except _DAMAGE as error:
         raise Refusal(f"{path} is a damaged NumPy archive: {error}") from error
     for name, values in ports.items():
+        if not isinstance(values, np.ndarray):  # NumPy gives the bytes of what is no array
+            raise Refusal(f"{path}: {name} is no array; wanted one for each port")
         if values.dtype.kind not in "iub" or values.ndim not in (1, 2):
             raise Refusal(
                 f"{path}: {name} is no sequence of integers or of bits, but {values.dtype}{list(values.shape)}"
             )
-    return {name: values.astype(np.int64) if values.ndim == 1 else values for name, values in ports.items()}
+    return {name: _integers(values) if values.ndim == 1 else values for name, values in ports.items()}
+
+
+_DAMAGE = (
+    *(ValueError, OSError, EOFError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""What NumPy and zipfile raise for wrong bytes; RuntimeError for encryption or a compression they do not know."""
+
+
+def _integers(values: NDArray[Any]) -> NDArray[Any]:
+    fits = values.dtype.kind != "u" or not values.size or int(values.max()) <= np.iinfo(np.int64).max
+    return values.astype(np.int64 if fits else object)
+
+
+def _check_distinct(path: Path, names: Sequence[str], what: str) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise Refusal(f"{path}: several {what} are called {', '.join(twice)}")
 
 
 def _table(path: Path, content: bytes) -> Ports:
-    rows = list(csv.reader(content.decode("utf-8", errors="replace").splitlines()))
+    try:
+        rows = list(csv.reader(content.decode("utf-8-sig", errors="replace").splitlines()))
+    except csv.Error as error:
+        raise Refusal(f"{path} is no trace: {error}") from error
     names = [name.strip() for name in rows[0]] if rows else []
     if not names or not all(name.isidentifier() for name in names):
         raise Refusal(f"{path} is no trace: its first line should name ports, such as a,b")
+    _check_distinct(path, names, "columns")
     values: list[list[int]] = []
     for number, row in enumerate(rows[1:], start=2):
+        if len(row) < 2 and not "".join(row).strip():
+            continue  # a blank line
         if len(row) != len(names):
             raise Refusal(f"{path}, line {number}: {len(row)} values for the {len(names)} ports {', '.join(names)}")
         try:

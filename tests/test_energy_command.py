@@ -11,7 +11,8 @@ from amhw.array.command import command as array_command
 from amhw.array.mesh import SystolicArray
 from amhw.array.widths import Widths
 from amhw.energy import command, mnist_trace, uniform_trace
-from amhw.lenet.shipped import network
+from amhw.lenet.network import Operands
+from amhw.lenet.shipped import PACKAGED, network
 from amhw.multiplier import parse
 from amhw.stimulus import tiles
 from amhw.synth import SEARCH, Synthesiser, Technology
@@ -185,8 +186,33 @@ def test_refusals_of_verilog(tmp_path, monkeypatch):
         (["mac.v", "--operands", "x"], "no two inputs"),
         (["mac.v", "--operands", "x,nosuch"], "values for nosuch"),
         (["mac.v", "--operands", "x,y", "--hold", "x=1"], "x given twice"),
+        (["mac.v", "--hold", "rst=0", "--hold", "rst=1"], "rst given twice"),
+        (["mac.v", "--layer", "bogus"], "--layer needs --operands"),
+        (["mac.v", "--layer", "conv1", "--hold", "rst=0"], "--layer needs --operands"),
+        (["mac.v", "--network", str(PACKAGED / "lenet5.npz")], "--network needs --operands"),
+        (["mac.v", "--operands", "x,y", "--layer", "bogus"], "no layer bogus"),
         (["mul_u8s8_pp_full", "--hold", "a=1"], "are for Verilog files"),
     ):
-        result = CliRunner().invoke(command, [*arguments, "--search"], catch_exceptions=False)
-        assert result.exit_code == 2 and says in result.stderr, (arguments, result.stderr)
-        assert result.stderr.count("\n") == 1 and result.stdout == ""
+        refused_in_one_line(arguments, says)
+
+
+def refused_in_one_line(arguments, says):
+    result = CliRunner().invoke(command, [*arguments, "--search"], catch_exceptions=False)
+    assert result.exit_code == 2 and says in result.stderr, (arguments, result.stderr)
+    assert result.stderr.count("\n") == 1 and result.stdout == ""
+
+
+def test_a_network_of_other_operands_is_refused(tmp_path, array):
+    """Either way round: none of its bits may be dropped, or left at zero, in silence."""
+    narrow, wide = tmp_path / "narrow.npz", PACKAGED / "lenet5.npz"
+    network({"conv2": Operands(4, 4)}).save(narrow)
+    (tmp_path / "m4.v").write_text("module m(input [3:0] x, y, output [7:0] p); assign p = x * y; endmodule")
+    (tmp_path / "m8.v").write_text("module m(input [7:0] x, y, output [15:0] p); assign p = x * y; endmodule")
+    for design, given in (("mul_u4s4_pp_full", wide), ("mul_u8s8_pp_full", narrow), (str(array), narrow)):
+        wanted = "u8s8" if given == wide else "u4s4"
+        refused_in_one_line([design, "--network", str(given)], f"but conv2 of this network wants {wanted}")
+    for design, given, says in (
+        ("m4.v", wide, "x, y have 4 and 4 bits, but conv2 of this network is u8s8"),
+        ("m8.v", narrow, "x, y have 8 and 8 bits, but conv2 of this network is u4s4"),
+    ):
+        refused_in_one_line([str(tmp_path / design), "--operands", "x,y", "--network", str(given)], says)
