@@ -35,10 +35,15 @@ def clock_of(netlist: Netlist) -> str | None:
     pins = {(gate.nets[_clock_pin(gate)], _rises(gate)) for gate in netlist.flip_flops}
     nets = {net for net, _ in pins}
     names = {net: name for name, port in netlist.inputs.items() for net in port}
-    inside = sorted(netlist.names.get(net, "a gate's output") for net in nets - names.keys())
+    inside = {
+        net: netlist.names.get(net, f"a gate (at {register_name(netlist, gate)})")
+        for gate in netlist.flip_flops
+        if (net := gate.nets[_clock_pin(gate)]) not in names
+    }
     if inside:
         raise Refusal(
-            f"{top} has registers clocked by {', '.join(inside[:4])}, not by an input: gated, divided or inverted"
+            f"{top} has registers clocked by {', '.join(sorted(set(inside.values()))[:4])}, not by an input: "
+            "gated, divided or inverted"
         )
     if len(nets) > 1:
         raise Refusal(f"{top} has several clocks: {', '.join(sorted(names[net] for net in nets)[:4])}; one is wanted")
@@ -47,8 +52,8 @@ def clock_of(netlist: Netlist) -> str | None:
     ((clock, _),) = pins
     if len(netlist.inputs[names[clock]]) > 1:
         raise Refusal(f"the clock of {top} is one bit of the port {names[clock]}; a port of its own is wanted")
-    readers = [gate.name for gate in netlist.gates if clock in gate.nets.values()]
-    if readers or any(clock in nets for nets in netlist.outputs.values()):
+    read = any(pin != _clock_pin(gate) if gate.cell.flip_flop else True for gate, pin in netlist.sinks[clock])
+    if read or any(clock in nets for nets in netlist.outputs.values()):
         raise Refusal(f"{top} uses its clock {names[clock]} as data too; its energy is not counted")
     return names[clock]
 

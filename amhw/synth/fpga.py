@@ -89,7 +89,7 @@ def fpga(verilog: str, family: str, top: str | None = None, *, dsp: bool = True,
         seed: of the placement.
 
     Raises:
-        Refusal: nextpnr is not installed, or Yosys rejects the Verilog.
+        Refusal: nextpnr is not installed, Yosys rejects the Verilog, or it is unusable as in `amhw.synth.pool`.
         SynthesisError: the design does not fit or a tool failed.
     """
     if family not in FAMILIES:
@@ -105,17 +105,19 @@ def fpga(verilog: str, family: str, top: str | None = None, *, dsp: bool = True,
     with tempfile.TemporaryDirectory(prefix="amhw-fpga-") as name:
         folder = Path(name)
         (folder / "design.v").write_text(verilog)
-        choose = "-auto-top" if top is None else f"-top {top}"
-        _yosys(folder, f"read_verilog -sv design.v; hierarchy -check {choose}; write_json ports.json; "
-                       f"{synthesis}; write_json bare.json")  # fmt: skip
+        _yosys(folder, _CHECK, str(Path(__file__).with_name("worker.py")), top or "")
+        if (problem := folder / "problem.txt").exists():
+            raise Refusal(problem.read_text())
         found, ports = _top(json.loads((folder / "ports.json").read_text()))
+        _yosys(folder, _RUN, f"read_verilog -sv design.v; hierarchy -check -top {found}; {synthesis} -top {found}; "
+                             "write_json bare.json")  # fmt: skip
         cells = _cells(json.loads((folder / "bare.json").read_text()), found)
         registers = sum(n for kind, n in cells.items() if kind.startswith("SB_DFF") or kind == "TRELLIS_FF")
         wrapped = "" if registers else _registered(found, ports)
         (folder / "wrapper.v").write_text(wrapped)
         around = "amhw_registered" if wrapped else found
-        _yosys(folder, f"read_verilog -sv design.v wrapper.v; hierarchy -check -top {around}; "
-                       f"{synthesis} -top {around} -json routed.json")  # fmt: skip
+        _yosys(folder, _RUN, f"read_verilog -sv design.v wrapper.v; hierarchy -check -top {around}; "
+                             f"{synthesis} -top {around} -json routed.json")  # fmt: skip
         fmax = _route(folder, chosen, seed)
         tool = next(iter(json.loads((folder / "bare.json").read_text())["creator"].split(" (")))
     return FpgaResult(
@@ -140,11 +142,28 @@ for command in sys.argv[1].split("; "):
     libyosys.run_pass(command, design)
 """
 
+_CHECK = """
+import importlib.util, pathlib, sys
+from pyosys import libyosys
+spec = importlib.util.spec_from_file_location("worker", sys.argv[1])
+worker = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(worker)
+design = libyosys.Design()
+def run(command):
+    libyosys.run_pass(command, design)
+try:
+    worker.in_gates(libyosys, design, run, sys.argv[2] or None, False)
+    run("write_json ports.json")
+except worker.UnusableError as error:
+    pathlib.Path("problem.txt").write_text(str(error))
+"""
+"""What is refused is what mapping to cells refuses."""
 
-def _yosys(folder: Path, commands: str) -> None:
+
+def _yosys(folder: Path, program: str, *arguments: str) -> None:
     try:
         run = subprocess.run(
-            [sys.executable, "-P", "-c", _RUN, commands],
+            [sys.executable, "-P", "-c", program, *arguments],
             cwd=folder, capture_output=True, text=True, check=False, timeout=_LONGEST_S,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

@@ -133,17 +133,51 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
     def run(command: str) -> None:
         yosys.run_pass(command, design)
 
+    top = job["top"] = in_gates(yosys, design, run, job["top"], job["hierarchical"])
+    registers = [cell for cell in _cells(design) if re.match(r"\$_?.*ff", _plain(cell.type), re.I)]
+    if registers and not job["registers"]:
+        names = ", ".join(dict.fromkeys(_signal(cell) for cell in registers[:4]))
+        raise UnusableError(f"registers ({names}) in {top}, and the library has no flip-flops")
+    Path("registers.json").write_text(json.dumps({_plain(cell.name): _signal(cell) for cell in registers}))
+    _log_to("registers.log")
+    falling = any(re.match(r"\$_[A-Z]*FF[A-Z]*_N", _plain(cell.type)) for cell in registers)
+    run(f"dfflibmap -liberty {job['liberty']}")
+    if falling:  # each of them has got an inverter for its clock
+        run("opt_merge")
+    run("opt_clean -purge")
+    if not any(_plain(cell.type) in {*job["registers"], "$mem_v2"} for cell in _cells(design)):
+        job["buffer"] = []
+    if job["prove"]:
+        for number, module in enumerate(_modules(design)):
+            _apart(partial(_write_cut, yosys, run, design, job, module, f"reference{number}.blif"))
+    outcomes = []
+    for index in range(len(job["recipes"])):
+        reply = Path(f"mapped{index}.reply")
+        status = _apart(partial(_map, yosys, run, design, job, index), failure=reply)
+        outcomes.append(json.loads(reply.read_text()) if reply.exists() else {"died": status})
+    return {
+        "mapped": outcomes,
+        "top": top,
+        "version": re.sub(r",.*\)", ")", str(yosys.yosys_maybe_version())),  # without the compiler's
+    }
+
+
+def in_gates(yosys: Any, design: Any, run: Callable[[str], None], top: str | None, hierarchical: bool) -> str:
+    """Read design.v in the current folder, check it and turn it into Yosys' gates; the name of its top.
+
+    Raises:
+        UnusableError: it cannot be synthesised.
+    """
     run("read_verilog -sv -Iinclude design.v")
-    top = job["top"] or only_top(_instances(design))
+    top = top or only_top(_instances(design))
     if top not in _instances(design):
         known = ", ".join(sorted(_instances(design))) or "none"
         raise UnusableError(f"no module {top} in this Verilog; its modules: {known}")
-    job["top"] = top
     run(f"hierarchy -check -top {top}")
     run("proc")
     _refuse(top, both_ways(design))
     run(f"delete {' '.join(f't:{kind}' for kind in _NOT_HARDWARE)}")
-    if not job["hierarchical"]:
+    if not hierarchical:
         run("flatten")
     run("opt_clean")
     run("tribuf")  # nothing happens where nobody drives a z
@@ -167,29 +201,7 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
         run("synth -noabc -run fine:")
     run("tee -q -o check.txt check")  # on gates, where no word hides which bit depends on which
     _refuse(top, loop_problem(Path("check.txt").read_text()))
-    registers = [cell for cell in _cells(design) if re.match(r"\$_?.*ff", _plain(cell.type), re.I)]
-    if registers and not job["registers"]:
-        names = ", ".join(dict.fromkeys(_signal(cell) for cell in registers[:4]))
-        raise UnusableError(f"registers ({names}) in {top}, and the library has no flip-flops")
-    Path("registers.json").write_text(json.dumps({_plain(cell.name): _signal(cell) for cell in registers}))
-    _log_to("registers.log")
-    run(f"dfflibmap -liberty {job['liberty']}")
-    run("opt_clean -purge")
-    if not any(_plain(cell.type) in {*job["registers"], "$mem_v2"} for cell in _cells(design)):
-        job["buffer"] = []
-    if job["prove"]:
-        for number, module in enumerate(_modules(design)):
-            _apart(partial(_write_cut, yosys, run, design, job, module, f"reference{number}.blif"))
-    outcomes = []
-    for index in range(len(job["recipes"])):
-        reply = Path(f"mapped{index}.reply")
-        status = _apart(partial(_map, yosys, run, design, job, index), failure=reply)
-        outcomes.append(json.loads(reply.read_text()) if reply.exists() else {"died": status})
-    return {
-        "mapped": outcomes,
-        "top": top,
-        "version": re.sub(r",.*\)", ")", str(yosys.yosys_maybe_version())),  # without the compiler's
-    }
+    return top
 
 
 def _apart(action: Callable[[], None], failure: Path | None = None) -> int:

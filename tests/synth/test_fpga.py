@@ -1,6 +1,7 @@
 """FPGA figures: known cells, refusals; needs the extra amhw[fpga]."""
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -28,6 +29,44 @@ def test_a_multiplication_takes_a_dsp_unless_forbidden():
     with_dsp, without = (fpga(MULTIPLIER, "ice40", dsp=dsp) for dsp in (True, False))
     assert (with_dsp.dsps, without.dsps) == (1, 0)
     assert without.luts > 60 > with_dsp.luts
+
+
+ACCUMULATOR = """module acc(input clk, rst, input [3:0] a, output reg [7:0] q);
+  always @(posedge clk) if (rst) q <= 0; else q <= q + a;
+endmodule"""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_registers_of_its_own(family):
+    pytest.importorskip(FAMILIES[family].package)
+    found = fpga(ACCUMULATOR, family)
+    assert (found.top, found.flip_flops) == ("acc", 8)
+    assert found.carries >= 4 and found.fmax_mhz is not None and 30 < found.fmax_mhz < 1000
+    chosen = fpga("module m(input a, output y); assign y = ~a; endmodule\n" + ACCUMULATOR, family, "acc")
+    assert (chosen.top, chosen.luts, chosen.flip_flops) == ("acc", found.luts, 8)
+
+
+UNUSABLE = {
+    "no module with contents": "",
+    r"combinational loop through y, b \(in m\)": "module m(input a, output y); wire b = ~(a & y); assign y = b | a; "
+    "endmodule",
+    r"three-state: y driven with z": "module m(input a, e, output y); assign y = e ? a : 1'bz; endmodule",
+    "inout port: a": "module m(inout a, output y); assign y = a; endmodule",
+    "latch for q": "module m(input e, d, output reg q); always @* if (e) q = d; endmodule",
+    "several possible tops: m, n": "module m(input a, output y); assign y = a; endmodule "
+    "module n(input a, output y); assign y = a; endmodule",
+}
+
+
+@pytest.mark.parametrize("says", UNUSABLE)
+def test_what_cannot_be_mapped_is_refused_as_for_cells(says, tmp_path):
+    pytest.importorskip(FAMILIES["ice40"].package)
+    path = tmp_path / "m.v"
+    path.write_text(UNUSABLE[says])
+    for family in ["ice40"], ["ecp5", "--json"]:
+        result = CliRunner().invoke(command, [str(path), "--fpga", *family])
+        assert result.exit_code == 2 and not result.stdout
+        assert re.search(says, result.stderr) and result.stderr.count("\n") == 1, result.stderr
 
 
 def test_the_command(tmp_path):

@@ -218,6 +218,20 @@ def test_command_prints_one_json_object(tmp_path):
     assert record["failures"] == [] and record["noise"]["area"] >= 0
 
 
+def test_registers_on_the_falling_edge_share_their_clocks_inverter(synthesiser):
+    text = "module m(input clk, rst, input [3:0] a, output reg [3:0] q, p); "
+    text += "always @(EDGE clk) begin p <= a; q <= q + p; if (rst) q <= 0; end endmodule"
+    falling, rising = (synthesiser.submit(text.replace("EDGE", edge), prove=True).result() for edge in EDGES)
+    for mapping in falling.mappings:
+        clocks = {g.nets[pin.name] for g in mapping.gates.flip_flops for pin in g.cell.inputs if pin.is_clock}
+        assert len(clocks) == 1 and not clocks & {*mapping.gates.inputs["clk"]}
+    inverter = synthesiser.submit(INVERTER).result().best_area.area_um2
+    assert 0 < falling.best_area.area_um2 - rising.best_area.area_um2 <= 4 * inverter
+
+
+EDGES = "negedge", "posedge"
+
+
 def test_command_prints_a_page_and_takes_a_liberty_file(tmp_path):
     (tmp_path / "g.v").write_text(INVERTER)
     (tmp_path / "my.lib").write_text(Technology.named("sky130hd").liberty)
