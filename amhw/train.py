@@ -117,6 +117,7 @@ def _from_scratch(training: DataSet, test: DataSet, epochs: int, seed: int, out:
 
         def report(step: int, steps: int, loss: float) -> None:
             text = f"epoch {1 + (step - 1) * epochs // steps} of {epochs}, loss {loss:.3f}"
+            progress.start()
             progress.update(task, total=steps, completed=step, description=text)
 
         trained = train(training, epochs, seed, report)
@@ -145,6 +146,7 @@ def _fine_tuned(
 
         def report(step: Step) -> None:
             nonlocal best
+            progress.start()
             if step.accuracy is not None:
                 best = f", {100 * step.accuracy:.2f} % of held-out training images"
                 progress.console.print(f"epoch {step.epoch} of {recipe.epochs}: loss {step.loss:.3f}{best}")
@@ -195,9 +197,14 @@ def _saved(
 
 @contextmanager
 def _progress() -> Iterator[tuple[Progress, TaskID]]:
+    """To be started with the first step: a refusal before it stands alone."""
     columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    progress = Progress(*columns, console=Console(stderr=True))
+    try:
         yield progress, progress.add_task("", total=None)
+    finally:
+        if progress.live.is_started:
+            progress.stop()
 
 
 def _check_writable(folder: Path) -> None:

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from amhw.lenet.data import balanced, mnist_slice, mnist_test, write_idx
 from amhw.lenet.inference import Inference
 from amhw.lenet.model import FloatNetwork
-from amhw.lenet.network import QuantisedNetwork
+from amhw.lenet.network import Operands, QuantisedNetwork
+from amhw.lenet.shipped import network
 from amhw.lenet.training import train
 from amhw.refusal import Refusal
 from amhw.train import command
@@ -68,6 +69,20 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, arguments, message):
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_start_or_checkpoint_that_does_not_fit_is_one_line(folder, tmp_path):
+    """No bar is drawn for a training that does not begin."""
+    narrow, foreign = tmp_path / "narrow.npz", tmp_path / "notes.ckpt"
+    network(Operands(4, 4)).save(narrow)
+    foreign.write_text("no checkpoint")
+    for option, path, message in (("--network", narrow, "wants u4s4"), ("--checkpoint", foreign, "is no checkpoint")):
+        result = run(
+            "--multiplier", "mul_u8s8_pp_full", "--data-dir", folder, option, path, "--out", tmp_path / "n.npz"
+        )
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert message in result.stderr and result.stderr.count("\n") == 1, result.stderr
+        assert not (tmp_path / "n.npz").exists()
 
 
 def test_an_unwritable_place_is_refused_before_training(folder, tmp_path):

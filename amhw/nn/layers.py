@@ -45,6 +45,7 @@ class ApproxLayer(nn.Module):
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, products: Products) -> None:
         super().__init__()
+        check_weights(weight)
         self.weight = nn.Parameter(weight.detach().clone())
         self.bias = nn.Parameter(torch.zeros(len(weight)) if bias is None else bias.detach().clone())
         self.products = products
@@ -80,8 +81,11 @@ class ApproxLayer(nn.Module):
         the outputs have the spread of the `wanted` ones and each output their mean.
 
         Raises:
-            Refusal: inputs are negative, but the multiplier's activations are unsigned; or they are no numbers.
+            Refusal: inputs are negative, but the multiplier's activations are unsigned; or there are none, or they are
+                no numbers.
         """
+        if not x.numel():
+            raise Refusal("inputs are empty: wanted a batch of what the model takes, to set scales by")
         if not bool(x.isfinite().all()):
             raise Refusal("inputs are not all finite numbers: no scale fits them")
         if self.products.lowest == 0 and float(x.min()) < 0:
@@ -106,7 +110,12 @@ class ApproxLayer(nn.Module):
 
     @property
     def weight_codes(self) -> torch.Tensor:
-        """Two's-complement weight codes, int64 of the weight's shape."""
+        """Two's-complement weight codes, int64 of the weight's shape.
+
+        Raises:
+            Refusal: a weight is no finite number.
+        """
+        check_weights(self.weight)
         return self.products.codes(self.weight.detach() / self.log_weight_scale.detach().exp())
 
     @property
@@ -130,6 +139,7 @@ class ApproxLayer(nn.Module):
         return self._training_forward(x) if self.training else self._exact_forward(x)
 
     def _training_forward(self, x: torch.Tensor) -> torch.Tensor:
+        check_weights(self.weight)
         scale, weight_scale = self.log_activation_scale.exp(), self.log_weight_scale.exp()
         unit = scale * weight_scale
         codes = _Quantise.apply(x, scale, self.products.lowest, self.products.highest)
@@ -206,6 +216,15 @@ class ApproxLinear(ApproxLayer):
     def __init__(self, linear: nn.Linear, products: Products) -> None:
         check_dtype(linear)
         super().__init__(linear.weight, linear.bias, products)
+
+
+def check_weights(weight: torch.Tensor) -> None:
+    """
+    Raises:
+        Refusal: a weight is no finite number. It would still get some code.
+    """
+    if not bool(weight.detach().isfinite().all()):
+        raise Refusal(f"weights are not all finite numbers: {int((~weight.isfinite()).sum())} of {weight.numel()}")
 
 
 def check_dtype(module: nn.Conv2d | nn.Linear) -> None:

@@ -30,7 +30,7 @@ import torch
 from numpy.typing import NDArray
 
 from amhw.lenet.data import DataSet
-from amhw.lenet.inference import Inference, im2col
+from amhw.lenet.inference import Inference, check_operands, im2col
 from amhw.lenet.network import QuantisedLayer, QuantisedNetwork
 from amhw.nn.finetune import dequantised
 from amhw.refusal import Refusal
@@ -86,11 +86,14 @@ class Predictor:
     True
 
     Raises:
-        Refusal: a layer is unknown.
+        Refusal: a layer is unknown, there is none, or two have operands of two kinds; later, a table has others.
     """
 
     def __init__(self, network: QuantisedNetwork, names: Sequence[str], data: DataSet) -> None:
         self.names = tuple(names)
+        if not self.names:
+            raise Refusal(f"no layers; wanted one or more of {', '.join(network.layer_names)}")
+        self._first = network[self.names[0]]
         codes = Inference(network).inputs(data.images)
         logits, sums, gradients = _jacobian(network, names, data)
         labels = data.labels.astype(np.int64)
@@ -101,7 +104,7 @@ class Predictor:
         # Images that are wrong without any error tell nothing about errors.
         keep = np.flatnonzero(right)
         self._margins = (logits[rows, labels][:, None] - np.take_along_axis(logits, others, axis=1))[keep]
-        operands = network[self.names[0]].operands
+        operands = self._first.operands
         a = code_values(operands.activation_width, operands.activation_signed)
         self._exact = (a[:, None] * code_values(operands.weight_width, True)).astype(np.float32)
         self._layers = []
@@ -134,14 +137,17 @@ class Predictor:
         """The regression through multipliers of known accuracy.
 
         Raises:
-            Refusal: there are too few of them.
+            Refusal: there are too few of them, or an accuracy is not in 0…1.
         """
         if len(tables) < _FEWEST or len(tables) != len(accuracies):
             raise Refusal(f"{len(tables)} tables and {len(accuracies)} accuracies; wanted {_FEWEST} or more of each")
+        y = np.asarray(accuracies, dtype=np.float64)
+        wrong = y[~((y >= 0) & (y <= 1))]  # nan is neither
+        if wrong.size:
+            raise Refusal(f"an accuracy of {wrong[0]}; wanted 0…1")
         x = np.array([self.features(table) for table in tables])
         centre, spread = x.mean(axis=0), x.std(axis=0) + 1e-9
         x = (x - centre) / spread
-        y = np.asarray(accuracies, dtype=np.float64)
         best = min(float(y.max()) + _HEADROOM, 1.0 + _HEADROOM)
         y = np.maximum(y, 1e-3)
         logits = np.log(y / (best - y))
@@ -151,6 +157,7 @@ class Predictor:
 
     def _margin_errors(self, table: ProductTable) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """Shift and variance of every margin, float32[M] each, from each layer."""
+        check_operands(self._first, table)
         errors = table.products.astype(np.float32) - self._exact
         return [layer.error(errors) for layer in self._layers]
 

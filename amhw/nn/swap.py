@@ -13,14 +13,14 @@ from torch import nn
 
 from amhw.lenet.model import FloatNetwork
 from amhw.lenet.network import MadeFor, Operands, QuantisedLayer, QuantisedNetwork
-from amhw.multiplier import Multiplier
+from amhw.multiplier import Multiplier, parse
 from amhw.nn.layers import ApproxConv2d, ApproxLayer, ApproxLinear
 from amhw.nn.products import Products
 from amhw.refusal import Refusal
 from amhw.table import ProductTable, code_values
 
-AnyMultiplier = Multiplier | ProductTable | None
-"""None is the exact multiplier of unsigned 8-bit activations and signed 8-bit weights."""
+AnyMultiplier = Multiplier | ProductTable | str | None
+"""A string is a multiplier's name; None is the exact one of unsigned 8-bit activations and signed 8-bit weights."""
 
 _BETWEEN = (nn.ReLU, nn.MaxPool2d, nn.Flatten, nn.Dropout, nn.Identity)
 """Modules that give the same codes before as after requantisation, which never decreases."""
@@ -38,10 +38,10 @@ def approximate(
 
     Args:
         model: any module that takes `inputs`; it is left as it is.
-        multiplier: for all swapped layers; or one for each layer, by name.
+        multiplier: for all swapped layers; or one for each layer, by the layer's name.
         layers: names of the layers, as in ``model.named_modules()``; default: those that a mapping names, else
             every convolution.
-        inputs: a batch of what the model takes, by which activation scales are set.
+        inputs: a batch, not empty, of what the model takes, by which activation scales are set.
         input_scale: the activation scale of the layers that `inputs` itself enters, if it is known (1/255 for pixels
             in 0…1): kept, not trained.
 
@@ -87,7 +87,7 @@ def table_of(multiplier: AnyMultiplier) -> ProductTable:
         return multiplier
     if multiplier is None:
         return ProductTable(code_values(8, False)[:, None] * code_values(8, True)[None, :], False, True, name="exact")
-    return ProductTable.of(multiplier)
+    return ProductTable.of(parse(multiplier) if isinstance(multiplier, str) else multiplier)
 
 
 def swapped_layers(model: nn.Module) -> dict[str, ApproxLayer]:

@@ -95,3 +95,22 @@ def test_the_regression_returns_what_it_was_fitted_on(predictor):
 def test_an_unknown_layer_is_refused(data):
     with pytest.raises(Refusal, match="no layer conv3"):
         Predictor(network(), ("conv3",), data)
+
+
+def test_no_layers_are_refused(data):
+    with pytest.raises(Refusal, match="no layers; wanted one or more of conv1, conv2, fc1"):
+        Predictor(network(), (), data)
+
+
+@pytest.mark.parametrize("name", ["mul_u4s4_pp_full", "mul_s8s8_pp_full", "mul_u8u8_pp_full"])
+def test_a_table_of_other_operands_is_refused_by_name(predictor, name):
+    table = ProductTable.of(parse(name))
+    for predict in (predictor.features, predictor.survivors):
+        with pytest.raises(Refusal, match=name):
+            predict(table)
+
+
+@pytest.mark.parametrize("wrong", [90.0, -0.1, float("nan"), float("inf")])
+def test_accuracies_are_shares(predictor, wrong):
+    with pytest.raises(Refusal, match=rf"an accuracy of {wrong}; wanted 0…1"):
+        predictor.fit([EXACT] * 20, [0.9] * 19 + [wrong])

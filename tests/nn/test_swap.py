@@ -293,6 +293,28 @@ def test_what_is_no_number_is_refused(multiplier, training):
     swapped[0].bias.data[1] = np.nan
     with pytest.raises(Refusal, match="a bias is nan"):
         swapped(x)
+    swapped[0].bias.data[1] = 0
+    for value in (np.nan, np.inf):
+        for part, message in ((swapped, "weights are not all"), (model, "0: weights are not all finite numbers")):
+            with torch.no_grad():
+                part[0].weight[1, 0, 2, 1] = value
+            with pytest.raises(Refusal, match=message):
+                part(x) if part is swapped else approximate(model, multiplier, inputs=x)
+
+
+def test_no_inputs_are_refused():
+    with pytest.raises(Refusal, match="0: inputs are empty"):
+        approximate(nn.Sequential(nn.Conv2d(1, 2, 3)), FOUR, inputs=torch.rand(0, 1, 6, 6))
+
+
+def test_a_multiplier_may_be_given_by_name():
+    torch.manual_seed(1)
+    x, model = torch.rand(2, 1, 6, 6), nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3))
+    wanted = approximate(model, FOUR, inputs=x).eval()(x)
+    for given in (FOUR.name, dict.fromkeys("02", FOUR.name)):
+        np.testing.assert_array_equal(approximate(model, given, inputs=x).eval()(x).detach(), wanted.detach())
+    with pytest.raises(Refusal, match=r"0: .*nosuch"):
+        approximate(model, "nosuch", inputs=x)
 
 
 def test_what_is_no_chain_of_integers_is_not_exported():
