@@ -4,12 +4,13 @@
     amhw energy rtl_out/ARRAY.v
     amhw energy FILE.v --trace TRACE.csv
 
-The netlist is the one with the least area × delay; `amhw.synth.energy` says how its energy is counted.
+The netlist is the one with the least area × delay; `amhw.synth.energy` says how its energy is counted. Which netlist
+that is decides much, so the range over all recipes stands beside the figure.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,26 @@ class Figures:
     products: int = 0
     elements: tuple[float, float] | None = None
     """Of an array's processing elements together, settled and timed, fJ per clock."""
+    recipes: Mapping[str, Energy] = field(default_factory=dict)
+    """Of each recipe's netlist under the same stimulus, this one's among them."""
+
+    def ranges(self) -> dict[str, tuple[tuple[float, str], tuple[float, str]]]:
+        """The least and the greatest energy over all recipes, fJ, and whose it is: settled and timed."""
+        settled = [(each.settled_fj, recipe) for recipe, each in self.recipes.items()]
+        timed = [(each.timed_fj, recipe) for recipe, each in self.recipes.items()]
+        return {kind: (min(fj), max(fj)) for kind, fj in (("settled", settled), ("timed", timed)) if len(fj) > 1}
 
     def record(self) -> dict[str, Any]:
         """For JSON."""
         record = self.energy.record()
+        if ranges := self.ranges():
+            record["range"] = {
+                f"{kind}_fj": {
+                    end: {"fj": round(fj, 4), "recipe": recipe}
+                    for end, (fj, recipe) in zip(("least", "greatest"), ends, strict=True)
+                }
+                for kind, ends in ranges.items()
+            }
         if self.products:
             rate = self.products / self.energy.operations
             both = {"": (self.energy.settled_fj, self.energy.timed_fj), "elements_": self.elements or (0.0, 0.0)}
@@ -164,13 +181,16 @@ def command(
             raise Refusal(f"{name}: {refusal}") from refusal
         except SynthesisError as error:
             raise click.ClickException(f"{name}: {error}") from error
-    netlist = result.best_product.gates
-    assert netlist is not None
+    netlists = {mapping.recipe: mapping.gates for mapping in result.mappings if mapping.gates is not None}
+    netlist = netlists[result.best_product.recipe]
     try:
         clock = clock_of(netlist)
         stimuli = work.stimuli(netlist, clock)
         with Console(stderr=True).status("counting"):
-            found = {given: _figures(netlist, technology, each, work.elements) for given, each in stimuli.items()}
+            found = {
+                given: _figures(netlists, result.best_product.recipe, technology, each, work.elements)
+                for given, each in stimuli.items()
+            }
     except Refusal as refusal:
         raise Refusal(f"{name}: {refusal}") from refusal
     assumptions = ASSUMPTIONS if clock is None else f"{ASSUMPTIONS}; {CLOCK_ASSUMPTION}"
@@ -371,11 +391,21 @@ def _pair(text: str | None) -> tuple[str, ...]:
     return names
 
 
-def _figures(netlist: Netlist, technology: Technology, stimulus: Stimulus, elements: frozenset[str]) -> Figures:
-    found = energy(netlist, technology, stimulus.ports, skip=stimulus.skip)
-    inside = [fj for scope, fj in found.by_scope.items() if netlist.modules.get(scope) in elements]
+def _figures(
+    netlists: Mapping[str, Netlist],
+    chosen: str,
+    technology: Technology,
+    stimulus: Stimulus,
+    elements: frozenset[str],
+) -> Figures:
+    """Of the netlist of the recipe `chosen`, among all."""
+    recipes = {
+        recipe: energy(netlist, technology, stimulus.ports, skip=stimulus.skip) for recipe, netlist in netlists.items()
+    }
+    found, modules = recipes[chosen], netlists[chosen].modules
+    inside = [fj for scope, fj in found.by_scope.items() if modules.get(scope) in elements]
     both = sum(settled for settled, _ in inside), sum(timed for _, timed in inside)
-    return Figures(found, stimulus.products, both if stimulus.products else None)
+    return Figures(found, stimulus.products, both if stimulus.products else None, recipes)
 
 
 def _page(found: Mapping[str, Figures], clocked: bool) -> list[str]:
@@ -385,7 +415,7 @@ def _page(found: Mapping[str, Figures], clocked: bool) -> list[str]:
             e = figures.energy
             columns = f"{e.settled_fj:9.1f} {e.timed_fj:9.1f} {e.leakage_fj:9.4f}"
             lines.append(f"{operands:14s} {columns}  {e.toggles:.1f}, {e.timed_toggles:.1f}")
-        return lines
+        return lines + _ranges(found)
     lines = [f"{'inputs':14s} {'data':>18s}     {'registers':>14s}     {'clock':>9s} {'sum':>18s} {'leakage':>10s}"]
     for operands, figures in found.items():
         e = figures.energy
@@ -400,7 +430,19 @@ def _page(found: Mapping[str, Figures], clocked: bool) -> list[str]:
                 f"{operands:14s} {e.settled_fj / rate:.1f} … {e.timed_fj / rate:.1f} fJ a multiply-accumulate, "
                 f"{settled / rate:.1f} … {timed / rate:.1f} of it in the elements; {rate:.2f} a clock"
             )
-    return [*lines, "settled … timed: without and with hazards"]
+    return [*lines, *_ranges(found), "settled … timed: without and with hazards"]
+
+
+def _ranges(found: Mapping[str, Figures]) -> list[str]:
+    lines = []
+    for operands, figures in found.items():
+        ends = (
+            f"{kind} {least:.1f} ({of_least}) … {greatest:.1f} ({of_greatest})"
+            for kind, ((least, of_least), (greatest, of_greatest)) in figures.ranges().items()
+        )
+        if text := ", ".join(ends):
+            lines.append(f"{operands:14s} by recipe: {text}")
+    return lines
 
 
 if __name__ == "__main__":

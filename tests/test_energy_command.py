@@ -15,7 +15,7 @@ from amhw.lenet.network import Operands
 from amhw.lenet.shipped import PACKAGED, network
 from amhw.multiplier import parse
 from amhw.stimulus import tiles
-from amhw.synth import SEARCH, Synthesiser, Technology
+from amhw.synth import RECIPES, SEARCH, Synthesiser, Technology
 from amhw.synth.clocked import states
 from amhw.synth.truth import planes, settled, unpacked
 from amhw.table import ProductTable
@@ -43,6 +43,25 @@ def test_mnist_costs_less_than_noise():
     random, real = (record["operands"][name] for name in ("uniform", "MNIST conv2"))
     assert 0 < real["settled_fj"] < random["settled_fj"] < random["timed_fj"]
     assert "no wires" in record["assumptions"]
+
+
+def test_the_range_over_all_recipes_stands_beside_the_figure():
+    arguments = ["mul_u8s8_pp_0_0_0_0_0_c0_e0_e0", "--tech", "sg13g2"]
+    record = json.loads(CliRunner().invoke(command, [*arguments, "--json"]).stdout)
+    page = CliRunner().invoke(command, arguments).stdout
+    names = {recipe.name for recipe in RECIPES}
+    for operands, figures in record["operands"].items():
+        for kind in ("settled_fj", "timed_fj"):
+            least, greatest = (figures["range"][kind][end] for end in ("least", "greatest"))
+            assert 0 < least["fj"] <= figures[kind] <= greatest["fj"] and least["fj"] < greatest["fj"]
+            assert {least["recipe"], greatest["recipe"]} <= names
+        text = f"timed {least['fj']:.1f} ({least['recipe']}) … {greatest['fj']:.1f} ({greatest['recipe']})"
+        assert any(line.startswith(operands) and text in line for line in page.splitlines()), page
+    # The quick recipe is one of them; alone it has no range.
+    alone = json.loads(CliRunner().invoke(command, [*arguments, "--search", "--json"]).stdout)
+    for operands, figures in alone["operands"].items():
+        ends = record["operands"][operands]["range"]["timed_fj"]
+        assert "range" not in figures and ends["least"]["fj"] <= figures["timed_fj"] <= ends["greatest"]["fj"]
 
 
 def test_refusals():
