@@ -297,7 +297,8 @@ def neighbours(outputs: int, width: int) -> int:
     >>> neighbours(6, 28), neighbours(16, 10), neighbours(3, 9)
     (2, 1, 3)
     """
-    return max(q for q in range(1, max(1, _LANES // outputs) + 1) if width % q == 0)
+    # Never the whole row at once: torch's convolution of one channel is wrong where its output is one position wide.
+    return max(q for q in range(1, max(1, _LANES // outputs) + 1) if width % q == 0 and (q == 1 or q < width))
 
 
 def _positions(side: int, kernel: int, stride: int) -> int:
