@@ -161,13 +161,13 @@ def command(
     chosen = None if network is None else QuantisedNetwork.load(network)
     recipes = (SEARCH,) if search else RECIPES
     verilog = name.endswith((".v", ".sv"))
-    given = top or trace or operands or hold
+    steered = top or trace or operands or hold
     work: _Work
-    if verilog and not given and expected_of(Path(name))[2] is not None:
+    if verilog and not steered and expected_of(Path(name))[2] is not None:
         work = _Array(Path(name), layer or LAYER, chosen, clocks)
     elif verilog:
         work = _Verilog(Path(name), top, layer, chosen, trace, operands, hold, clocks)
-    elif given:
+    elif steered:
         raise Refusal(f"--top, --trace, --operands and --hold are for Verilog files; {name} is none")
     else:
         work = _Multiplier(Design.parse(name), layer or LAYER, chosen, clocks)

@@ -280,7 +280,7 @@ def _gathering(layer: QuantisedLayer, table: ProductTable) -> Callable[[torch.Te
     def sums(codes: torch.Tensor) -> torch.Tensor:
         together = 1
         if not layer.is_linear:
-            together = neighbours(layer.outputs, _positions(codes.shape[3], layer.kernel, stride[1]))
+            together = neighbours(layer.outputs, positions(codes.shape[3], layer.kernel, stride[1]))
         if together not in matrices:
             matrices[together] = table_rows(entries, weight_codes, together, stride[1])
         return gathered(codes.to(torch.int32), matrices[together], window, stride, together)
@@ -301,7 +301,8 @@ def neighbours(outputs: int, width: int) -> int:
     return max(q for q in range(1, max(1, _LANES // outputs) + 1) if width % q == 0 and (q == 1 or q < width))
 
 
-def _positions(side: int, kernel: int, stride: int) -> int:
+def positions(side: int, kernel: int, stride: int) -> int:
+    """How many windows of `kernel` fit into `side`, padding included, `stride` apart."""
     return (side - kernel) // stride + 1
 
 
@@ -321,7 +322,7 @@ def convolved(
     out, _, height, width = kernels.shape
     together = 1
     if planes.stride(1) == 1:  # only then are neighbours' outputs beside each other in memory, too
-        together = neighbours(out, _positions(planes.shape[3], width, stride[1]))
+        together = neighbours(out, positions(planes.shape[3], width, stride[1]))
     if together > 1:
         kernels = _beside(kernels, together, stride[1]).flatten(0, 1)
         bias = None if bias is None else bias.repeat(together)

@@ -30,6 +30,7 @@ from amhw.lenet.inference import (
     gathered,
     neighbours,
     number_format,
+    positions,
     table_rows,
 )
 from amhw.refusal import Refusal
@@ -291,7 +292,7 @@ def _combined(terms: torch.Tensor, columns: torch.Tensor, bias: torch.Tensor, st
         return convolved(terms, kernels, stride, bias)
     # Elsewhere a library may choose a transform that rounds; a matrix product has no such choice but TensorFloat-32.
     size = (int(kernels.shape[2]), int(kernels.shape[3]))
-    height, width = ((int(terms.shape[2 + i]) - size[i]) // stride[i] + 1 for i in range(2))
+    height, width = (positions(int(terms.shape[2 + i]), size[i], stride[i]) for i in range(2))
     precision = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False
     try:
@@ -314,7 +315,6 @@ def _gathered(
     if index.ndim == 2:
         return gathered(index, table_rows(entries, weight_codes, bias=bias))
     out, _, height, width = weight_codes.shape
-    positions = (index.shape[3] - width) // stride[1] + 1
-    together = neighbours(out, positions)
+    together = neighbours(out, positions(index.shape[3], width, stride[1]))
     matrix = table_rows(entries, weight_codes, together, stride[1], bias)
     return gathered(index, matrix, (height, width), stride, together)

@@ -8,7 +8,7 @@ from amhw.refusal import Refusal
 from amhw.report.points import EXACT, Point
 from amhw.report.source import Setting, Source, Table
 from amhw.select.stages import Problem
-from amhw.synth.store import technology_label
+from amhw.synth.technology import technology_label
 
 Row = dict[str, Any]
 

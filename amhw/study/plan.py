@@ -52,7 +52,8 @@ from amhw.imports import Imported
 from amhw.refusal import Refusal
 from amhw.study.array import Array
 from amhw.study.peers import Peer, read_peers
-from amhw.synth.store import technology_label, technology_named
+from amhw.synth.store import technology_named
+from amhw.synth.technology import technology_label
 from amhw.verilog import Design, read_manifest
 
 _STUDY = {"title": str, "technologies": list, "layers": list, "network": str, "energy": str, "simulator": str}

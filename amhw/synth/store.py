@@ -58,11 +58,6 @@ def technology_named(technology: str) -> Technology:
     return Technology.from_liberty(technology) if Path(technology).suffix in (".lib", ".gz") else named(technology)
 
 
-def technology_label(technology: str) -> str:
-    """What `technology_named(technology).name` will be, without reading it."""
-    return Path(technology).name.removesuffix(".gz").removesuffix(".lib")
-
-
 def keep(name: str, library: Library, source: str) -> Path:
     """Store `library` as the technology `name`; the path of its table of facts.
 

@@ -99,8 +99,7 @@ class Technology:
         library = read_library(path)
         if cells is not None:
             library = library.restricted_to(cells)
-        name = Path(path).name.removesuffix(".gz").removesuffix(".lib")
-        return Technology.of(name, library, source=Path(path).name)
+        return Technology.of(technology_label(path), library, source=Path(path).name)
 
     def cell(self, name: str) -> Cell:
         """The cell of that name."""
@@ -234,6 +233,11 @@ def technologies() -> tuple[str, ...]:
     """
     names = (entry.name for entry in _FOLDER.iterdir())
     return tuple(sorted(name.removesuffix(".json") for name in names if name.endswith(".json")))
+
+
+def technology_label(technology: Path | str) -> str:
+    """What a technology given by name or as a Liberty file is called."""
+    return Path(technology).name.removesuffix(".gz").removesuffix(".lib")
 
 
 @cache
