@@ -6,25 +6,25 @@ from typing import Any
 
 import click
 
-from amhw.command import Group
+from amhw.commands.base import Group
 
 COMMANDS = {
-    "gen": ("amhw.gen", "Generate a multiplier: Verilog and a manifest that says what it is."),
-    "show": ("amhw.show", "Draw a multiplier's dot diagram and the stages of its tree."),
-    "families": ("amhw.families.command", "List the multiplier families, their parameters and an example of each."),
-    "errors": ("amhw.errors.command", "Error figures of a multiplier or a table; a heat map."),
-    "import": ("amhw.imports.command", "Read anyone's combinational multiplier, or a product table."),
-    "export": ("amhw.exports.command", "Write a product table as public simulators read it."),
-    "sim": ("amhw.sim", "Prove by simulation that emitted Verilog computes what its model says."),
-    "array": ("amhw.array.command", "Generate a systolic array: matrix products, or LeNet-5's convolutions."),
-    "synth": ("amhw.synth.command", "Synthesise Verilog: area, critical-path delay, cells."),
-    "tech": ("amhw.tech", "List, show and import technologies: cell libraries."),
-    "energy": ("amhw.energy", "Energy of a multiplier, an array or any Verilog, on real and random operands."),
-    "accuracy": ("amhw.accuracy", "LeNet-5's accuracy with a multiplier in its layers."),
-    "select": ("amhw.select.command", "Choose partial products and weight codes from what the network multiplies."),
-    "train": ("amhw.train", "Train LeNet-5 from scratch, or fine-tune it through a multiplier."),
-    "study": ("amhw.study.command", "Generate, simulate, synthesise and score a list of multipliers."),
-    "report": ("amhw.report.command", "Studies and selections as one interactive HTML page, pictures and tables."),
+    "gen": ("amhw.commands.gen", "Generate a multiplier: Verilog and a manifest that says what it is."),
+    "show": ("amhw.commands.show", "Draw a multiplier's dot diagram and the stages of its tree."),
+    "families": ("amhw.commands.families", "List the multiplier families, their parameters and an example of each."),
+    "errors": ("amhw.commands.errors", "Error figures of a multiplier or a table; a heat map."),
+    "import": ("amhw.commands.imports", "Read anyone's combinational multiplier, or a product table."),
+    "export": ("amhw.commands.exports", "Write a product table as public simulators read it."),
+    "sim": ("amhw.commands.sim", "Prove by simulation that emitted Verilog computes what its model says."),
+    "array": ("amhw.commands.array", "Generate a systolic array: matrix products, or LeNet-5's convolutions."),
+    "synth": ("amhw.commands.synth", "Synthesise Verilog: area, critical-path delay, cells."),
+    "tech": ("amhw.commands.tech", "List, show and import technologies: cell libraries."),
+    "energy": ("amhw.commands.energy", "Energy of a multiplier, an array or any Verilog, on real and random operands."),
+    "accuracy": ("amhw.commands.accuracy", "LeNet-5's accuracy with a multiplier in its layers."),
+    "select": ("amhw.commands.select", "Choose partial products and weight codes from what the network multiplies."),
+    "train": ("amhw.commands.train", "Train LeNet-5 from scratch, or fine-tune it through a multiplier."),
+    "study": ("amhw.commands.study", "Generate, simulate, synthesise and score a list of multipliers."),
+    "report": ("amhw.commands.report", "Studies and selections as one interactive HTML page, pictures and tables."),
 }
 """Subcommand → its module and its one line in ``amhw --help``; in the order in which they are used."""
 

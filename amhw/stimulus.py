@@ -20,15 +20,24 @@ from numpy.typing import NDArray
 
 from amhw.array.tiling import swap_interval, swap_time
 from amhw.array.widths import Widths
+from amhw.datasets.mnist import mnist_slice
 from amhw.files import read_whole
-from amhw.lenet.data import mnist_slice
-from amhw.lenet.inference import Inference, im2col
-from amhw.lenet.network import QuantisedNetwork
+from amhw.network.inference import Inference, im2col
+from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 
 SEED = 1
 
 Ports = dict[str, NDArray[Any]]
+
+Trace = dict[str, NDArray[np.int64]]
+"""Codes of the operands ``a`` and ``b``, one pair after another."""
+
+OPERATIONS = 1 << 14
+"""Operand pairs in a trace, unless something else is asked for."""
+
+TRACE_IMAGES = 20
+"""Images whose operands a trace is taken from."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +165,30 @@ def layer_operands(
     streams = windows.reshape(images, -1, windows.shape[-1])
     weights = chosen.weight_codes.reshape(chosen.outputs, -1).astype(np.int64)
     return (streams.transpose(1, 0, 2) if chosen.is_linear else streams), weights
+
+
+def uniform_trace(width_a: int, width_b: int, length: int = OPERATIONS) -> Trace:
+    """Independent, uniformly distributed operand codes; the same ones every time."""
+    random = np.random.default_rng(SEED)
+    return {"a": random.integers(0, 1 << width_a, length), "b": random.integers(0, 1 << width_b, length)}
+
+
+def mnist_trace(network: QuantisedNetwork, layer: str, length: int = OPERATIONS) -> Trace:
+    """Consecutive operand codes of multipliers in a weight-stationary array that computes `layer` on MNIST.
+
+    A multiplier keeps one weight while the activations of all output positions of an image pass by, row by row;
+    then comes another weight of the layer and another image of the training slice, both drawn at random.
+    """
+    random = np.random.default_rng(SEED)
+    streams, weights = layer_operands(network, layer, TRACE_IMAGES, random)
+    a, b, have = [], [], 0
+    while have < length:
+        tap = random.integers(streams.shape[-1])
+        stream = streams[random.integers(len(streams)), :, tap].astype(np.int64)
+        a.append(stream)
+        b.append(np.full(stream.size, weights[random.integers(len(weights)), tap]))
+        have += stream.size
+    return {"a": np.concatenate(a)[:length], "b": np.concatenate(b)[:length]}
 
 
 def tiles(

@@ -15,7 +15,7 @@ import click
 from amhw import ProductTable, parse
 from amhw.array.mesh import SystolicArray
 from amhw.array.widths import Widths
-from amhw.command import Command, print_json
+from amhw.commands.base import Command, print_json
 from amhw.files import read_whole, write_atomically
 from amhw.synth import RECIPES, SEARCH, Synthesiser, Technology
 from amhw.verilog import emit

@@ -16,9 +16,9 @@ import click
 import numpy as np
 
 from amhw import parse
-from amhw.array.command import matrix_product
+from amhw.array.designs import matrix_product
 from amhw.array.tiling import Tiling
-from amhw.command import Command
+from amhw.commands.base import Command
 from amhw.files import write_atomically
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"

@@ -12,11 +12,11 @@ import bench_train
 import numpy as np
 
 from amhw import Masked, ProductTable
+from amhw.datasets.mnist import mnist_test
 from amhw.families.catalogue import representatives
-from amhw.lenet.data import mnist_test
-from amhw.lenet.inference import MAX_TERMS, Inference
-from amhw.lenet.shipped import network
 from amhw.multiplier import SIGNEDNESS
+from amhw.network.inference import MAX_TERMS, Inference
+from amhw.network.models.lenet5 import network
 
 ROUNDS = 3
 

@@ -13,17 +13,17 @@ import torch
 
 from amhw import ProductTable, parse
 from amhw.array import files
-from amhw.array.command import conv_engine
 from amhw.array.compiled import build, run
+from amhw.array.designs import conv_engine
 from amhw.array.plan import ConvPlan
-from amhw.command import Command, print_json
-from amhw.lenet import shipped
-from amhw.lenet.data import mnist_test
-from amhw.lenet.inference import Inference, LayerSums, finish
-from amhw.lenet.network import QuantisedNetwork
+from amhw.commands.base import Command, print_json
+from amhw.datasets.mnist import mnist_test
+from amhw.network.inference import Inference, LayerSums, finish
+from amhw.network.models import lenet5 as shipped
+from amhw.network.quantised import QuantisedNetwork
 from amhw.select.fit import fit
 from amhw.select.stages import Problem
-from amhw.sim import simulator_environment
+from amhw.simulation import simulator_environment
 
 HARNESS = Path(__file__).parent.parent / "sim" / "engine_harness.cpp"
 

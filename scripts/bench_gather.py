@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from bench import arbitrary
 
-from amhw.lenet.data import mnist_test
-from amhw.lenet.inference import CHUNK, Inference, LayerSums, im2col
-from amhw.lenet.shipped import network
+from amhw.datasets.mnist import mnist_test
+from amhw.network.inference import CHUNK, Inference, LayerSums, im2col
+from amhw.network.models.lenet5 import network
 
 IMAGES = 1000
 ROUNDS = 3

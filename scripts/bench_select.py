@@ -16,9 +16,9 @@ from scipy.stats import spearmanr
 
 from amhw.families.masked import Masked
 from amhw.files import write_atomically
-from amhw.lenet.inference import Inference
-from amhw.lenet.network import QuantisedLayer, QuantisedNetwork
 from amhw.multiplier import parse
+from amhw.network.inference import Inference
+from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
 from amhw.results import Results, Task, run
 from amhw.select.front import Baseline, Point, Selection, is_reduced_precision, nondominated
 from amhw.select.stages import Problem

@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn import functional
 
 from amhw import ProductTable, parse
-from amhw.lenet.data import mnist_slice
-from amhw.lenet.inference import MAX_TERMS
-from amhw.lenet.shipped import float_network
+from amhw.datasets.mnist import mnist_slice
+from amhw.network.inference import MAX_TERMS
+from amhw.network.models.lenet5 import float_network
 from amhw.nn import approximate
 
 ROUNDS, BATCH = 12, 256

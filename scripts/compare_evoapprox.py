@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from amhw.circuit import Circuit
-from amhw.lenet.inference import Inference
+from amhw.network.inference import Inference
 from amhw.select.fit import fit
 from amhw.select.front import Loss
 from amhw.select.stages import Problem

@@ -29,10 +29,10 @@ import click
 import numpy as np
 
 from amhw.bitheap import ADDERS, TREES
-from amhw.command import Group
-from amhw.energy import uniform_trace
+from amhw.commands.base import Group
 from amhw.families import Masked
 from amhw.files import write_atomically
+from amhw.stimulus import uniform_trace
 from amhw.synth import RECIPES, SEARCH, Expected, Recipe, Synthesiser, Technology, technologies
 from amhw.synth.energy import energy
 from amhw.synth.fpga import FAMILIES, fpga

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from amhw.command import Command
+from amhw.commands.base import Command
 from amhw.files import write_atomically
 from amhw.synth import Recipe, Synthesiser, Technology
 from amhw.synth.liberty import read_library

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from amhw.datasets.mnist import DataSet, test_set, training_set, write_idx
 from amhw.files import write_atomically
-from amhw.lenet.data import DataSet, test_set, training_set, write_idx
-from amhw.lenet.training import augmented
+from amhw.network.training import augmented
 
 _BATCH = 1000
 

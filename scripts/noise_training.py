@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from amhw import ProductTable, parse
-from amhw.lenet.data import balanced, mnist_slice, test_set, training_set
-from amhw.lenet.inference import Inference
-from amhw.lenet.network import QuantisedNetwork
-from amhw.lenet.shipped import float_network, network
+from amhw.datasets.mnist import balanced, mnist_slice, test_set, training_set
+from amhw.network.inference import Inference
+from amhw.network.models.lenet5 import float_network, network
+from amhw.network.quantised import QuantisedNetwork
 from amhw.nn import Recipe, fine_tune
 from amhw.nn.finetune import dequantised, trainable
 from amhw.nn.noise import measured_noise

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from amhw import Masked, ProductTable
+from amhw.datasets.mnist import DataSet, balanced, mnist_slice, mnist_test
 from amhw.families import (
     Compensated,
     Compressed,
@@ -31,10 +32,9 @@ from amhw.families import (
     perforated,
 )
 from amhw.families.catalogue import representatives
-from amhw.lenet.data import DataSet, balanced, mnist_slice, mnist_test
-from amhw.lenet.inference import Inference
-from amhw.lenet.shipped import network
 from amhw.multiplier import Multiplier
+from amhw.network.inference import Inference
+from amhw.network.models.lenet5 import network
 from amhw.nn.predict import Predictor
 
 LAYERS = ("conv1", "conv2")

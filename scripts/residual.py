@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from amhw import parse
-from amhw.lenet.data import DataSet, mnist_slice, test_set, training_set
+from amhw.datasets.mnist import DataSet, mnist_slice, test_set, training_set
 from amhw.nn import approximate
 from amhw.nn.swap import swapped_layers
 

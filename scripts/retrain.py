@@ -7,7 +7,7 @@ may differ.
 import sys
 from pathlib import Path
 
-from amhw.train import command
+from amhw.commands.train import command
 
-packaged = Path(__file__).parents[1] / "amhw" / "lenet" / "packaged"
+packaged = Path(__file__).parents[1] / "amhw" / "network" / "models"
 command(["--epochs", "60", "--seed", "0", "--out", str(packaged / "lenet5.npz"), *sys.argv[1:]], "amhw train")

@@ -7,11 +7,11 @@ Calibration sees the packaged training images only.
 """
 
 from amhw import ProductTable
+from amhw.datasets.mnist import mnist_slice, mnist_test
 from amhw.families import perforated
-from amhw.lenet.data import mnist_slice, mnist_test
-from amhw.lenet.inference import Inference
-from amhw.lenet.network import Operands
-from amhw.lenet.shipped import float_network, network
+from amhw.network.inference import Inference
+from amhw.network.models.lenet5 import float_network, network
+from amhw.network.quantised import Operands
 from amhw.nn import export
 from amhw.nn.finetune import trainable
 

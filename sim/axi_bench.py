@@ -12,8 +12,8 @@ from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
 from amhw.array.golden import convolutions
-from amhw.lenet.network import QuantisedNetwork
 from amhw.multiplier import parse
+from amhw.network.quantised import QuantisedNetwork
 from amhw.table import ProductTable
 
 

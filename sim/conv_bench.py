@@ -17,9 +17,9 @@ from streams import Streams
 
 from amhw.array.golden import convolutions
 from amhw.array.plan import ConvPlan
-from amhw.lenet.data import mnist_test
-from amhw.lenet.network import QuantisedLayer, QuantisedNetwork
+from amhw.datasets.mnist import mnist_test
 from amhw.multiplier import parse
+from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
 from amhw.table import ProductTable
 
 

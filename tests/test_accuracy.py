@@ -7,9 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from amhw import Masked
-from amhw.accuracy import command, measure
-from amhw.lenet.data import DataSet, mnist_test, write_idx
-from amhw.lenet.shipped import network
+from amhw.commands.accuracy import command
+from amhw.datasets.mnist import DataSet, mnist_test, write_idx
+from amhw.network.models.lenet5 import network
+from amhw.scoring import measure
 from amhw.table import ProductTable
 from amhw.verilog import Design
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from amhw.array.command import command as array_command
 from amhw.array.mesh import SystolicArray
 from amhw.array.widths import Widths
-from amhw.energy import command, mnist_trace, uniform_trace
-from amhw.lenet.network import Operands
-from amhw.lenet.shipped import PACKAGED, network
+from amhw.commands.array import command as array_command
+from amhw.commands.energy import command
 from amhw.multiplier import parse
-from amhw.stimulus import tiles
+from amhw.network.models.lenet5 import PACKAGED, network
+from amhw.network.quantised import Operands
+from amhw.stimulus import mnist_trace, tiles, uniform_trace
 from amhw.synth import RECIPES, SEARCH, Synthesiser, Technology
 from amhw.synth.clocked import states
 from amhw.synth.truth import planes, settled, unpacked

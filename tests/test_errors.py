@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from amhw import Masked, ProductTable, Refusal
 from amhw.cli import main
+from amhw.commands.errors import command
 from amhw.errors import Errors, heat_map
-from amhw.errors.command import command
 from amhw.families import Compressed, Drum, SignMagnitude
 from amhw.operands import OperandDistribution
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from amhw.cli import main
-from amhw.gen import command
+from amhw.commands.gen import command
 
 
 def gen(*arguments: str):

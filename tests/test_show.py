@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from amhw.bitheap import TREES
-from amhw.show import command, picture
+from amhw.commands.show import command
+from amhw.diagram import picture
 from amhw.verilog import Design
 
 EIGHT = "mul_u8s8_pp_0_0_0_0_0_c0_e0_e0"

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from amhw import Masked, Refusal
-from amhw.sim import SIMULATORS, command, simulate
+from amhw.commands.sim import command
+from amhw.simulation import SIMULATORS, simulate
 from amhw.verilog import Design
 
 EIGHT = Masked.from_text("0,0,0,0,0,c0,e0,e0", 8, 8, signed_b=True)

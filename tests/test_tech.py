@@ -6,10 +6,10 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from amhw.commands.synth import command as synth
+from amhw.commands.tech import command
 from amhw.synth import Synthesiser, Technology
-from amhw.synth.command import command as synth
 from amhw.synth.store import named
-from amhw.tech import command
 
 VERILOG = "module m(input [1:0] a, b, output [3:0] p); assign p = a * b; endmodule"
 REGISTER = "module m(input c, d, output reg q); always @(posedge c) q <= d; endmodule"

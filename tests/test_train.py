@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from amhw.lenet.data import balanced, mnist_slice, mnist_test, write_idx
-from amhw.lenet.inference import Inference
-from amhw.lenet.model import FloatNetwork
-from amhw.lenet.network import Operands, QuantisedNetwork
-from amhw.lenet.shipped import network
-from amhw.lenet.training import train
+from amhw.commands.train import command
+from amhw.datasets.mnist import balanced, mnist_slice, mnist_test, write_idx
+from amhw.network.inference import Inference
+from amhw.network.models.lenet5 import network
+from amhw.network.quantised import Operands, QuantisedNetwork
+from amhw.network.real import FloatNetwork
+from amhw.network.training import train
 from amhw.refusal import Refusal
-from amhw.train import command
 
 
 @pytest.fixture(scope="module")

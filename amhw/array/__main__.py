@@ -1,6 +1,6 @@
 """``python -m amhw.array``."""
 
-from amhw.array.command import command
+from amhw.commands.array import command
 
 if __name__ == "__main__":
     command(prog_name="amhw array")

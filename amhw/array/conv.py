@@ -26,8 +26,8 @@ from amhw.array.loops import Loops
 from amhw.array.mesh import SystolicArray
 from amhw.array.plan import FETCH, POOL, ConvPlan, LayerPlan
 from amhw.array.widths import width_of
-from amhw.lenet.network import Requantisation
 from amhw.multiplier import Multiplier
+from amhw.network.quantised import Requantisation
 
 QUEUE = 4
 """Places in the output queue: enough for a read that is under way when the receiver stalls."""

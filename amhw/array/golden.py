@@ -1,13 +1,13 @@
 """What the arrays compute, in NumPy on product tables: no circuit is looked at here.
 
 Matrix product:   C[m, n] = Σ_k T[A[m, k], B[k, n]]
-Convolution layer: the equation of `amhw.lenet.network`, evaluated tap by tap with integers only.
+Convolution layer: the equation of `amhw.network.quantised`, evaluated tap by tap with integers only.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amhw.lenet.network import QuantisedLayer, QuantisedNetwork
+from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
 from amhw.table import ProductTable
 
 

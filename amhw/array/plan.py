@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from amhw.array.tiling import check_array, swap_time
 from amhw.array.widths import Widths, width_of
-from amhw.lenet.network import QuantisedLayer, QuantisedNetwork
+from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
 

@@ -1,6 +1,6 @@
 """``python -m amhw.errors``."""
 
-from amhw.errors.command import command
+from amhw.commands.errors import command
 
 if __name__ == "__main__":
     command(prog_name="amhw errors")

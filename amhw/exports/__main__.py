@@ -1,6 +1,6 @@
 """``python -m amhw.exports``."""
 
-from amhw.exports.command import command
+from amhw.commands.exports import command
 
 if __name__ == "__main__":
     command(prog_name="amhw export")

@@ -1,6 +1,6 @@
 """``python -m amhw.families``."""
 
-from amhw.families.command import command
+from amhw.commands.families import command
 
 if __name__ == "__main__":
     command(prog_name="amhw families")

@@ -1,6 +1,6 @@
 """``python -m amhw.imports``."""
 
-from amhw.imports.command import command
+from amhw.commands.imports import command
 
 if __name__ == "__main__":
     command(prog_name="amhw import")

@@ -1,7 +1,7 @@
 """Fine-tuning: a trained network learns to live with its multipliers.
 
 Cross-entropy plus distillation from the float network (Hinton, Vinyals and Dean, "Distilling the knowledge in a
-neural network", 2015), Adam with a one-cycle learning rate, the images moved a little as in `amhw.lenet.training`,
+neural network", 2015), Adam with a one-cycle learning rate, the images moved a little as in `amhw.network.training`,
 and an exponential moving average of the weights. After each epoch the averaged network, in integers, classifies
 training images that were held out; the best epoch is the result. Test images are never seen.
 """
@@ -18,11 +18,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from amhw.lenet.data import DataSet
-from amhw.lenet.inference import Inference, check_operands
-from amhw.lenet.model import FloatLayer, FloatNetwork
-from amhw.lenet.network import QuantisedNetwork
-from amhw.lenet.training import augmented
+from amhw.datasets.mnist import DataSet
+from amhw.network.inference import Inference, check_operands
+from amhw.network.quantised import QuantisedNetwork
+from amhw.network.real import FloatLayer, FloatNetwork
+from amhw.network.training import augmented
 from amhw.nn.swap import AnyMultiplier, approximate, export, swapped_layers, table_of
 from amhw.refusal import Refusal
 

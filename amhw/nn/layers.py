@@ -12,8 +12,8 @@ LSQ (Esser et al., "Learned step size quantization", 2020). Scales are kept as l
 the optimiser changes them by a proportion.
 
 A layer that feeds only another such layer, through ReLU and max-pooling, *requantises*: it sends codes times the next
-layer's scale, computed when not training with the integer constants of `amhw.lenet.network.Requantisation`. So a chain
-of layers computes what hardware computes from end to end, and exports without a change in any bit.
+layer's scale, computed when not training with the integer constants of `amhw.network.quantised.Requantisation`. So a
+chain of layers computes what hardware computes from end to end, and exports without a change in any bit.
 """
 
 import math
@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from amhw.lenet.network import Requantisation
+from amhw.network.quantised import Requantisation
 from amhw.nn.products import Pair, Products, TableSums
 from amhw.refusal import Refusal
 
@@ -185,7 +185,7 @@ class ApproxLayer(nn.Module):
         following = self.following
         if constants is None or following is None:
             return (sums * self.unit).to(x.dtype)
-        # Multiples of 2^−shift below 2^48: exact in float64, like `amhw.lenet.inference`'s.
+        # Multiples of 2^−shift below 2^48: exact in float64, like `amhw.network.inference`'s.
         y = torch.floor(sums * (constants.multiplier * 2.0**-constants.shift) + 0.5)
         return (y.clamp_(0, constants.maximum) * following.activation_scale).to(x.dtype)
 

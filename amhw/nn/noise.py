@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from amhw.lenet.inference import Inference, im2col
-from amhw.lenet.network import QuantisedLayer, QuantisedNetwork
+from amhw.network.inference import Inference, im2col
+from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
 from amhw.table import ProductTable
 
 _WINDOWS = 20_000

@@ -29,9 +29,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from amhw.lenet.data import DataSet
-from amhw.lenet.inference import Inference, check_operands, im2col
-from amhw.lenet.network import QuantisedLayer, QuantisedNetwork
+from amhw.datasets.mnist import DataSet
+from amhw.network.inference import Inference, check_operands, im2col
+from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
 from amhw.nn.finetune import dequantised
 from amhw.refusal import Refusal
 from amhw.table import ProductTable, code_values
@@ -78,8 +78,8 @@ class Predictor:
     """Predicts the accuracy of `network` with a multiplier in the layers `names`, from images of `data`.
 
     >>> from amhw import parse
-    >>> from amhw.lenet.data import mnist_slice
-    >>> from amhw.lenet.shipped import network
+    >>> from amhw.datasets.mnist import mnist_slice
+    >>> from amhw.network.models.lenet5 import network
     >>> predictor = Predictor(network(), ("conv1", "conv2"), mnist_slice().first(40))
     >>> exact, coarse = (ProductTable.of(parse(f"mul_u8s8_pp_{rows}")) for rows in ("full", "0_0_0_0_0_0_c0_c0"))
     >>> bool(predictor.survivors(exact) > predictor.survivors(coarse))

@@ -1,6 +1,6 @@
 """A product table made ready for torch: exact sums on any device, and the gradient that trains through them.
 
-Forward, the sums Σ_k T[x_k, w_k] are the exact integers of `amhw.lenet.inference`, evaluated in the same two ways:
+Forward, the sums Σ_k T[x_k, w_k] are the exact integers of `amhw.network.inference`, evaluated in the same two ways:
 as one convolution over the table's separable terms, or by gathering table rows.
 
 Backward needs a derivative that a table does not have. Each code is given an *effective value*, α for activations
@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from amhw.lenet.inference import (
+from amhw.network.inference import (
     MAX_TERMS,
     UNSIGNED_WEIGHTS,
     convolved,

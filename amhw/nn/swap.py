@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from amhw.lenet.model import FloatNetwork
-from amhw.lenet.network import MadeFor, Operands, QuantisedLayer, QuantisedNetwork
 from amhw.multiplier import Multiplier, parse
+from amhw.network.quantised import MadeFor, Operands, QuantisedLayer, QuantisedNetwork
+from amhw.network.real import FloatNetwork
 from amhw.nn.layers import ApproxConv2d, ApproxLayer, ApproxLinear
 from amhw.nn.products import Products
 from amhw.refusal import Refusal
@@ -117,7 +117,7 @@ def export(model: nn.Module, name: str = "network") -> QuantisedNetwork:
     """The integers of an `nn.Sequential` of swapped layers, ReLU, max-pooling and flattening; a layer with another
     than exact products is marked as made for its multiplier.
 
-    `amhw.lenet.inference.Inference` with each layer's table gives the codes of the model in `eval()` mode, bit for
+    `amhw.network.inference.Inference` with each layer's table gives the codes of the model in `eval()` mode, bit for
     bit: the model's outputs are its logits times `unit` of the last layer.
 
     Raises:

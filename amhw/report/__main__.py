@@ -1,5 +1,5 @@
 """``python -m amhw.report``."""
 
-from amhw.report.command import command
+from amhw.commands.report import command
 
 command(prog_name="amhw report")

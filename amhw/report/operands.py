@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from amhw.lenet.inference import Inference
+from amhw.network.inference import Inference
 from amhw.report.source import Setting
 from amhw.select.statistics import LayerStatistics
 from amhw.table import code_values

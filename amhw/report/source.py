@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from amhw.datasets.mnist import DataSet
 from amhw.files import read_whole
-from amhw.lenet.data import DataSet
-from amhw.lenet.network import QuantisedNetwork
+from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 from amhw.report.points import Point
 

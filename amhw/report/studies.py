@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from amhw.datasets.mnist import DataSet, calibration_set, test_set
 from amhw.families import Masked
 from amhw.imports.source import table_of
-from amhw.lenet.data import DataSet, calibration_set, test_set
-from amhw.lenet.network import QuantisedNetwork
-from amhw.lenet.shipped import network_for
+from amhw.network.models.lenet5 import network_for
+from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 from amhw.report.points import EXACT, Point
 from amhw.report.source import Setting, Source, Table, optional

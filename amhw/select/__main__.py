@@ -1,6 +1,6 @@
 """`python -m amhw.select`."""
 
-from amhw.select.command import command
+from amhw.commands.select import command
 
 if __name__ == "__main__":
     command(prog_name="amhw select")

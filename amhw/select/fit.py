@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from amhw.lenet.inference import Inference, LayerSums, finish
-from amhw.lenet.model import FloatNetwork
-from amhw.lenet.network import MadeFor, QuantisedLayer, QuantisedNetwork, Requantisation
-from amhw.lenet.quantise import best_scale
+from amhw.network.inference import Inference, LayerSums, finish
+from amhw.network.quantise import best_scale
+from amhw.network.quantised import MadeFor, QuantisedLayer, QuantisedNetwork, Requantisation
+from amhw.network.real import FloatNetwork
 from amhw.refusal import Refusal
 from amhw.select.remap import Moments, Remapped, remap
 from amhw.select.teacher import LayerTargets, Teacher

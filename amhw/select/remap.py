@@ -25,8 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from amhw.lenet.inference import im2col
-from amhw.lenet.network import QuantisedLayer
+from amhw.network.inference import im2col
+from amhw.network.quantised import QuantisedLayer
 from amhw.select.teacher import LayerTargets
 from amhw.select.terms import Terms
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from amhw.families.masked import Masked
 from amhw.families.or_compressed import OrCompressed
-from amhw.lenet.network import Operands
+from amhw.network.quantised import Operands
 
 Candidate = Masked | OrCompressed
 

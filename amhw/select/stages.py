@@ -17,24 +17,24 @@ from typing import Any
 import numpy as np
 import torch
 
+from amhw.datasets.mnist import DataSet, calibration_set, test_set
 from amhw.files import read_whole
-from amhw.lenet import archive
-from amhw.lenet.data import DataSet, calibration_set, test_set
-from amhw.lenet.inference import Inference
-from amhw.lenet.model import FloatNetwork
-from amhw.lenet.network import QuantisedNetwork
-from amhw.lenet.quantise import quantise
-from amhw.lenet.shipped import float_network
-from amhw.lenet.shipped import network as shipped_network
-from amhw.lenet.training import augmented
 from amhw.multiplier import parse
+from amhw.network import archive
+from amhw.network.inference import Inference
+from amhw.network.models.lenet5 import float_network
+from amhw.network.models.lenet5 import network as shipped_network
+from amhw.network.quantise import quantise
+from amhw.network.quantised import QuantisedNetwork
+from amhw.network.real import FloatNetwork
+from amhw.network.training import augmented
 from amhw.nn import Recipe as TrainingRecipe
 from amhw.nn import fine_tune
 from amhw.refusal import Refusal
 from amhw.results import Record, Task
 from amhw.select.fit import Judge, fit
 from amhw.select.teacher import Teacher, real_valued
-from amhw.sim import simulate
+from amhw.simulation import simulate
 from amhw.synth import Expected, Recipe, Synthesiser
 from amhw.synth.store import technology_named
 from amhw.table import ProductTable

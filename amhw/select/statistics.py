@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amhw.families.masked import Masked
-from amhw.lenet.inference import Inference, im2col
-from amhw.lenet.network import QuantisedLayer, QuantisedNetwork
+from amhw.network.inference import Inference, im2col
+from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
 from amhw.operands import OperandDistribution
 from amhw.table import code_values
 

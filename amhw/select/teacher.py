@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from amhw.lenet.model import FloatLayer, FloatNetwork
-from amhw.lenet.network import QuantisedNetwork
+from amhw.network.quantised import QuantisedNetwork
+from amhw.network.real import FloatLayer, FloatNetwork
 
 _PROJECTIONS = 4
 _BATCH = 250

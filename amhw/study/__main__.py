@@ -1,5 +1,5 @@
 """``python -m amhw.study``."""
 
-from amhw.study.command import command
+from amhw.commands.study import command
 
 command(prog_name="amhw study")

@@ -9,8 +9,8 @@ from typing import Any
 from amhw.array.plan import ConvPlan
 from amhw.files import read_whole
 from amhw.imports.source import table_of
-from amhw.lenet.network import QuantisedNetwork
-from amhw.lenet.shipped import network_for
+from amhw.network.models.lenet5 import network_for
+from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 
 

@@ -10,17 +10,17 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from amhw.accuracy import measure
-from amhw.energy import OPERATIONS, mnist_trace
+from amhw.datasets.mnist import DataSet, test_set
 from amhw.imports import Imported
 from amhw.imports.source import table_of
-from amhw.lenet.data import DataSet, test_set
-from amhw.lenet.inference import check_operands
-from amhw.lenet.network import QuantisedNetwork
-from amhw.lenet.shipped import network_for
+from amhw.network.inference import check_operands
+from amhw.network.models.lenet5 import network_for
+from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 from amhw.results import Record, Task
-from amhw.sim import default_simulator, simulate
+from amhw.scoring import measure
+from amhw.simulation import default_simulator, simulate
+from amhw.stimulus import OPERATIONS, mnist_trace
 from amhw.synth import RECIPES, Expected, Synthesiser
 from amhw.synth.energy import energy as measured_energy
 from amhw.synth.store import technology_named

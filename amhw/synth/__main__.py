@@ -1,6 +1,6 @@
 """`python -m amhw.synth`."""
 
-from amhw.synth.command import command
+from amhw.commands.synth import command
 
 if __name__ == "__main__":
     command(prog_name="amhw synth")

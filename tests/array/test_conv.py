@@ -11,13 +11,14 @@ from click.testing import CliRunner
 
 from amhw import Masked, ProductTable, Refusal, parse
 from amhw.array import files, golden
-from amhw.array.command import command, conv_engine
+from amhw.array.designs import conv_engine
 from amhw.array.plan import ConvPlan
-from amhw.lenet import shipped
-from amhw.lenet.data import mnist_test
-from amhw.lenet.inference import Inference
-from amhw.lenet.network import Geometry, MadeFor, Operands, QuantisedLayer, QuantisedNetwork, Requantisation
-from amhw.sim import default_simulator, simulate
+from amhw.commands.array import command
+from amhw.datasets.mnist import mnist_test
+from amhw.network.inference import Inference
+from amhw.network.models import lenet5 as shipped
+from amhw.network.quantised import Geometry, MadeFor, Operands, QuantisedLayer, QuantisedNetwork, Requantisation
+from amhw.simulation import default_simulator, simulate
 
 EXACT = Masked.exact(8, 8, signed_b=True)
 MASKED = parse("mul_u8s8_pp_0_0_0_0_0_0_f0_f0")

@@ -8,10 +8,10 @@ from click.testing import CliRunner
 from test_conv import SMALL, written
 
 from amhw import ProductTable, Refusal
-from amhw.array.command import command as array
 from amhw.array.plan import ConvPlan
-from amhw.sim import default_simulator, simulate
-from amhw.synth.command import command
+from amhw.commands.array import command as array
+from amhw.commands.synth import command
+from amhw.simulation import default_simulator, simulate
 
 
 def made(folder, *shape):

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from amhw import Masked, ProductTable, Refusal, parse
 from amhw.array import files, golden
-from amhw.array.command import command, matrix_product
+from amhw.array.designs import matrix_product
 from amhw.array.tiling import DATAFLOWS, Tiling
-from amhw.sim import simulate
+from amhw.commands.array import command
+from amhw.simulation import simulate
 
 EXACT = Masked.exact(8, 8, signed_b=True)
 MASKED = parse("mul_u8s8_pp_0_0_0_0_0_0_f0_f0")

@@ -9,10 +9,10 @@ from test_matmul import EXACT, MASKED
 
 from amhw import ProductTable
 from amhw.array import files
-from amhw.array.command import matrix_product
+from amhw.array.designs import matrix_product
 from amhw.array.plan import ConvPlan
 from amhw.array.tiling import DATAFLOWS, Tiling
-from amhw.sim import _run, default_simulator, simulator_environment
+from amhw.simulation import _run, default_simulator, simulator_environment
 from amhw.verilog import read_manifest
 
 STYLE = (

@@ -9,16 +9,16 @@ import torch
 from click.testing import CliRunner
 
 from amhw import ProductTable, parse
-from amhw.lenet.data import DataSet, balanced, mnist_slice, mnist_test, write_idx
-from amhw.lenet.inference import Inference
-from amhw.lenet.model import FloatLayer, FloatNetwork
-from amhw.lenet.network import QuantisedNetwork
-from amhw.lenet.shipped import float_network, network
+from amhw.commands.train import command
+from amhw.datasets.mnist import DataSet, balanced, mnist_slice, mnist_test, write_idx
+from amhw.network.inference import Inference
+from amhw.network.models.lenet5 import float_network, network
+from amhw.network.quantised import QuantisedNetwork
+from amhw.network.real import FloatLayer, FloatNetwork
 from amhw.nn import Recipe, export, fine_tune
 from amhw.nn.finetune import dequantised, split, trainable
 from amhw.nn.noise import measured_noise, operand_pairs
 from amhw.refusal import Refusal
-from amhw.train import command
 
 NAME = "mul_u8s8_pp_0_0_0_0_0_0_c0_c0"
 TABLE = ProductTable.of(parse(NAME))

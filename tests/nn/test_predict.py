@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from amhw import Masked, ProductTable, parse
+from amhw.datasets.mnist import balanced, mnist_slice
 from amhw.families import broken_array
-from amhw.lenet.data import balanced, mnist_slice
-from amhw.lenet.inference import Inference, im2col
-from amhw.lenet.shipped import network
+from amhw.network.inference import Inference, im2col
+from amhw.network.models.lenet5 import network
 from amhw.nn.predict import Predictor
 from amhw.refusal import Refusal
 

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from amhw import parse
-from amhw.lenet.data import mnist_slice, mnist_test
-from amhw.lenet.inference import Inference
-from amhw.lenet.shipped import float_network
+from amhw.datasets.mnist import mnist_slice, mnist_test
+from amhw.network.inference import Inference
+from amhw.network.models.lenet5 import float_network
 from amhw.nn import ApproxConv2d, ApproxLinear, approximate, export
 from amhw.nn.layers import _Requantise
 from amhw.nn.products import Products

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 from pyarrow import parquet
 
+from amhw.commands.report import command
+from amhw.commands.study import command as study
+from amhw.commands.synth import command as synth
 from amhw.report import charts
-from amhw.report.command import command
 from amhw.report.points import EXACT, Point
-from amhw.study.command import command as study
-from amhw.synth.command import command as synth
 
 NAMES = ["mul_u8s8_pp_full", "mul_u8s8_pp_0_0_0_20_f8_f8_fc_fe", "mul_u8s8_pp_0_0_0_0_0_0_f0_f0"]
 SELECTION = (

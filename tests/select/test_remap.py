@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from amhw import Masked, ProductTable
-from amhw.lenet.inference import LayerSums
-from amhw.lenet.network import Geometry, Operands, QuantisedLayer
+from amhw.network.inference import LayerSums
+from amhw.network.quantised import Geometry, Operands, QuantisedLayer
 from amhw.select.remap import Moments, remap
 from amhw.select.teacher import LayerTargets
 from amhw.select.terms import Terms, half_step, unread_bits

@@ -5,7 +5,7 @@ import pytest
 
 from amhw import Masked, ProductTable
 from amhw.families.or_compressed import OrCompressed
-from amhw.lenet.network import Operands
+from amhw.network.quantised import Operands
 from amhw.select.cost import CostModel, features
 from amhw.select.front import Loss, is_reduced_precision
 from amhw.select.search import Demand, ErrorModel, error_parts, front, predicted_error, search

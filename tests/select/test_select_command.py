@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 from ctrl_c import listening
 
-from amhw.accuracy import command as accuracy
-from amhw.lenet.data import mnist_slice, mnist_test, write_idx
-from amhw.lenet.network import Operands, QuantisedNetwork
-from amhw.lenet.quantise import quantise
-from amhw.lenet.shipped import float_network
-from amhw.select.command import command
+from amhw.commands.accuracy import command as accuracy
+from amhw.commands.select import command
+from amhw.datasets.mnist import mnist_slice, mnist_test, write_idx
+from amhw.network.models.lenet5 import float_network
+from amhw.network.quantise import quantise
+from amhw.network.quantised import Operands, QuantisedNetwork
 
 FIELDS = {"multiplier", "kept", "accuracy", "exact_accuracy", "area_ratio", "delay_ratio", "network"}
 

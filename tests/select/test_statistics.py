@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from amhw import Masked, ProductTable
-from amhw.lenet.data import mnist_slice
-from amhw.lenet.inference import LayerSums
-from amhw.lenet.network import QuantisedLayer
-from amhw.lenet.shipped import network
+from amhw.datasets.mnist import mnist_slice
+from amhw.network.inference import LayerSums
+from amhw.network.models.lenet5 import network
+from amhw.network.quantised import QuantisedLayer
 from amhw.select.statistics import LayerStatistics, MaskRanking, dropped, greedy, mask_of
 
 

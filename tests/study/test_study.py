@@ -12,8 +12,8 @@ import time
 from click.testing import CliRunner
 from ctrl_c import listening
 
-from amhw.energy import command as energy
-from amhw.study.command import command
+from amhw.commands.energy import command as energy
+from amhw.commands.study import command
 from amhw.study.plan import Plan
 from amhw.study.plot import accuracy_against_cost
 

@@ -16,7 +16,7 @@ from amhw.workers import executor
 @pytest.fixture
 def few_images(tmp_path):
     """Forty test images in IDX files."""
-    from amhw.lenet.data import test_set
+    from amhw.datasets.mnist import test_set
 
     data = test_set().first(40)
     folder = tmp_path / "images"

@@ -6,8 +6,8 @@ import re
 import pytest
 from click.testing import CliRunner
 
+from amhw.commands.synth import command
 from amhw.refusal import Refusal
-from amhw.synth.command import command
 from amhw.synth.fpga import FAMILIES, fpga
 
 ADDER = "module adder(input [7:0] x, y, output [8:0] s); assign s = x + y; endmodule"

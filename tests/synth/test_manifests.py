@@ -5,8 +5,9 @@ import json
 
 from click.testing import CliRunner
 
+from amhw.commands.synth import command
 from amhw.families import Masked
-from amhw.synth.command import command, expected_of
+from amhw.manifests import expected_of
 from amhw.verilog import Design
 
 DESIGN = Design(Masked.from_text("0,c,e,f", 4, 4, signed_b=True))
@@ -68,7 +69,7 @@ def test_includes_are_found_beside_the_file(tmp_path):
 
 
 def test_an_array_is_proved_registers_and_all(tmp_path):
-    from amhw.array.command import command as array
+    from amhw.commands.array import command as array
 
     shape = ["--rows", "2", "--cols", "1", "--matmul", "2,2,1", "--out", str(tmp_path)]
     made = CliRunner().invoke(array, ["--multiplier", "mul_u8s8_pp_0_0_0_0_0_0_c0_c0", *shape])

@@ -7,9 +7,9 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from amhw.commands.synth import command
 from amhw.refusal import Refusal
 from amhw.synth import RECIPES, SEARCH, Failure, Synthesiser, Technology, technologies
-from amhw.synth.command import command
 from amhw.synth.recipe import AREA
 
 INVERTER = "module inverter(input a, output y); assign y = ~a; endmodule"

@@ -1,0 +1,63 @@
+"""The command `amhw import`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from amhw.commands.base import Command, print_json
+from amhw.commands.options import note_doubts, reading_options
+from amhw.errors import Errors
+from amhw.imports.imported import Imported
+from amhw.imports.source import VERILOG, Reading, open_file
+from amhw.multiplier import KINDS
+from amhw.synth import RECIPES, Expected, Synthesiser, SynthesisError, SynthesisResult, Technology
+from amhw.synth.store import technology_named
+
+
+@click.command(
+    cls=Command,
+    epilog="Example: amhw import mul8s_1KR3.v --signed both --out imports",
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@reading_options
+@click.option("--name", help="What to call it. [default: the file's name]")
+@click.option("--tech", default="sky130hd", show_default=True, help="Technology of the cost, or none.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("imports"), show_default=True, help="Folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(file: Path, reading: Reading, name: str | None, tech: str, out: Path, as_json: bool) -> None:
+    """Import a combinational multiplier (Verilog) or a product table (.npy, .bin, .csv, .h).
+
+    Verilog is simulated for every operand pair and synthesised. What is written into the folder, NAME.json
+    with NAME.npy and NAME.v beside it, can be given to the other commands. Ports go by name; the order of
+    their declaration is never used.
+    """
+    technology = None if tech == "none" or file.suffix not in VERILOG else technology_named(tech)
+    imported = open_file(file, reading, name)
+    doubts = note_doubts(file, imported.table)
+    cost = None if technology is None else _cost(imported, technology)
+    errors = Errors.of(imported.table)
+    manifest = imported.write(out)
+    if as_json:
+        record: dict[str, Any] = imported.manifest() | {"manifest": str(manifest), "errors": errors.record()}
+        record |= {"notes": doubts, "cost": None if cost is None else cost.record()}
+        print_json(record)
+        return
+    table = imported.table
+    operands = f"{KINDS[table.signed_a]} {table.width_a} × {KINDS[table.signed_b]} {table.width_b} bits"
+    click.echo(f"{manifest}\n{operands}, table {table.sha256[:16]}…")
+    if imported.ports is not None:
+        click.echo(f"module {imported.top}: a = {imported.ports.a}, b = {imported.ports.b}, p = {imported.ports.p}")
+    click.echo(f"MAE {errors.mae:.6g}  WCE {errors.wce}  ME {errors.me:.6g}  MRED {errors.mred:.3%}")
+    if cost is not None:
+        click.echo(f"area {cost.area_um2:.2f} µm²  delay {cost.delay_ps:.1f} ps  ({cost.tech})")
+
+
+def _cost(imported: Imported, technology: Technology) -> SynthesisResult:
+    assert imported.verilog is not None
+    with Synthesiser(technology, RECIPES, workers=1) as synthesiser:
+        try:
+            expected = Expected(imported.table.products, **vars(imported.ports)) if imported.ports else None
+            return synthesiser.submit(imported.verilog, imported.top, expected).result()
+        except SynthesisError as error:
+            raise click.ClickException(f"{imported.name}: {error}") from error

@@ -1,0 +1,83 @@
+"""The options by which every command reads a multiplier from elsewhere."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from amhw.imports.source import Reading, is_file, table_of
+from amhw.imports.suspicion import suspicions
+from amhw.imports.tables import ORDERS
+from amhw.multiplier import SIGNEDNESS
+from amhw.refusal import Refusal
+from amhw.table import ProductTable
+
+_OPTIONS = (
+    click.option(
+        "--signed",
+        type=click.Choice(list(SIGNEDNESS)),
+        help="Two's-complement operands of a file. Needed for a table; for Verilog the declarations count unless the "
+        "products contradict them.",
+    ),
+    click.option("--order", type=click.Choice(ORDERS), help="For a table: whether the first index is operand a or b."),
+    click.option("--top", metavar="MODULE", help="For Verilog: the top module, if several are possible."),
+    click.option("--a", metavar="PORT", help="Input of operand a (activation), if its name does not say so."),
+    click.option("--b", metavar="PORT", help="Input of operand b (weight)."),
+    click.option("--p", metavar="PORT", help="Output of the product, if there are several."),
+    click.option(
+        "--library",
+        "libraries",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="More Verilog, for modules that a Verilog file uses.",
+    ),
+)
+
+
+def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of `Reading`; the function gets them together, as ``reading``."""
+
+    @wraps(function)
+    def command(**arguments: Any) -> Any:
+        said = {name: arguments.pop(name) for name in Reading.__dataclass_fields__}
+        return function(reading=Reading(**said), **arguments)
+
+    decorated: Callable[..., Any] = command
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return decorated
+
+
+def stated_table(source: str, reading: Reading) -> ProductTable:
+    """`table_of`; what looks wrong about a file goes to standard error."""
+    table = table_of(source, reading)
+    if is_file(Path(source)):
+        note_doubts(source, table)
+    return table
+
+
+def note_doubts(source: str | Path, table: ProductTable) -> list[str]:
+    """One line on standard error for each of `suspicions`, which are returned."""
+    doubts = suspicions(table)
+    for doubt in doubts:
+        click.echo(f"amhw: note: {source}: {doubt}", err=True)
+    return doubts
+
+
+def chosen_layers(wanted: str | None, known: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:
+    """The layers that ``--layers`` names.
+
+    Raises:
+        Refusal: one is unknown.
+    """
+    if wanted is None:
+        return default
+    if wanted == "all":
+        return known
+    names = tuple(name.strip() for name in wanted.split(","))
+    for name in names:
+        if name not in known:
+            raise Refusal(f"no layer {name!r}; --layers takes all, or some of {','.join(known)}")
+    return tuple(name for name in known if name in names)

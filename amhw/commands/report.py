@@ -1,0 +1,110 @@
+"""The report command: studies and selections become one HTML page, pictures and tables."""
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import pyarrow as pa
+from pyarrow import parquet
+
+from amhw.commands.base import Command
+from amhw.files import write_atomically
+from amhw.refusal import Refusal
+from amhw.report import charts
+from amhw.report.points import EXACT, Point, distinct
+from amhw.report.sections import bands, html, places
+from amhw.report.selections import selection_setting, selection_source
+from amhw.report.source import Setting, Source, contents_of, told_apart
+from amhw.report.studies import peer_point, study_setting, study_source
+from amhw.study.peers import read_peers
+
+
+@click.command(cls=Command, epilog="Example: amhw report study select   (after amhw study and amhw select)")
+@click.argument("sources", metavar="[FOLDER]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--peers", type=click.Path(path_type=Path), metavar="FILE", help="CSV of published circuits; see docs/study.md."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder. [default: the first FOLDER]")
+def command(sources: tuple[Path, ...], peers: Path | None, out: Path | None) -> None:
+    """Write one HTML page that opens without a network, its fronts as PNG and SVG, its points as CSV and Parquet.
+
+    Each FOLDER is where amhw study or amhw select wrote (default: study), or a file that amhw select --json
+    printed. Several are drawn on the same axes where technology and test images are the same.
+    """
+    read = [entry for path in sources or (Path("study"),) for entry in contents_of(path)]
+    found = told_apart([_source(file, content) for file, content in read])
+    points = distinct(point for source in found for point in source.points)
+    if peers is not None:
+        points += _peers(peers, points)
+    folder = out or read[0][0].parent
+    pictures = {}
+    for where, here in places(points).items():
+        still = charts.still([point.drawn(k) for k, point in enumerate(here)], bands(found, where[0]))
+        for form in ("png", "svg"):
+            pictures[folder / f"front-{_slug(where)}.{form}"] = _rendered(still, form)
+    text = html(found, [_setting(content) for _, content in read], points)
+    written = [write_atomically(file, data) for file, data in pictures.items()]
+    records = [point.record() for point in points]
+    written.append(write_atomically(folder / "report.csv", _csv(records)))
+    written.append(write_atomically(folder / "report.parquet", _parquet(records)))
+    written.append(write_atomically(folder / "report.html", text))
+    click.echo("\n".join(map(str, written)))
+
+
+def _source(file: Path, content: dict[str, Any]) -> Source:
+    if "rows" in content:
+        return study_source(file, content)
+    if "front" in content or "multiplier" in content:
+        return selection_source(file, content)
+    raise Refusal(f"{file} is neither a study nor a selection; give what amhw study or amhw select wrote")
+
+
+def _setting(content: dict[str, Any]) -> Setting | Refusal:
+    """The network behind it, or why there is none any more."""
+    try:
+        return study_setting(content) if "rows" in content else selection_setting(content)
+    except Refusal as refusal:
+        return refusal
+
+
+def _peers(file: Path, points: Sequence[Point]) -> list[Point]:
+    exact = [point for point in points if point.group == EXACT]
+    if not exact:
+        raise Refusal(f"--peers {file}: nothing here says what exact multipliers reach, with which they are compared")
+    against = asdict(exact[0])
+    return [peer_point(asdict(peer), "published", exact[0].tech, exact[0].data, against) for peer in read_peers(file)]
+
+
+def _rendered(chart: Any, form: str) -> bytes:
+    if form == "svg":
+        text = io.StringIO()
+        chart.save(text, format="svg")
+        return text.getvalue().encode()
+    data = io.BytesIO()
+    chart.save(data, format="png", scale_factor=2)
+    return data.getvalue()
+
+
+def _slug(where: tuple[str, str]) -> str:
+    tech, data = where
+    return re.sub(r"[^A-Za-z0-9]+", "-", f"{data}-{tech}").strip("-")
+
+
+def _csv(records: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    columns = Point.columns()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def _parquet(records: list[dict[str, Any]]) -> bytes:
+    data = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(records), data)
+    return data.getvalue()

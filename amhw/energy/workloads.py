@@ -1,0 +1,220 @@
+"""What energy is measured of, and what its inputs see: a multiplier, anyone's Verilog, or a systolic array."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from amhw.array.mesh import SystolicArray
+from amhw.array.plan import ConvPlan
+from amhw.array.tiling import DATAFLOWS
+from amhw.array.widths import Widths
+from amhw.files import read_whole
+from amhw.manifests import expected_of
+from amhw.multiplier import parse
+from amhw.network.inference import check_operands
+from amhw.network.models.lenet5 import network as shipped_network
+from amhw.network.models.lenet5 import network_for
+from amhw.network.quantised import Operands, QuantisedNetwork
+from amhw.refusal import Refusal
+from amhw.stimulus import (
+    OPERATIONS,
+    SEED,
+    TRACE_IMAGES,
+    Ports,
+    Stimulus,
+    check_fits,
+    layer_operands,
+    mnist_trace,
+    random_bits,
+    read_trace,
+    tiles,
+    uniform_trace,
+)
+from amhw.synth import Expected, Synthesiser, SynthesisResult
+from amhw.synth.netlist import Netlist
+from amhw.table import ProductTable
+from amhw.verilog import Design, emit, read_manifest
+
+CLOCKS = 1 << 12
+"""Clocks in a trace of a design with registers."""
+
+LAYER = "conv2"
+"""Whose operands are used if nothing is said."""
+
+
+class MultiplierWork:
+    """A multiplier by its name."""
+
+    apart = False
+    elements: frozenset[str] = frozenset()
+
+    def __init__(self, design: Design, layer: str, network: QuantisedNetwork | None, clocks: int | None) -> None:
+        self.design, self.layer, self.clocks = design, layer, clocks or OPERATIONS
+        self.table = ProductTable.of(design.multiplier)
+        if network is not None:
+            check_operands(network[layer], self.table)
+        self.network = network or network_for(self.table, (layer,))
+        self.network_sha256: str | None = self.network.sha256
+        self.real = mnist_trace(self.network, layer, self.clocks)
+
+    def synthesised(self, synthesiser: Synthesiser) -> SynthesisResult:
+        expected = Expected(self.table.products)
+        return synthesiser.submit(self.design.verilog(), self.design.name, expected).result()
+
+    def stimuli(self, netlist: Netlist, clock: str | None) -> dict[str, Stimulus]:
+        uniform = uniform_trace(self.table.width_a, self.table.width_b, self.clocks)
+        return {"uniform": Stimulus(dict(uniform)), f"MNIST {self.layer}": Stimulus(dict(self.real))}
+
+
+class VerilogWork:
+    """A Verilog file, and what its inputs see."""
+
+    elements: frozenset[str] = frozenset()
+
+    def __init__(
+        self,
+        path: Path,
+        top: str | None,
+        layer: str | None,
+        network: QuantisedNetwork | None,
+        trace: str | None,
+        operands: str | None,
+        hold: Sequence[str],
+        clocks: int | None,
+    ) -> None:
+        self.path, self.top, self.layer, self.network, self.clocks = path, top, layer or LAYER, network, clocks
+        self.text = read_whole(path).decode("utf-8", errors="replace")
+        self.expected, self.provable, self.array = expected_of(path)
+        self.trace = trace
+        self.given: Ports = {} if trace is None else read_trace(Path(trace))
+        held = [_held(each) for each in hold]
+        self.held = dict(held)
+        self.operands = _pair(operands)
+        named = Counter([*self.given, *(port for port, _ in held), *self.operands])
+        twice = sorted(port for port, times in named.items() if times > 1)
+        if twice:
+            raise Refusal(f"{', '.join(twice)} given twice: by --trace, --operands or --hold")
+        if self.expected is not None and not operands and not self.given:
+            self.operands = (self.expected.a, self.expected.b)
+        for option, value in (("--layer", layer), ("--network", network)):
+            if value is not None and not self.operands:
+                raise Refusal(f"{option} needs --operands: no input of {path} sees a layer's operands")
+        if self.operands:
+            (network or shipped_network())[self.layer]  # an unknown one is refused before synthesis
+        self.apart = self.array is not None
+        self.network_sha256: str | None = None
+
+    def synthesised(self, synthesiser: Synthesiser) -> SynthesisResult:
+        return synthesiser.submit(
+            self.text,
+            self.top,
+            self.expected if self.top is None else None,
+            prove=self.provable,
+            includes=self.path.absolute().parent,
+            hierarchical=self.apart,
+        ).result()
+
+    def stimuli(self, netlist: Netlist, clock: str | None) -> dict[str, Stimulus]:
+        widths = {name: len(nets) for name, nets in netlist.inputs.items() if name != clock}
+        if not widths:
+            raise Refusal(f"{netlist.top} has no inputs" + (f" but its clock {clock}" if clock else ""))
+        source = self.trace or ""
+        check_fits(self.given, widths, source)
+        clocks = (
+            len(next(iter(self.given.values()))) if self.given else self.clocks or (CLOCKS if clock else OPERATIONS)
+        )
+        clocks = min(clocks, self.clocks or clocks)
+        known: Ports = {name: values[:clocks] for name, values in self.given.items()}
+        known |= self._constant(widths, clocks)
+        free = {name: width for name, width in widths.items() if name not in {*known, *self.operands}}
+        label = "trace" if self.given else "uniform"
+        if not self.operands:
+            return {label: Stimulus(known | random_bits(free, clocks))}
+        check_fits(dict.fromkeys(self.operands, np.zeros(1, dtype=np.int64)), widths, "--operands")
+        a, b = self.operands
+        network = self.network or shipped_network({self.layer: Operands(widths[a], widths[b])})
+        taken = network[self.layer].operands
+        if (taken.activation_width, taken.weight_width) != (widths[a], widths[b]):
+            raise Refusal(
+                f"{a}, {b} have {widths[a]} and {widths[b]} bits, but {self.layer} of this network is {taken.name}"
+            )
+        self.network_sha256 = network.sha256
+        real = mnist_trace(network, self.layer, clocks)
+        uniform = uniform_trace(widths[a], widths[b], clocks)
+        others = known | random_bits(free, clocks)
+        return {
+            given: Stimulus(others | {a: codes["a"], b: codes["b"]})
+            for given, codes in (("uniform", uniform), (f"MNIST {self.layer}", real))
+        }
+
+    def _constant(self, widths: Mapping[str, int], clocks: int) -> Ports:
+        ports = {name: np.full(clocks, value, dtype=object) for name, value in self.held.items()}
+        check_fits(ports, widths, "--hold")
+        return ports
+
+
+class ArrayWork:
+    """The systolic array in a file that `amhw array` wrote: the mesh, without what feeds it."""
+
+    apart = True
+
+    def __init__(self, path: Path, layer: str, network: QuantisedNetwork | None, clocks: int | None) -> None:
+        manifest = read_manifest(path.with_suffix(".json"))
+        if manifest.get("dataflow", DATAFLOWS[0]) != DATAFLOWS[0]:
+            raise Refusal(f"{path} is {manifest['dataflow']}; choose a module with --top, and --trace, instead")
+        multiplier = parse(manifest["multiplier"])
+        self.table = ProductTable.of(multiplier)
+        if network is None:
+            own = path.with_name(manifest["network"]) if "network" in manifest else None
+            network = network_for(self.table, (layer,)) if own is None else QuantisedNetwork.load(own)
+        check_operands(network[layer], self.table)
+        self.layer, self.network, self.clocks = layer, network, clocks or CLOCKS
+        self.network_sha256: str | None = network.sha256
+        self.shape: tuple[int, int, int] = (manifest["rows"], manifest["cols"], manifest["depth"])
+        self.widths = Widths.of(self.table)
+        if "image_side" in manifest:
+            self.widths = ConvPlan(network, self.table, *self.shape, manifest["image_side"]).widths
+        self.name = f"{manifest['name']}_array"
+        self.mesh = SystolicArray(multiplier, self.widths, *self.shape)
+        kinds = {element.name: element for element in self.mesh.elements}
+        self.elements = frozenset(kinds)
+        self.text = "\n".join(emit(each, module) for module, each in [*kinds.items(), (self.name, self.mesh)])
+        random = np.random.default_rng(SEED)
+        self.real = layer_operands(network, layer, TRACE_IMAGES, random)
+        most = network[layer].operands.activation_max
+        self.noise = (
+            random.integers(0, most + 1, self.real[0].shape),
+            random.integers(0, 1 << self.table.width_b, self.real[1].shape),
+        )
+
+    def synthesised(self, synthesiser: Synthesiser) -> SynthesisResult:
+        return synthesiser.submit(self.text, self.name, prove=True, hierarchical=True).result()
+
+    def stimuli(self, netlist: Netlist, clock: str | None) -> dict[str, Stimulus]:
+        found = {}
+        for given, operands in (("uniform", self.noise), (f"MNIST {self.layer}", self.real)):
+            stimulus = tiles(operands[0], operands[1], self.widths, self.shape, self.clocks)
+            length = len(stimulus.ports["swap"])
+            still = {name: np.zeros(length, dtype=np.uint8) for name in netlist.inputs if name != clock}
+            found[given] = Stimulus(still | stimulus.ports, stimulus.skip, stimulus.products)
+        return found
+
+
+Work = MultiplierWork | VerilogWork | ArrayWork
+
+
+def _held(text: str) -> tuple[str, int]:
+    name, _, value = text.partition("=")
+    try:
+        return name, int(value, 0)
+    except ValueError:
+        raise Refusal(f"--hold {text!r} is no PORT=VALUE, such as rst=0") from None
+
+
+def _pair(text: str | None) -> tuple[str, ...]:
+    names = () if text is None else tuple(name.strip() for name in text.split(","))
+    if text is not None and (len(set(names)) != 2 or not all(names)):
+        raise Refusal(f"--operands {text!r} are no two inputs, such as a,b")
+    return names

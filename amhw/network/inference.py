@@ -1,0 +1,419 @@
+"""Exact integer inference with any product table in any layer, at the speed of library kernels.
+
+The sums Σ_k T[x_k, w_k] of `amhw.network.quantised`'s equation are evaluated in one of two ways, neither of
+which rounds:
+
+* separable: T[a, b] = Σ_r u_r[a]·v_r[b] (`ProductTable.factors`) makes the layer an ordinary convolution
+  with R times the input channels, (c, r) holding u_r of the activation code and v_r of the weight code;
+* gather: row (k, a) of a matrix holds T[a, w_k] for all outputs at once, so that an output position is the sum
+  of K of its rows, which is what `torch.nn.functional.embedding_bag` computes.
+
+Both add integers in floating point, in an order that the library chooses. That is exact if no partial sum
+can leave the range in which every integer is representable: for each output Σ_k Σ_r max|u_r|·|v_r[w_k]| (or
+Σ_k max_a|T[a, w_k]|) is computed from the actual weights and must not exceed 2^24 in float32, else float64 is
+used. Convolution algorithms that transform their input (Winograd, FFT) round, and are kept out.
+
+A padded position enters the multiplier as the code 0, like an idle cell of an array.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from amhw.datasets.mnist import DataSet
+from amhw.network.quantised import QuantisedLayer, QuantisedNetwork, Requantisation
+from amhw.refusal import Refusal
+from amhw.table import Factors, ProductTable, code_values
+
+CHUNK = 500
+"""Images evaluated at a time: tens of megabytes, and few enough parallel regions for a busy machine."""
+
+MAX_TERMS = 8
+"""Above this many separable terms gathering is faster on LeNet-5's convolutions (scripts/bench.py)."""
+
+UNSIGNED_WEIGHTS = (
+    "{name} takes an unsigned operand b, but weights are signed: wanted a multiplier whose operand b is two's "
+    "complement (an unsigned core needs a sign-magnitude wrapper)"
+)
+
+_LANES = 16
+"""Floats that a processor adds at once."""
+
+_GATHERED = 100
+"""Images whose indices exist at a time: they are written over the last ones, because fresh memory for a whole chunk's
+takes longer to get than to fill."""
+
+_FLOAT32_INTEGERS = 2**24
+_FLOAT64_INTEGERS = 2**53
+_INT32 = 2**31
+
+
+class LayerSums:
+    """The sums of one layer, before bias and pooling, with `table` as its multiplier (None: exact).
+
+    Raises:
+        Refusal: the table takes other operands than the layer has, or a sum could leave 32 bits.
+    """
+
+    def __init__(self, layer: QuantisedLayer, table: ProductTable | None = None) -> None:
+        self.layer = layer
+        if table is not None:
+            check_operands(layer, table)
+            _check_accumulator(layer, table)
+        factors = _exact_factors(layer) if table is None else table.factors(MAX_TERMS)
+        plan = None if factors is None else _separable(layer, factors)
+        if plan is None:
+            assert table is not None, "exact products have factors of any width"
+            plan = _gathering(layer, table)
+        self._sums = plan
+
+    def __call__(self, codes: torch.Tensor) -> torch.Tensor:
+        """Integer-valued floats [N, out, H', W'] or [N, out] of uint8 codes [N, in, H, W] or [N, in]."""
+        layer = self.layer
+        if layer.is_linear:
+            codes = codes.flatten(1)
+        return self._sums(_at_the_multiplier(layer, codes))
+
+
+class Inference:
+    """`network` with a product table in place of the exact product in each layer that `tables` names.
+
+    Raises:
+        Refusal: a name is no layer's, or its table does not fit (see `LayerSums`), or a layer was made for another.
+    """
+
+    def __init__(self, network: QuantisedNetwork, tables: Mapping[str, ProductTable] = MappingProxyType({})) -> None:
+        self.network = network
+        for name in tables:
+            network[name]
+        network.check_tables(tables)
+        self._sums = {layer.name: LayerSums(layer, tables.get(layer.name)) for layer in network.layers}
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """int32[N, classes] of uint8 images [N, H, W]."""
+        return self.outputs(images, self.network.layers[-1:])[self.network.layers[-1].name]
+
+    def predictions(self, images: np.ndarray) -> np.ndarray:
+        """The class with the greatest logit, the first of equals; int64[N]."""
+        return self.logits(images).argmax(axis=1)
+
+    def correct(self, data: DataSet, report: Callable[[int], None] = lambda images: None) -> np.ndarray:
+        """Which images of `data` are classified correctly, bool[N]; `report` hears each chunk's size."""
+        hits = []
+        for start in range(0, len(data), CHUNK):
+            part = slice(start, start + CHUNK)
+            hits.append(self.predictions(data.images[part]) == data.labels[part])
+            report(len(hits[-1]))
+        return np.concatenate(hits)
+
+    def outputs(self, images: np.ndarray, layers: tuple[QuantisedLayer, ...] | None = None) -> dict[str, np.ndarray]:
+        """What leaves each layer (or those asked for): pooled, requantised codes uint8[N, out, H', W'] or
+        [N, out], the int32 logits of the last layer."""
+        wanted = {layer.name for layer in layers or self.network.layers}
+        operands = self.network.layers[0].operands
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
+        for start in range(0, len(images), CHUNK):
+            codes = torch.from_numpy(operands.codes_of(images[start : start + CHUNK]))
+            for layer in self.network.layers:
+                codes = finish(layer, self._sums[layer.name](codes))
+                if layer.name in wanted:
+                    parts[layer.name].append(codes.numpy())
+        return {name: np.ascontiguousarray(np.concatenate(parts[name])) for name in wanted}
+
+    def inputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """What enters each layer: codes uint8[N, in, H, W] or [N, in], before `input_rounding` is added."""
+        first, *others = self.network.layers
+        entering = {first.name: first.operands.codes_of(images)}
+        outputs = self.outputs(images)
+        for before, layer in zip(self.network.layers, others, strict=False):
+            codes = outputs[before.name]
+            entering[layer.name] = codes.reshape(len(codes), -1) if layer.is_linear else codes
+        return entering
+
+
+def finish(layer: QuantisedLayer, sums: torch.Tensor) -> torch.Tensor:
+    """Pool and requantise a layer's sums: uint8 codes; or int32 logits after the last layer."""
+    if layer.geometry.pool > 1:
+        sums = functional.max_pool2d(sums, layer.geometry.pool)
+    bias = torch.tensor(layer.bias, dtype=torch.float64)
+    if sums.ndim == 4:
+        bias = bias[:, None, None]
+    if layer.requantisation is None:
+        return (sums + bias).to(torch.int32)
+    return _requantised(sums, bias, layer.requantisation)
+
+
+def im2col(layer: QuantisedLayer, codes: np.ndarray) -> np.ndarray:
+    """The codes that meet each weight at each output position: uint8[N, H', W', K] of codes [N, in, H, W].
+
+    K runs over (input channel, row, column) as in `QuantisedLayer.matrix`; `input_rounding` has been added
+    and padding is 0. A fully-connected layer has one position. (Chellapilla, Puri and Simard, "High
+    performance convolutional neural networks for document processing", 2006.)
+    """
+    tensor = torch.from_numpy(np.array(codes, dtype=np.uint8))
+    if layer.is_linear:
+        return _at_the_multiplier(layer, tensor.flatten(1)).numpy()[:, None, None, :]
+    windows = _windows(layer, _at_the_multiplier(layer, tensor))
+    return windows.flatten(3).numpy()
+
+
+def real_taps(layer: QuantisedLayer, side: int) -> np.ndarray:
+    """Which of im2col's entries are real activations rather than zero padding: bool[H', W', K]."""
+    if layer.is_linear:
+        return np.ones((1, 1, layer.matrix.shape[1]), dtype=bool)
+    ones = torch.ones(1, layer.weights.shape[1], side, side, dtype=torch.uint8)
+    padded = functional.pad(ones, [layer.geometry.padding] * 4)
+    return _windows(layer, padded).flatten(3).numpy()[0].astype(bool)
+
+
+def check_operands(layer: QuantisedLayer, table: ProductTable) -> None:
+    """
+    Raises:
+        Refusal: the table takes other operands than the layer has.
+    """
+    operands = layer.operands
+    if not table.signed_b:
+        raise Refusal(UNSIGNED_WEIGHTS.format(name=table.name))
+    found = (table.width_a, table.width_b, table.signed_a)
+    if found != (operands.activation_width, operands.weight_width, operands.activation_signed):
+        raise Refusal(
+            f"{table.name} multiplies {table.operands}, but {layer.name} of this network wants {operands.name}"
+        )
+
+
+def _check_accumulator(layer: QuantisedLayer, table: ProductTable) -> None:
+    used = np.abs(table.products[: layer.operands.activation_max + 1].astype(np.int64)).max(axis=0)
+    worst = int((used[layer.weight_codes].sum(axis=1) + np.abs(layer.bias.astype(np.int64))).max())
+    if worst >= _INT32:
+        raise Refusal(f"sums of {layer.name} can reach {worst} with {table.name}; accumulators have 32 bits")
+
+
+def _exact_factors(layer: QuantisedLayer) -> Factors:
+    operands = layer.operands
+    return Factors(
+        code_values(operands.activation_width, operands.activation_signed)[None],
+        code_values(operands.weight_width, signed=True)[None],
+    )
+
+
+def _at_the_multiplier(layer: QuantisedLayer, codes: torch.Tensor) -> torch.Tensor:
+    """Codes with the rounding constant added, then padded with zeros."""
+    if layer.input_rounding:
+        limit = layer.operands.activation_max
+        codes = codes.clamp(max=limit - layer.input_rounding) + layer.input_rounding
+    if layer.geometry.padding:
+        codes = functional.pad(codes, [layer.geometry.padding] * 4)
+    return codes
+
+
+def _windows(layer: QuantisedLayer, padded: torch.Tensor) -> torch.Tensor:
+    """A view [N, H', W', in, k, k] of padded codes [N, in, H, W]."""
+    k, stride = layer.kernel, layer.geometry.stride
+    return padded.unfold(2, k, stride).unfold(3, k, stride).permute(0, 2, 3, 1, 4, 5)
+
+
+def number_format(bound: int) -> torch.dtype | None:
+    """The fastest format in which sums up to ±bound are exact in any order."""
+    if bound <= _FLOAT32_INTEGERS:
+        return torch.float32
+    return torch.float64 if bound <= _FLOAT64_INTEGERS else None
+
+
+def _separable(layer: QuantisedLayer, factors: Factors) -> Callable[[torch.Tensor], torch.Tensor] | None:
+    """The layer as one convolution over `terms` times the channels; None where no format is exact."""
+    u = factors.u[:, : layer.operands.activation_max + 1]
+    v = factors.v[:, layer.weight_codes]  # [R, out, K]
+    if not v.any():
+        u, v = u[:0], v[:0]
+    bound = int((np.abs(u).max(axis=1, initial=0)[:, None, None] * np.abs(v)).sum(axis=(0, 2), dtype=object).max())
+    dtype = number_format(bound)
+    if dtype is None:
+        return None
+    terms = len(u)
+    if terms == 0:
+        u, v, terms = np.zeros((1, u.shape[1]), np.int64), np.zeros((1, *layer.matrix.shape), np.int64), 1
+    lookup = torch.tensor(u.T.copy(), dtype=dtype)  # [codes, R]
+    identity = terms == 1 and bool((u[0] == np.arange(u.shape[1])).all())
+
+    def mapped(codes: torch.Tensor) -> torch.Tensor:
+        """Codes […] to the terms' values […, R]."""
+        if identity:
+            return codes.to(dtype)[..., None]
+        return functional.embedding(codes.to(torch.int32), lookup)
+
+    if layer.is_linear:
+        matrix = torch.tensor(v.transpose(2, 0, 1).reshape(-1, layer.outputs), dtype=dtype)  # (k, r) × out
+
+        def linear(codes: torch.Tensor) -> torch.Tensor:
+            with exact_arithmetic():
+                return mapped(codes).flatten(1) @ matrix
+
+        return linear
+
+    k, channels, stride = layer.kernel, layer.weights.shape[1], (layer.geometry.stride, layer.geometry.stride)
+    kernels = v.reshape(terms, layer.outputs, channels, k, k).transpose(1, 2, 0, 3, 4)  # out, c, r, y, x
+    weight = torch.tensor(kernels.reshape(layer.outputs, channels * terms, k, k).copy(), dtype=dtype)
+
+    def convolution(codes: torch.Tensor) -> torch.Tensor:
+        n, _, height, width = codes.shape
+        planes = mapped(codes.permute(0, 2, 3, 1)).reshape(-1).view(n, height, width, -1)
+        return convolved(planes.permute(0, 3, 1, 2), weight, stride)
+
+    return convolution
+
+
+def _gathering(layer: QuantisedLayer, table: ProductTable) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The layer as sums of table rows."""
+    products = table.products[: layer.operands.activation_max + 1]
+    weight_codes = torch.tensor(layer.weight_codes.reshape(layer.weights.shape), dtype=torch.int64)
+    bound = int(np.abs(products.astype(np.int64)).max(axis=0)[layer.weight_codes].sum(axis=1).max())
+    dtype = number_format(bound)
+    assert dtype is not None, "32-bit accumulators have been checked"
+    entries, stride = torch.tensor(products, dtype=dtype), (layer.geometry.stride, layer.geometry.stride)
+    window = (1, 1) if layer.is_linear else (layer.kernel, layer.kernel)
+    matrices: dict[int, torch.Tensor] = {}
+
+    def sums(codes: torch.Tensor) -> torch.Tensor:
+        together = 1
+        if not layer.is_linear:
+            together = neighbours(layer.outputs, positions(codes.shape[3], layer.kernel, stride[1]))
+        if together not in matrices:
+            matrices[together] = table_rows(entries, weight_codes, together, stride[1])
+        return gathered(codes.to(torch.int32), matrices[together], window, stride, together)
+
+    return sums
+
+
+def neighbours(outputs: int, width: int) -> int:
+    """How many positions beside each other are computed as one, with so many times the outputs.
+
+    However few the outputs are, a processor adds 16 floats at once, and neighbours have most of their taps in common.
+    So there are as many as fit; a row of `width` positions must be a whole number of times as long.
+
+    >>> neighbours(6, 28), neighbours(16, 10), neighbours(3, 9)
+    (2, 1, 3)
+    """
+    # Never the whole row at once: torch's convolution of one channel is wrong where its output is one position wide.
+    return max(q for q in range(1, max(1, _LANES // outputs) + 1) if width % q == 0 and (q == 1 or q < width))
+
+
+def positions(side: int, kernel: int, stride: int) -> int:
+    """How many windows of `kernel` fit into `side`, padding included, `stride` apart."""
+    return (side - kernel) // stride + 1
+
+
+def _beside(kernels: torch.Tensor, together: int, stride: int) -> torch.Tensor:
+    """[together, …, l + (together − 1)·stride]: the kernels […, l] of so many positions, each in its place, else 0."""
+    width = kernels.shape[-1]
+    wide = kernels.new_zeros((together, *kernels.shape[:-1], width + (together - 1) * stride))
+    for q in range(together):
+        wide[q, ..., q * stride : q * stride + width] = kernels
+    return wide
+
+
+def convolved(
+    planes: torch.Tensor, kernels: torch.Tensor, stride: tuple[int, int], bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """`torch.nn.functional.conv2d` on a CPU of integers whose sums are exact in their format, in any order."""
+    out, _, height, width = kernels.shape
+    together = 1
+    if planes.stride(1) == 1:  # only then are neighbours' outputs beside each other in memory, too
+        together = neighbours(out, positions(planes.shape[3], width, stride[1]))
+    if together > 1:
+        kernels = _beside(kernels, together, stride[1]).flatten(0, 1)
+        bias = None if bias is None else bias.repeat(together)
+    with exact_arithmetic((height, kernels.shape[3])):
+        sums = functional.conv2d(planes, kernels, bias, (stride[0], together * stride[1]))
+    if together == 1:
+        return sums
+    n, _, high, groups = sums.shape
+    return sums.permute(0, 2, 3, 1).reshape(n, high, groups * together, out).permute(0, 3, 1, 2)
+
+
+def table_rows(
+    products: torch.Tensor,
+    weight_codes: torch.Tensor,
+    together: int = 1,
+    stride: int = 1,
+    bias: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """The matrix that `gathered` takes: row (tap, a) holds the products of code a with that tap's weight of every
+    output; of as many positions beside each other, `stride` apart, as are taken `together`.
+
+    Args:
+        products: [codes, weight codes].
+        weight_codes: [out, in, k, l], or [out, in].
+        bias: [out], added to every sum: it is in the rows of the first tap.
+    """
+    if weight_codes.ndim == 2:
+        weight_codes = weight_codes[..., None, None]
+    out, channels, height, width = weight_codes.shape
+    by_tap = weight_codes.permute(3, 2, 1, 0)  # l, k, in, out: the order in which `gathered` walks a window
+    rows = products.index_select(1, by_tap.flatten()).view(len(products), width, height * channels, out)
+    wide = rows.new_zeros((width + (together - 1) * stride, height * channels, len(products), together, out))
+    for q in range(together):
+        wide[q * stride : q * stride + width, :, :, q] = rows.permute(1, 2, 0, 3)
+    if bias is not None:
+        wide[0, 0] += bias
+    return wide.view(-1, together * out)
+
+
+def gathered(
+    codes: torch.Tensor,
+    matrix: torch.Tensor,
+    kernel: tuple[int, int] = (1, 1),
+    stride: tuple[int, int] = (1, 1),
+    together: int = 1,
+) -> torch.Tensor:
+    """Sums of `table_rows`: [N, out, H', W'] of int32 codes [N, in, H, W] with this kernel, [N, out] of [N, in]."""
+    width = kernel[1] + (together - 1) * stride[1]
+    taps = kernel[0] * width * codes.shape[1]
+    offsets = torch.arange(taps, dtype=torch.int32, device=codes.device) * (len(matrix) // taps)
+    if codes.ndim == 2:
+        return functional.embedding_bag(codes + offsets, matrix, mode="sum")
+    # With the k rows of a window beside each other at every pixel, windows overlap in memory and each is one run of
+    # numbers: adding the offsets, for which every window must be written out, takes half the time.
+    beside = codes.unfold(2, kernel[0], stride[0]).permute(0, 2, 3, 4, 1).contiguous()  # [N, H', W, k, in]
+    windows = beside.flatten(3).unfold(2, width, together * stride[1]).transpose(3, 4)  # [N, H', W'/together, l, k·in]
+    n, high, groups, *window = windows.shape
+    at_once = _GATHERED if codes.device.type == "cpu" else max(n, 1)
+    buffer = torch.empty((min(n, at_once), high, groups, *window), dtype=torch.int32, device=codes.device)
+    sums = []
+    for part in windows.split(at_once):
+        indices = buffer[: len(part)]
+        torch.add(part, offsets.view(window), out=indices)
+        sums.append(functional.embedding_bag(indices.view(-1, taps), matrix, mode="sum"))
+    return torch.cat(sums).view(n, high, groups * together, -1).permute(0, 3, 1, 2)
+
+
+def _requantised(sums: torch.Tensor, bias: torch.Tensor, constants: Requantisation) -> torch.Tensor:
+    """`Requantisation` in float64: every term is a multiple of 2^−shift below 2^48, so that all of it is
+    exact.
+
+    Truncation after the clamp is the floor, because what is left is not negative.
+    """
+    unit = 2.0**-constants.shift
+    offset = bias * (constants.multiplier * unit) + 0.5
+    y = torch.add(offset, sums.to(torch.float64), alpha=constants.multiplier * unit)
+    return y.clamp_(0, constants.maximum).to(torch.uint8)
+
+
+@contextmanager
+def exact_arithmetic(window: tuple[int, int] = (1, 1)) -> Iterator[None]:
+    """Only library algorithms that multiply and add float32 as they are, for convolutions with this window.
+
+    NNPACK convolves through FFT and Winograd transforms; oneDNN has a Winograd algorithm for 3×3 windows,
+    and may be told elsewhere in the process to round to bfloat16.
+    """
+    nnpack, mkldnn = torch.backends.nnpack, torch.backends.mkldnn
+    # Not mkldnn.flags(): it also writes a GPU setting, with a warning where there is no such GPU.
+    enabled, _, _, precision = mkldnn.set_flags(window != (3, 3), None, None, "ieee")
+    try:
+        with nnpack.flags(enabled=False):
+            yield
+    finally:
+        mkldnn.set_flags(enabled, None, None, precision)
