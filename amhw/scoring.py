@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from amhw.datasets.mnist import DataSet
+from amhw.datasets import DataSet
 from amhw.network.inference import Inference
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal

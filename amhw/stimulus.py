@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from amhw.array.tiling import swap_interval, swap_time
 from amhw.array.widths import Widths
-from amhw.datasets.mnist import mnist_slice
+from amhw.datasets import DataSet
 from amhw.files import read_whole
 from amhw.network.inference import Inference, im2col
 from amhw.network.quantised import QuantisedNetwork
@@ -149,19 +149,20 @@ def check_fits(ports: Ports, widths: Mapping[str, int], source: str) -> None:
             raise Refusal(f"{source}: {name} has {width} bits; {values.min()} … {values.max()} do not fit")
 
 
-def layer_operands(
-    network: QuantisedNetwork, layer: str, images: int, random: np.random.Generator
+def operand_streams(
+    network: QuantisedNetwork, layer: str, data: DataSet, images: int, random: np.random.Generator
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """What `layer` multiplies on so many images of the training slice.
+    """What `layer` multiplies on so many images of `data`, drawn at random.
 
     Returns:
         Activations' codes [images, positions, taps] and weights' codes [outputs, taps]. A fully-connected layer has
         one position an image; images then take the place of positions.
     """
     chosen = network[layer]
-    data = mnist_slice().images
-    data = data[random.choice(len(data), images, replace=False)]
-    windows = im2col(chosen, Inference(network).inputs(data)[layer])
+    network.network.check_images(data)
+    images = min(images, len(data))
+    drawn = data.images[random.choice(len(data), images, replace=False)]
+    windows = im2col(chosen, Inference(network).inputs(drawn, (layer,))[layer])
     streams = windows.reshape(images, -1, windows.shape[-1])
     weights = chosen.weight_codes.reshape(chosen.outputs, -1).astype(np.int64)
     return (streams.transpose(1, 0, 2) if chosen.is_linear else streams), weights
@@ -173,14 +174,14 @@ def uniform_trace(width_a: int, width_b: int, length: int = OPERATIONS) -> Trace
     return {"a": random.integers(0, 1 << width_a, length), "b": random.integers(0, 1 << width_b, length)}
 
 
-def mnist_trace(network: QuantisedNetwork, layer: str, length: int = OPERATIONS) -> Trace:
-    """Consecutive operand codes of multipliers in a weight-stationary array that computes `layer` on MNIST.
+def layer_trace(network: QuantisedNetwork, layer: str, data: DataSet, length: int = OPERATIONS) -> Trace:
+    """Consecutive operand codes of multipliers in a weight-stationary array that computes `layer` on images of `data`.
 
     A multiplier keeps one weight while the activations of all output positions of an image pass by, row by row;
-    then comes another weight of the layer and another image of the training slice, both drawn at random.
+    then comes another weight of the layer and another image, both drawn at random.
     """
     random = np.random.default_rng(SEED)
-    streams, weights = layer_operands(network, layer, TRACE_IMAGES, random)
+    streams, weights = operand_streams(network, layer, data, TRACE_IMAGES, random)
     a, b, have = [], [], 0
     while have < length:
         tap = random.integers(streams.shape[-1])

@@ -7,7 +7,7 @@ are worth the same: what looks at a table never looks at the family behind it.
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,6 +162,17 @@ def code_values(width: int, signed: bool) -> NDArray[np.int64]:
     """
     codes = np.arange(1 << width, dtype=np.int64)
     return np.where(codes >> (width - 1), codes - (1 << width), codes) if signed else codes
+
+
+def bits_read(products: NDArray[Any]) -> tuple[int, ...]:
+    """The bits of the row index on which some entry of a table depends, ascending.
+
+    >>> bits_read(np.array([[0], [0], [5], [5]]))
+    (1,)
+    """
+    codes = np.arange(len(products))
+    width = len(products).bit_length() - 1
+    return tuple(k for k in range(width) if (products != products[codes ^ (1 << k)]).any())
 
 
 _LARGEST_COEFFICIENT = 1 << 30

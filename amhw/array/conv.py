@@ -27,7 +27,7 @@ from amhw.array.mesh import SystolicArray
 from amhw.array.plan import FETCH, POOL, ConvPlan, LayerPlan
 from amhw.array.widths import width_of
 from amhw.multiplier import Multiplier
-from amhw.network.quantised import Requantisation
+from amhw.network.requantisation import Requantisation
 
 QUEUE = 4
 """Places in the output queue: enough for a read that is under way when the receiver stalls."""

@@ -69,7 +69,6 @@ class ConvPlan:
         rows: kernel², the taps of a window.
         cols: output channels computed side by side.
         depth: rows that share an element's adder.
-        image_side: of the square images.
 
     Raises:
         Refusal: the network, the table and the array do not fit each other.
@@ -80,7 +79,6 @@ class ConvPlan:
     rows: int = 25
     cols: int = 16
     depth: int = 1
-    image_side: int = 28
 
     def __post_init__(self) -> None:
         check_array(self.rows, self.cols, self.depth)
@@ -93,6 +91,8 @@ class ConvPlan:
         first, second = self.convolutions
         for layer in self.convolutions:
             self._check(layer)
+        if self.network.network.input_shape[1] != self.network.network.input_shape[2]:
+            raise Refusal(f"images {list(self.network.network.input_shape)}; the engine takes square ones")
         if first.weights.shape[1] != 1 or second.weights.shape[1] != first.outputs:
             raise Refusal(
                 f"{first.name} takes {first.weights.shape[1]} channels and gives {first.outputs}, {second.name} takes "
@@ -100,28 +100,22 @@ class ConvPlan:
             )
         if first.operands != second.operands:
             raise Refusal(f"operands differ: {first.operands.name} and {second.operands.name}; the array has one kind")
-        last = self.layers[-1]
-        following = self.network.layers[2:3]
-        leaving = last.outputs * last.pooled**2
-        if min(layer.pooled for layer in self.layers) < 1 or any(f.matrix.shape[1] != leaving for f in following):
-            raise Refusal(
-                f"images of side {self.image_side} leave {last.outputs}×{last.pooled}×{last.pooled} codes, and "
-                f" {following[0].name if following else 'the output'} wants "
-                f"{following[0].matrix.shape[1] if following else 'at least one'}"
-            )
         self.widths.check_sums(self.terms, SUM_BITS - 1)
 
     def _check(self, layer: QuantisedLayer) -> None:
-        taps = layer.kernel**2
-        if self.rows != taps:
+        height, width = layer.kernel
+        if self.rows != height * width:
             raise Refusal(
-                f"{self.rows} rows do not fit {layer.name}: a {layer.kernel}×{layer.kernel} window has {taps} taps"
+                f"{self.rows} rows do not fit {layer.name}: a {height}×{width} window has {height * width} taps"
             )
-        if layer.geometry.pool != POOL or layer.geometry.stride != 1:
+        if height != width or layer.padding[0] != layer.padding[1] or layer.stride != (1, 1):
             raise Refusal(
-                f"{layer.name} has stride {layer.geometry.stride} and pooling {layer.geometry.pool}; "
-                f"wanted 1 and {POOL}"
+                f"{layer.name} has stride {layer.stride[0]}; wanted 1, and a square window with equal padding"
             )
+        pool = self.network.network.pool_of(layer.name)
+        if pool is None or (pool.window, pool.stride) != ((POOL, POOL), (POOL, POOL)):
+            found = "no pooling" if pool is None else f"pooling {pool.window[0]}×{pool.window[1]}"
+            raise Refusal(f"{layer.name} has {found}; wanted {POOL}×{POOL} after every convolution")
         operands, table = layer.operands, self.table
         wanted = (operands.activation_width, operands.weight_width, operands.activation_signed, True)
         if wanted != (table.width_a, table.width_b, table.signed_a, table.signed_b):
@@ -146,7 +140,7 @@ class ConvPlan:
     @property
     def kernel(self) -> int:
         """Side of the window."""
-        return self.convolutions[0].kernel
+        return self.convolutions[0].kernel[0]
 
     @cached_property
     def widths(self) -> Widths:
@@ -156,14 +150,18 @@ class ConvPlan:
     @cached_property
     def layers(self) -> tuple[LayerPlan, LayerPlan]:
         """What the engine does for each layer."""
-        plans = []
-        side = self.image_side
+        network, plans = self.network.network, []
         for layer in self.convolutions:
-            pooled = layer.geometry.output_side(side, layer.kernel)
+            side = network.shapes[network.sources[layer.name][0]][-1]
+            pooled = network.shapes[network.leaving(layer.name)][-1]
             groups = -(-layer.outputs // self.cols)
-            plans.append(LayerPlan(layer.weights.shape[1], layer.outputs, groups, side, layer.geometry.padding, pooled))
-            side = pooled
+            plans.append(LayerPlan(layer.weights.shape[1], layer.outputs, groups, side, layer.padding[0], pooled))
         return plans[0], plans[1]
+
+    @property
+    def image_side(self) -> int:
+        """Of the square images."""
+        return self.network.network.input_shape[1]
 
     @property
     def terms(self) -> int:

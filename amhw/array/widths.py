@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from amhw.refusal import Refusal
-from amhw.table import ProductTable
+from amhw.table import ProductTable, bits_read
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,8 @@ class Widths:
             low=int(products.min(initial=0)),
             high=int(products.max(initial=0)),
             shift=(union & -union).bit_length() - 1,
-            bits_a=_bits_read(products),
-            bits_b=_bits_read(products.T),
+            bits_a=bits_read(products),
+            bits_b=bits_read(products.T),
         )
 
     def sum_range(self, terms: int) -> tuple[int, int]:
@@ -94,10 +93,3 @@ def width_of(low: int, high: int) -> int:
     if low < 0:
         return max((-low - 1).bit_length(), high.bit_length()) + 1
     return max(1, high.bit_length())
-
-
-def _bits_read(products: NDArray[np.int64]) -> tuple[int, ...]:
-    """The bits of the row index on which some entry depends."""
-    codes = np.arange(len(products))
-    width = len(products).bit_length() - 1
-    return tuple(k for k in range(width) if (products != products[codes ^ (1 << k)]).any())

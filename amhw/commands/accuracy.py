@@ -8,12 +8,13 @@ from rich.progress import Progress
 
 from amhw.commands.base import Command, print_json
 from amhw.commands.options import chosen_layers, reading_options, stated_table
-from amhw.datasets.mnist import test_set
+from amhw.datasets import data_source
 from amhw.imports.source import UNSAID, VERILOG, Reading, is_file
 from amhw.imports.tables import SUFFIXES
 from amhw.network.models.lenet5 import float_network, network_for
 from amhw.network.quantised import QuantisedNetwork
 from amhw.network.real import FloatNetwork
+from amhw.network.trained_on import other_data
 from amhw.refusal import Refusal
 from amhw.scoring import measure_tables, tables_made_for
 from amhw.table import ProductTable
@@ -56,7 +57,8 @@ def command(
     A network file that amhw select wrote says which multiplier each layer was made for: those are used unless
     others are given, and others are refused.
     """
-    data = test_set(data_dir)
+    source = data_source(data_dir)
+    data = source.test
     if images is not None:
         data = data.first(images)
     chosen = None if network is None else QuantisedNetwork.load(network)
@@ -68,13 +70,18 @@ def command(
         names = chosen_layers(layers, known.layer_names, known.convolutions)
         tables = dict.fromkeys(names, table)
         chosen = chosen or network_for(table, names)
+    chosen.network.check_images(data)
+    if (note := other_data(chosen.network, source)) is not None:
+        click.echo(f"amhw: note: {note}", err=True)
     click.echo(f"network: {chosen.name} ({network or 'shipped'}); images: {data.name}", err=True)
 
     with Progress(transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("classifying", total=len(data))
         result = measure_tables(tables, chosen, data, lambda done: progress.advance(task, done))
     if as_json:
-        print_json(result.record())
+        on = chosen.network.trained_on
+        said = {"trained_on": None if on is None else vars(on), "data": vars(source.identity)}
+        print_json({**result.record(), **said})
     else:
         click.echo(
             f"{100 * result.accuracy:.2f} % ({result.correct} of {result.images} images) with {result.multiplier} "

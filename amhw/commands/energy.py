@@ -36,6 +36,9 @@ from amhw.verilog import Design
 @click.option(
     "--network", metavar="FILE", help="The network whose operands are used. [default: an array's, or shipped]"
 )
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), metavar="DATA", help="The network's own data set, if not MNIST."
+)
 @click.option("--top", metavar="MODULE", help="Of a Verilog file. [default: the only one; of an array file the array]")
 @click.option("--trace", metavar="FILE", help="Of a Verilog file: what its inputs see, CSV or npz.")
 @click.option("--operands", metavar="A,B", help="Of a Verilog file: inputs that see a multiplier's operands.")
@@ -50,6 +53,7 @@ def command(
     tech: str,
     layer: str | None,
     network: str | None,
+    data_dir: Path | None,
     top: str | None,
     trace: str | None,
     operands: str | None,
@@ -75,13 +79,13 @@ def command(
     steered = top or trace or operands or hold
     work: Work
     if verilog and not steered and expected_of(Path(name))[2] is not None:
-        work = ArrayWork(Path(name), layer or LAYER, chosen, clocks)
+        work = ArrayWork(Path(name), layer or LAYER, chosen, data_dir, clocks)
     elif verilog:
-        work = VerilogWork(Path(name), top, layer, chosen, trace, operands, hold, clocks)
+        work = VerilogWork(Path(name), top, layer, chosen, data_dir, trace, operands, hold, clocks)
     elif steered:
         raise Refusal(f"--top, --trace, --operands and --hold are for Verilog files; {name} is none")
     else:
-        work = MultiplierWork(Design.parse(name), layer or LAYER, chosen, clocks)
+        work = MultiplierWork(Design.parse(name), layer or LAYER, chosen, data_dir, clocks)
     with (
         Console(stderr=True).status(f"synthesising {Path(name).stem}"),
         Synthesiser(technology, recipes, workers=1, netlists=True, timeout=3600 if work.apart else 300) as synthesiser,

@@ -107,14 +107,13 @@ def operands_of(layer: str, table: ProductTable) -> OperandDistribution:
         Refusal: there is no such layer, or it cannot have the table's operands.
     """
     # These need torch, and most calls of this command do not.
-    from amhw.datasets.mnist import mnist_slice
-    from amhw.network.inference import Inference
     from amhw.network.models.lenet5 import network_for
-    from amhw.select.statistics import LayerStatistics
+    from amhw.network.operands import layer_operands
+    from amhw.network.trained_on import own_data
 
     network = network_for(table, (layer,))
-    images = mnist_slice().first(_IMAGES).images
-    return LayerStatistics.of(network[layer], Inference(network).inputs(images)[layer]).operands
+    images = own_data(network.network).calibration.first(_IMAGES).images
+    return layer_operands(network, images, (layer,))[layer]
 
 
 def read_operands(path: Path) -> OperandDistribution:

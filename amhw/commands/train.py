@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from amhw.commands.base import Command, print_json
 from amhw.commands.options import chosen_layers
-from amhw.datasets.mnist import DataSet, balanced, mnist_slice, test_set, training_set
+from amhw.datasets import DataSet, DataSource, balanced, data_source
 from amhw.network.inference import UNSIGNED_WEIGHTS, Inference
+from amhw.network.models import model_named
 from amhw.network.models.lenet5 import float_network, network_for
+from amhw.network.network import Network
 from amhw.network.quantise import quantise
 from amhw.network.quantised import QuantisedNetwork
-from amhw.network.real import FloatNetwork
+from amhw.network.real import load_network
+from amhw.network.trained_on import other_data
 from amhw.network.training import EPOCHS, train
 from amhw.nn import Recipe, fine_tune
 from amhw.nn.finetune import Progress as Step
@@ -25,6 +29,9 @@ from amhw.nn.noise import measured_noise
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
 from amhw.verilog import Design
+
+MODEL = "lenet5"
+"""What is trained from scratch unless something else is asked for."""
 
 
 @click.command(
@@ -34,6 +41,7 @@ from amhw.verilog import Design
 @click.option(
     "--multiplier", metavar="NAME", help="Fine-tune through this multiplier instead of training from scratch."
 )
+@click.option("--model", metavar="NAME", help=f"From scratch: which network. [default: {MODEL}]")
 @click.option("--layers", help="Which layers it serves: names with commas, or all. [default: conv1,conv2]")
 @click.option(
     "--network",
@@ -65,6 +73,7 @@ from amhw.verilog import Design
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     multiplier: str | None,
+    model: str | None,
     layers: str | None,
     start: Path | None,
     noise: bool,
@@ -88,21 +97,23 @@ def command(
         for option, value in {**given, "--checkpoint": checkpoint}.items():
             if value:
                 raise Refusal(f"{option} is for fine-tuning: give --multiplier NAME too")
+    elif model is not None:
+        raise Refusal("--model is for training from scratch; fine-tuning starts from --network FILE")
     if packaged and data_dir is not None:
         raise Refusal("give either --data-dir or --slice")
     table = None if multiplier is None else ProductTable.of(Design.parse(multiplier).multiplier)
     if table is not None and not table.signed_b:
         raise Refusal(UNSIGNED_WEIGHTS.format(name=table.name))
-    test = test_set(data_dir)
-    training = mnist_slice() if packaged else training_set(data_dir)
+    source = data_source(data_dir)
+    test, training = source.test, source.calibration if packaged else source.training
     for path in (out, checkpoint):
         if path is not None:
             _check_writable(path.parent)
     if table is None:
-        record = _from_scratch(training, test, epochs or EPOCHS, seed, out)
+        record = _from_scratch(model_named(model or MODEL), source, training, epochs or EPOCHS, seed, out)
     else:
         recipe = Recipe(epochs=epochs or Recipe.epochs, seed=seed, patience=patience)
-        record = _fine_tuned(table, layers, start, noise, training, test, recipe, checkpoint, out)
+        record = _fine_tuned(table, layers, start, noise, source, training, recipe, checkpoint, out)
     if as_json:
         print_json(record)
         return
@@ -111,7 +122,11 @@ def command(
     click.echo(f"{record['operands']:6} {100 * record['accuracy']:.2f} % of {len(test)} test images  {out}")
 
 
-def _from_scratch(training: DataSet, test: DataSet, epochs: int, seed: int, out: Path) -> dict[str, Any]:
+def _from_scratch(
+    network: Network, source: DataSource, training: DataSet, epochs: int, seed: int, out: Path
+) -> dict[str, Any]:
+    test = source.test
+    network.check_images(test)
     float_file = out.with_name(f"{out.stem}-float{out.suffix}")
     with _progress() as (progress, task):
 
@@ -120,7 +135,7 @@ def _from_scratch(training: DataSet, test: DataSet, epochs: int, seed: int, out:
             progress.start()
             progress.update(task, total=steps, completed=step, description=text)
 
-        trained = train(training, epochs, seed, report)
+        trained = train(network, training, source.identity, epochs, seed, report)
     quantised = quantise(trained, balanced(training).images)
     trained.save(float_file)
     float_accuracy = float((trained.logits(test.images).argmax(axis=1) == test.labels).mean())
@@ -133,13 +148,16 @@ def _fine_tuned(
     layers: str | None,
     start: Path | None,
     noise: bool,
+    source: DataSource,
     training: DataSet,
-    test: DataSet,
     recipe: Recipe,
     checkpoint: Path | None,
     out: Path,
 ) -> dict[str, Any]:
-    network = float_network() if start is None else _network(start)
+    network = float_network() if start is None else load_network(start)
+    network.network.check_images(source.test)
+    if (note := other_data(network.network, source)) is not None:
+        click.echo(f"amhw: note: {note}", err=True)
     tables = dict.fromkeys(chosen_layers(layers, network.layer_names, network.convolutions), table)
     with _progress() as (progress, task):
         best = ""
@@ -157,19 +175,13 @@ def _fine_tuned(
             measured = measured_noise(network_for(table, tables), tables, balanced(training, 20).images)
             tuned = fine_tune(network, {}, training, recipe, checkpoint=checkpoint, noise=measured, report=report)
         else:
-            # The shipped network teaches its own digits only; a float network that is given teaches itself.
-            digits = isinstance(network, QuantisedNetwork) and training.name.startswith("MNIST")
-            teacher = float_network() if digits else None
+            # The shipped network teaches what it was trained on; a float network that is given teaches itself.
+            own = isinstance(network, QuantisedNetwork) and network.network == float_network().network
+            teacher = float_network() if own and note is None else None
             tuned = fine_tune(network, tables, training, recipe, teacher=teacher, checkpoint=checkpoint, report=report)
-    record = _saved(tuned, tables, training, test, recipe.epochs, recipe.seed, out)
+    tuned = replace(tuned, network=tuned.network.on(source.identity))
+    record = _saved(tuned, tables, training, source.test, recipe.epochs, recipe.seed, out)
     return {**record, "multiplier": table.name, "table_sha256": table.sha256, "layers": list(tables), "noise": noise}
-
-
-def _network(path: Path) -> FloatNetwork | QuantisedNetwork:
-    try:
-        return FloatNetwork.load(path)
-    except Refusal:
-        return QuantisedNetwork.load(path)
 
 
 def _saved(
@@ -186,6 +198,7 @@ def _saved(
         "network": str(out),
         "network_sha256": network.sha256,
         "operands": network.layers[0].operands.name,
+        "trained_on": None if network.network.trained_on is None else vars(network.network.trained_on),
         "training_sha256": training.sha256,
         "test_sha256": test.sha256,
         "epochs": epochs,

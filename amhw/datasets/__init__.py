@@ -1,5 +1,11 @@
-"""Labelled images: the packaged MNIST, and anybody's own."""
+"""Labelled images: the packaged MNIST, and anybody's own.
 
-from amhw.datasets.mnist import DataSet, calibration_set, mnist_slice, mnist_test, test_set, training_set
+`data_source(path)` finds out what lies there (IDX files, an ``.npz`` archive, folders of PNG files) and reads its parts
+when they are asked for; a `DataSet` is one part: images uint8[N, C, H, W] and their labels.
+"""
 
-__all__ = ["DataSet", "calibration_set", "mnist_slice", "mnist_test", "test_set", "training_set"]
+from amhw.datasets.dataset import DataSet, balanced
+from amhw.datasets.mnist import mnist_slice, mnist_test
+from amhw.datasets.source import DataSource, Identity, data_source
+
+__all__ = ["DataSet", "DataSource", "Identity", "balanced", "data_source", "mnist_slice", "mnist_test"]

@@ -1,36 +1,27 @@
-"""MNIST and data sets of the same shape: IDX files, the packaged sets, the full training set on demand.
+"""MNIST: what the package carries of it, and the full training set on demand.
 
-The package carries the 10,000 test images and a class-balanced slice of 5,000 training images, so that
-reporting, calibration and selection work offline. The rule of the slice is `balanced`: the training indices
-in the order of ``numpy.random.RandomState(2026).permutation(60000)`` (a stream NumPy has frozen), of which
-the first 500 of each class are taken and put back into ascending order.
-
-IDX is the big-endian format of the original files: two zero bytes, the element type (0x08, unsigned byte),
-the number of dimensions, each dimension as a 32-bit number, then the elements. LeCun, Cortes and Burges,
-"The MNIST database of handwritten digits", 1998.
+The package carries the 10,000 test images and a class-balanced slice of 5,000 training images (`balanced`), so that
+reporting, calibration and selection work offline.
 """
 
 import gzip
-import hashlib
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
-from amhw.files import read_whole
+from amhw.datasets import idx
+from amhw.datasets.dataset import DataSet
 from amhw.refusal import Refusal
 
-SIDE = 28
-CLASSES = 10
-SLICE_SEED = 2026
-SLICE_PER_CLASS = 500
+NAME = "MNIST"
+
+TRAINING_SHA256 = "a5dcce67828e2a9c23c8b240180592eeaef3c03dd9341fa542eb1202c3cc4c1b"
+"""`DataSet.sha256` of the full training set, of which the packaged slice is a part."""
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -47,184 +38,35 @@ CHECKSUMS: Mapping[str, str] = MappingProxyType(
 """SHA-256 of the unpacked files: a mirror may compress them as it likes, the content is what counts."""
 
 _PACKAGED = Path(__file__).parent / "packaged"
-_FILES = {
-    "training": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
-
-
-@dataclass(frozen=True, eq=False)
-class DataSet:
-    """Labelled grey-scale images: `images` uint8[N, 28, 28], `labels` uint8[N] in 0…9, both read-only.
-
-    Raises:
-        Refusal: the shapes do not fit each other or a label is no class.
-    """
-
-    name: str
-    images: np.ndarray = field(repr=False)
-    labels: np.ndarray = field(repr=False)
-
-    def __post_init__(self) -> None:
-        if self.images.dtype != np.uint8 or self.images.ndim != 3 or self.images.shape[1:] != (SIDE, SIDE):
-            raise Refusal(
-                f"{self.name}: images have shape {self.images.shape} of {self.images.dtype}; "
-                f"wanted (N, {SIDE}, {SIDE}) of uint8"
-            )
-        if self.labels.dtype != np.uint8 or self.labels.shape != (len(self.images),):
-            raise Refusal(
-                f"{self.name}: labels of shape {self.labels.shape} for {len(self.images)} images; wanted one each"
-            )
-        if len(self.images) == 0:
-            raise Refusal(f"{self.name}: no images; wanted at least one")
-        if self.labels.max() >= CLASSES:
-            raise Refusal(f"{self.name}: label {self.labels.max()}; wanted 0…{CLASSES - 1}")
-        for part in ("images", "labels"):
-            array = np.ascontiguousarray(getattr(self, part)).view()
-            array.flags.writeable = False
-            object.__setattr__(self, part, array)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @cached_property
-    def sha256(self) -> str:
-        """Identity of the content (not the name): SHA-256 over the count, the pixels and the labels."""
-        digest = hashlib.sha256(len(self).to_bytes(8, "big"))
-        digest.update(self.images.data)
-        digest.update(self.labels.data)
-        return digest.hexdigest()
-
-    def first(self, count: int) -> "DataSet":
-        """The first `count` images.
-
-        Raises:
-            Refusal: there are not so many.
-        """
-        if not 1 <= count <= len(self):
-            raise Refusal(f"{self.name} has {len(self)} images: ask for 1 to {len(self)}, not {count}")
-        if count == len(self):
-            return self
-        return DataSet(f"{self.name}[:{count}]", self.images[:count], self.labels[:count])
-
-
-def balanced(data: DataSet, per_class: int = SLICE_PER_CLASS, seed: int = SLICE_SEED) -> DataSet:
-    """The slice with `per_class` images of each class (fewer if the smallest class has fewer), by the
-    module's rule.
-
-    Raises:
-        Refusal: a class has no image.
-    """
-    smallest = int(np.bincount(data.labels, minlength=CLASSES).min())
-    if smallest == 0:
-        raise Refusal(f"{data.name} has no image of some class; wanted all {CLASSES}")
-    order = np.random.RandomState(seed).permutation(len(data))
-    labels = data.labels[order]
-    members = [order[labels == label][: min(per_class, smallest)] for label in range(CLASSES)]
-    indices = np.sort(np.concatenate(members))
-    return DataSet(f"{data.name} slice", data.images[indices], data.labels[indices])
 
 
 @cache
 def mnist_test() -> DataSet:
     """The 10,000 MNIST test images (packaged). For reporting only: never select or calibrate on them."""
-    return _read_set(_PACKAGED, "test", "MNIST test")
+    return idx.read_part(_PACKAGED, "test", f"{NAME} test")
 
 
 @cache
 def mnist_slice() -> DataSet:
     """5,000 MNIST training images, 500 of each class (packaged): for calibration and selection offline."""
-    return _read_set(_PACKAGED, "training", "MNIST training slice")
+    return idx.read_part(_PACKAGED, "training", f"{NAME} training slice")
 
 
-def test_set(data_dir: Path | str | None = None) -> DataSet:
-    """The images to report on: those of `data_dir`, else the packaged MNIST test set.
-
-    Raises:
-        Refusal: a file is missing, truncated or foreign.
-    """
-    return mnist_test() if data_dir is None else _read_set(Path(data_dir), "test")
-
-
-def calibration_set(data_dir: Path | str | None = None) -> DataSet:
-    """Training images to calibrate and select on: a `balanced` slice of `data_dir`'s, else the packaged one.
-
-    Raises:
-        Refusal: a file is missing, truncated or foreign.
-    """
-    return mnist_slice() if data_dir is None else balanced(training_set(data_dir))
-
-
-def training_set(
-    data_dir: Path | str | None = None,
-    cache_dir: Path | str | None = None,
-    mirrors: Sequence[str] = MIRRORS,
-) -> DataSet:
-    """The full training set: that of `data_dir` if given, else MNIST's from the user's cache, else
-    downloaded.
+def mnist_training(cache_dir: Path | str | None = None, mirrors: Sequence[str] = MIRRORS) -> DataSet:
+    """The full training set from the user's cache, else downloaded.
 
     The download shows a progress bar on standard error, is checked by SHA-256 and appears in the cache
     whole or not at all; mirrors are tried in order.
 
     Raises:
-        Refusal: a file of `data_dir` is missing, truncated or foreign; or no mirror has the right content.
+        Refusal: no mirror has the right content.
     """
-    if data_dir is not None:
-        return _read_set(Path(data_dir), "training")
     import pooch
 
     folder = Path(cache_dir) if cache_dir is not None else Path(pooch.os_cache("amhw")) / "mnist"
-    for file in _FILES["training"]:
+    for file in idx.FILES["training"]:
         _fetch(file, folder, mirrors)
-    return _read_set(folder, "training", "MNIST training")
-
-
-def read_idx(path: Path | str, dimensions: int) -> np.ndarray:
-    """The uint8 array in an IDX file, plain or gzip (recognised by content).
-
-    Raises:
-        Refusal: the file is missing, damaged, truncated, longer than it says, or holds something else.
-    """
-    data = read_whole(path)
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, OSError, zlib.error) as error:
-            raise Refusal(f"{path}: the gzip file is truncated or damaged ({error}); fetch it again") from error
-    header = 4 + 4 * dimensions
-    if data[:4] != bytes([0, 0, 8, dimensions]):
-        raise Refusal(
-            f"{path} is no IDX file of unsigned bytes in {dimensions} dimensions: "
-            f"it begins {data[:4].hex(' ') or 'nowhere (it is empty)'}, wanted 00 00 08 {dimensions:02x}"
-        )
-    if len(data) < header:
-        raise Refusal(f"{path} is truncated: {len(data)} bytes, the header alone has {header}")
-    shape = tuple(int(size) for size in np.frombuffer(data, ">u4", dimensions, 4))
-    wanted = header + int(np.prod(shape, dtype=object))
-    if len(data) != wanted:
-        what = "truncated" if len(data) < wanted else "longer than its header says"
-        raise Refusal(
-            f"{path} is {what}: {len(data)} bytes, wanted {wanted} for {' × '.join(map(str, shape))} elements"
-        )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
-
-
-def write_idx(array: np.ndarray) -> bytes:
-    """`array` (uint8) as a gzip-compressed IDX file, the same bytes every time."""
-    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-    return gzip.compress(header + array.astype(np.uint8).tobytes(), 9, mtime=0)
-
-
-def _read_set(folder: Path, part: str, name: str | None = None) -> DataSet:
-    images, labels = (_find(folder, file) for file in _FILES[part])
-    return DataSet(name or f"{folder.resolve().name} {part}", read_idx(images, 3), read_idx(labels, 1))
-
-
-def _find(folder: Path, file: str) -> Path:
-    for candidate in (folder / file, folder / f"{file}.gz"):
-        if candidate.is_file():
-            return candidate
-    raise Refusal(f"{folder} has neither {file} nor {file}.gz; wanted the four IDX files of MNIST's names")
+    return idx.read_part(folder, "training", f"{NAME} training")
 
 
 def _fetch(file: str, folder: Path, mirrors: Sequence[str]) -> None:

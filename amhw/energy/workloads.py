@@ -17,6 +17,7 @@ from amhw.network.inference import check_operands
 from amhw.network.models.lenet5 import network as shipped_network
 from amhw.network.models.lenet5 import network_for
 from amhw.network.quantised import Operands, QuantisedNetwork
+from amhw.network.trained_on import own_data
 from amhw.refusal import Refusal
 from amhw.stimulus import (
     OPERATIONS,
@@ -25,8 +26,8 @@ from amhw.stimulus import (
     Ports,
     Stimulus,
     check_fits,
-    layer_operands,
-    mnist_trace,
+    layer_trace,
+    operand_streams,
     random_bits,
     read_trace,
     tiles,
@@ -50,14 +51,17 @@ class MultiplierWork:
     apart = False
     elements: frozenset[str] = frozenset()
 
-    def __init__(self, design: Design, layer: str, network: QuantisedNetwork | None, clocks: int | None) -> None:
+    def __init__(
+        self, design: Design, layer: str, network: QuantisedNetwork | None, data: Path | None, clocks: int | None
+    ) -> None:
         self.design, self.layer, self.clocks = design, layer, clocks or OPERATIONS
         self.table = ProductTable.of(design.multiplier)
         if network is not None:
             check_operands(network[layer], self.table)
         self.network = network or network_for(self.table, (layer,))
         self.network_sha256: str | None = self.network.sha256
-        self.real = mnist_trace(self.network, layer, self.clocks)
+        self.data = own_data(self.network.network, data)
+        self.real = layer_trace(self.network, layer, self.data.representative, self.clocks)
 
     def synthesised(self, synthesiser: Synthesiser) -> SynthesisResult:
         expected = Expected(self.table.products)
@@ -65,7 +69,7 @@ class MultiplierWork:
 
     def stimuli(self, netlist: Netlist, clock: str | None) -> dict[str, Stimulus]:
         uniform = uniform_trace(self.table.width_a, self.table.width_b, self.clocks)
-        return {"uniform": Stimulus(dict(uniform)), f"MNIST {self.layer}": Stimulus(dict(self.real))}
+        return {"uniform": Stimulus(dict(uniform)), f"{self.data.name} {self.layer}": Stimulus(dict(self.real))}
 
 
 class VerilogWork:
@@ -79,12 +83,14 @@ class VerilogWork:
         top: str | None,
         layer: str | None,
         network: QuantisedNetwork | None,
+        data: Path | None,
         trace: str | None,
         operands: str | None,
         hold: Sequence[str],
         clocks: int | None,
     ) -> None:
         self.path, self.top, self.layer, self.network, self.clocks = path, top, layer or LAYER, network, clocks
+        self.data_path = data
         self.text = read_whole(path).decode("utf-8", errors="replace")
         self.expected, self.provable, self.array = expected_of(path)
         self.trace = trace
@@ -98,7 +104,7 @@ class VerilogWork:
             raise Refusal(f"{', '.join(twice)} given twice: by --trace, --operands or --hold")
         if self.expected is not None and not operands and not self.given:
             self.operands = (self.expected.a, self.expected.b)
-        for option, value in (("--layer", layer), ("--network", network)):
+        for option, value in (("--layer", layer), ("--network", network), ("--data-dir", data)):
             if value is not None and not self.operands:
                 raise Refusal(f"{option} needs --operands: no input of {path} sees a layer's operands")
         if self.operands:
@@ -141,12 +147,13 @@ class VerilogWork:
                 f"{a}, {b} have {widths[a]} and {widths[b]} bits, but {self.layer} of this network is {taken.name}"
             )
         self.network_sha256 = network.sha256
-        real = mnist_trace(network, self.layer, clocks)
+        data = own_data(network.network, self.data_path)
+        real = layer_trace(network, self.layer, data.representative, clocks)
         uniform = uniform_trace(widths[a], widths[b], clocks)
         others = known | random_bits(free, clocks)
         return {
             given: Stimulus(others | {a: codes["a"], b: codes["b"]})
-            for given, codes in (("uniform", uniform), (f"MNIST {self.layer}", real))
+            for given, codes in (("uniform", uniform), (f"{data.name} {self.layer}", real))
         }
 
     def _constant(self, widths: Mapping[str, int], clocks: int) -> Ports:
@@ -160,7 +167,9 @@ class ArrayWork:
 
     apart = True
 
-    def __init__(self, path: Path, layer: str, network: QuantisedNetwork | None, clocks: int | None) -> None:
+    def __init__(
+        self, path: Path, layer: str, network: QuantisedNetwork | None, data: Path | None, clocks: int | None
+    ) -> None:
         manifest = read_manifest(path.with_suffix(".json"))
         if manifest.get("dataflow", DATAFLOWS[0]) != DATAFLOWS[0]:
             raise Refusal(f"{path} is {manifest['dataflow']}; choose a module with --top, and --trace, instead")
@@ -175,14 +184,15 @@ class ArrayWork:
         self.shape: tuple[int, int, int] = (manifest["rows"], manifest["cols"], manifest["depth"])
         self.widths = Widths.of(self.table)
         if "image_side" in manifest:
-            self.widths = ConvPlan(network, self.table, *self.shape, manifest["image_side"]).widths
+            self.widths = ConvPlan(network, self.table, *self.shape).widths
         self.name = f"{manifest['name']}_array"
         self.mesh = SystolicArray(multiplier, self.widths, *self.shape)
         kinds = {element.name: element for element in self.mesh.elements}
         self.elements = frozenset(kinds)
         self.text = "\n".join(emit(each, module) for module, each in [*kinds.items(), (self.name, self.mesh)])
         random = np.random.default_rng(SEED)
-        self.real = layer_operands(network, layer, TRACE_IMAGES, random)
+        self.data = own_data(network.network, data)
+        self.real = operand_streams(network, layer, self.data.representative, TRACE_IMAGES, random)
         most = network[layer].operands.activation_max
         self.noise = (
             random.integers(0, most + 1, self.real[0].shape),
@@ -194,7 +204,7 @@ class ArrayWork:
 
     def stimuli(self, netlist: Netlist, clock: str | None) -> dict[str, Stimulus]:
         found = {}
-        for given, operands in (("uniform", self.noise), (f"MNIST {self.layer}", self.real)):
+        for given, operands in (("uniform", self.noise), (f"{self.data.name} {self.layer}", self.real)):
             stimulus = tiles(operands[0], operands[1], self.widths, self.shape, self.clocks)
             length = len(stimulus.ports["swap"])
             still = {name: np.zeros(length, dtype=np.uint8) for name in netlist.inputs if name != clock}

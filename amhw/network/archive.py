@@ -7,6 +7,7 @@ are stored (not compressed, so that no library version shows in the bytes) with 
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,10 +15,20 @@ import numpy as np
 
 from amhw.refusal import Refusal
 
+_DAMAGE = (
+    *(ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, RuntimeError, RecursionError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What NumPy, zipfile and json raise for wrong bytes."""
 
-def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The archive's bytes."""
-    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+SCHEMA = 2
+"""Of the headers; 1 was that of networks without shapes."""
+
+
+def pack(kind: str, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The bytes of an archive that says it is a `kind`."""
+    whole = {"kind": kind, "schema": SCHEMA, **header}
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()
     members = {"header": np.frombuffer(text, np.uint8), **arrays}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
@@ -40,8 +51,22 @@ def unpack(data: bytes, source: str, kind: str) -> tuple[dict[str, Any], dict[st
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(arrays.pop("header").tobytes().decode())
         found = header["kind"]
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise Refusal(f"{source} is no {kind} file; wanted one written by amhw train or amhw select") from error
     if found != kind:
         raise Refusal(f"{source} holds a {found}; wanted a {kind}")
+    if header.get("schema", 1) != SCHEMA:
+        raise Refusal(
+            f"{source} is a {kind} of file version {header.get('schema', 1)}, and this amhw reads version {SCHEMA}; "
+            "make it again with amhw train or amhw select"
+        )
     return header, arrays
+
+
+def kind_of(data: bytes) -> str | None:
+    """What an archive says that it is; None where the bytes are no archive."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return str(json.loads(archive["header"].tobytes())["kind"])
+    except _DAMAGE:
+        return None

@@ -16,7 +16,7 @@ used. Convolution algorithms that transform their input (Winograd, FFT) round, a
 A padded position enters the multiplier as the code 0, like an idle cell of an array.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 
@@ -24,8 +24,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from amhw.datasets.mnist import DataSet
-from amhw.network.quantised import QuantisedLayer, QuantisedNetwork, Requantisation
+from amhw.datasets import DataSet
+from amhw.network.layers import IMAGE, Add, AveragePool, Convolution, Flatten, Layer, Linear, MaxPool
+from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
+from amhw.network.requantisation import Addition, Requantisation
 from amhw.refusal import Refusal
 from amhw.table import Factors, ProductTable, code_values
 
@@ -53,7 +55,7 @@ _INT32 = 2**31
 
 
 class LayerSums:
-    """The sums of one layer, before bias and pooling, with `table` as its multiplier (None: exact).
+    """The sums of one layer, before the bias, with `table` as its multiplier (None: exact).
 
     Raises:
         Refusal: the table takes other operands than the layer has, or a sum could leave 32 bits.
@@ -88,21 +90,26 @@ class Inference:
 
     def __init__(self, network: QuantisedNetwork, tables: Mapping[str, ProductTable] = MappingProxyType({})) -> None:
         self.network = network
-        for name in tables:
-            network[name]
+        network.network.check_layers(tables)
         network.check_tables(tables)
         self._sums = {layer.name: LayerSums(layer, tables.get(layer.name)) for layer in network.layers}
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """int32[N, classes] of uint8 images [N, H, W]."""
-        return self.outputs(images, self.network.layers[-1:])[self.network.layers[-1].name]
+        """int32[N, classes] of uint8 images [N, C, H, W]."""
+        last = self.network.network.layers[-1].name
+        return self.outputs(images, (last,))[last]
 
     def predictions(self, images: np.ndarray) -> np.ndarray:
         """The class with the greatest logit, the first of equals; int64[N]."""
         return self.logits(images).argmax(axis=1)
 
     def correct(self, data: DataSet, report: Callable[[int], None] = lambda images: None) -> np.ndarray:
-        """Which images of `data` are classified correctly, bool[N]; `report` hears each chunk's size."""
+        """Which images of `data` are classified correctly, bool[N]; `report` hears each chunk's size.
+
+        Raises:
+            Refusal: the images have another shape than the network takes.
+        """
+        self.network.network.check_images(data)
         hits = []
         for start in range(0, len(data), CHUNK):
             part = slice(start, start + CHUNK)
@@ -110,48 +117,112 @@ class Inference:
             report(len(hits[-1]))
         return np.concatenate(hits)
 
-    def outputs(self, images: np.ndarray, layers: tuple[QuantisedLayer, ...] | None = None) -> dict[str, np.ndarray]:
-        """What leaves each layer (or those asked for): pooled, requantised codes uint8[N, out, H', W'] or
-        [N, out], the int32 logits of the last layer."""
-        wanted = {layer.name for layer in layers or self.network.layers}
-        operands = self.network.layers[0].operands
+    def outputs(self, images: np.ndarray, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """What leaves each layer (or those asked for): codes [N, C, H, W] or [N, …], the int32 logits of the last
+        one."""
+        wanted = {layer.name for layer in self.network.network.layers} if names is None else set(names)
         parts: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
         for start in range(0, len(images), CHUNK):
-            codes = torch.from_numpy(operands.codes_of(images[start : start + CHUNK]))
-            for layer in self.network.layers:
-                codes = finish(layer, self._sums[layer.name](codes))
-                if layer.name in wanted:
-                    parts[layer.name].append(codes.numpy())
+            for name, codes in self._run(images[start : start + CHUNK], wanted).items():
+                parts[name].append(codes.numpy())
         return {name: np.ascontiguousarray(np.concatenate(parts[name])) for name in wanted}
 
-    def inputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """What enters each layer: codes uint8[N, in, H, W] or [N, in], before `input_rounding` is added."""
-        first, *others = self.network.layers
-        entering = {first.name: first.operands.codes_of(images)}
-        outputs = self.outputs(images)
-        for before, layer in zip(self.network.layers, others, strict=False):
-            codes = outputs[before.name]
-            entering[layer.name] = codes.reshape(len(codes), -1) if layer.is_linear else codes
-        return entering
+    def inputs(self, images: np.ndarray, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """What enters each layer that multiplies (or those asked for): codes uint8[N, in, H, W] or [N, in], before
+        `input_rounding` is added."""
+        network = self.network
+        sources = {name: network.network.sources[name][0] for name in names or network.layer_names}
+        outputs = self.outputs(images, {source for source in sources.values() if source != IMAGE})
+        return {
+            name: network[name].operands.codes_of(images) if source == IMAGE else outputs[source]
+            for name, source in sources.items()
+        }
+
+    def _run(self, images: np.ndarray, wanted: set[str]) -> dict[str, torch.Tensor]:
+        """What leaves the `wanted` layers; other outputs are forgotten as soon as all that take them have."""
+        network = self.network.network
+        values: dict[str, torch.Tensor] = {}
+        left = {name: len(consumers) for name, consumers in network.consumers.items()}
+        for layer in network.layers:
+            sources = network.sources[layer.name]
+            if layer.name not in values:
+                self._compute(layer, [values.get(name) for name in sources], images, values, wanted)
+            for name in sources:
+                left[name] -= 1
+                if not left[name] and name not in wanted:
+                    values.pop(name, None)
+        return {name: values[name] for name in wanted}
+
+    def _compute(
+        self,
+        layer: Layer,
+        inputs: Sequence[torch.Tensor | None],
+        images: np.ndarray,
+        values: dict[str, torch.Tensor],
+        wanted: set[str],
+    ) -> None:
+        """Add to `values` what leaves `layer`; where a max-pool alone takes it, only what leaves that."""
+        network = self.network
+        codes = inputs[0]
+        match layer:
+            case Convolution() | Linear():
+                own = network[layer.name]
+                if codes is None:
+                    codes = torch.from_numpy(own.operands.codes_of(images))
+                pool = None if layer.name in wanted else network.network.pool_of(layer.name)
+                sums = pooled(self._sums[layer.name](codes), pool)
+                values[layer.name if pool is None else pool.name] = finish(own, sums)
+            case MaxPool():
+                values[layer.name] = pooled(_given(codes, layer), layer)
+            case AveragePool():
+                constants = network.joins[layer.name]
+                assert isinstance(constants, Requantisation)
+                values[layer.name] = averaged(_given(codes, layer), layer, constants)
+            case Add():
+                constants = network.joins[layer.name]
+                assert isinstance(constants, Addition)
+                first, second = (_given(each, layer).numpy() for each in inputs)
+                values[layer.name] = torch.from_numpy(constants(first, second))
+            case Flatten():
+                values[layer.name] = _given(codes, layer).flatten(1)
+
+
+def _given(codes: torch.Tensor | None, layer: Layer) -> torch.Tensor:
+    if codes is None:
+        raise Refusal(f"{layer.name} takes the image itself; in integers only layers that multiply can")
+    return codes
 
 
 def finish(layer: QuantisedLayer, sums: torch.Tensor) -> torch.Tensor:
-    """Pool and requantise a layer's sums: uint8 codes; or int32 logits after the last layer."""
-    if layer.geometry.pool > 1:
-        sums = functional.max_pool2d(sums, layer.geometry.pool)
-    bias = torch.tensor(layer.bias, dtype=torch.float64)
-    if sums.ndim == 4:
-        bias = bias[:, None, None]
+    """Add the bias to a layer's sums and requantise them: codes; or int32 logits after the last layer."""
+    bias = layer.bias.astype(np.int64)
+    values = sums.numpy().astype(np.int64)
+    values += bias.reshape(-1, *[1] * (sums.ndim - 2))
     if layer.requantisation is None:
-        return (sums + bias).to(torch.int32)
-    return _requantised(sums, bias, layer.requantisation)
+        return torch.from_numpy(values.astype(np.int32))
+    return torch.from_numpy(layer.requantisation(values))
+
+
+def pooled(values: torch.Tensor, pool: MaxPool | None) -> torch.Tensor:
+    """The greatest of each window; `values` themselves where there is no pool."""
+    if pool is None:
+        return values
+    if values.dtype == torch.int8:  # torch pools unsigned bytes and floats only
+        return functional.max_pool2d(values.float(), pool.window, pool.stride).to(torch.int8)
+    return functional.max_pool2d(values, pool.window, pool.stride)
+
+
+def averaged(codes: torch.Tensor, pool: AveragePool, constants: Requantisation) -> torch.Tensor:
+    """The requantised sum of each window of codes."""
+    sums = functional.avg_pool2d(codes.to(torch.float64), pool.window, pool.stride, divisor_override=1)
+    return torch.from_numpy(constants(sums.numpy()))
 
 
 def im2col(layer: QuantisedLayer, codes: np.ndarray) -> np.ndarray:
     """The codes that meet each weight at each output position: uint8[N, H', W', K] of codes [N, in, H, W].
 
     K runs over (input channel, row, column) as in `QuantisedLayer.matrix`; `input_rounding` has been added
-    and padding is 0. A fully-connected layer has one position. (Chellapilla, Puri and Simard, "High
+    and padding is 0. A linear layer has one position. (Chellapilla, Puri and Simard, "High
     performance convolutional neural networks for document processing", 2006.)
     """
     tensor = torch.from_numpy(np.array(codes, dtype=np.uint8))
@@ -159,15 +230,6 @@ def im2col(layer: QuantisedLayer, codes: np.ndarray) -> np.ndarray:
         return _at_the_multiplier(layer, tensor.flatten(1)).numpy()[:, None, None, :]
     windows = _windows(layer, _at_the_multiplier(layer, tensor))
     return windows.flatten(3).numpy()
-
-
-def real_taps(layer: QuantisedLayer, side: int) -> np.ndarray:
-    """Which of im2col's entries are real activations rather than zero padding: bool[H', W', K]."""
-    if layer.is_linear:
-        return np.ones((1, 1, layer.matrix.shape[1]), dtype=bool)
-    ones = torch.ones(1, layer.weights.shape[1], side, side, dtype=torch.uint8)
-    padded = functional.pad(ones, [layer.geometry.padding] * 4)
-    return _windows(layer, padded).flatten(3).numpy()[0].astype(bool)
 
 
 def check_operands(layer: QuantisedLayer, table: ProductTable) -> None:
@@ -205,15 +267,16 @@ def _at_the_multiplier(layer: QuantisedLayer, codes: torch.Tensor) -> torch.Tens
     if layer.input_rounding:
         limit = layer.operands.activation_max
         codes = codes.clamp(max=limit - layer.input_rounding) + layer.input_rounding
-    if layer.geometry.padding:
-        codes = functional.pad(codes, [layer.geometry.padding] * 4)
+    if any(layer.padding):
+        down, across = layer.padding
+        codes = functional.pad(codes, [across, across, down, down])
     return codes
 
 
 def _windows(layer: QuantisedLayer, padded: torch.Tensor) -> torch.Tensor:
-    """A view [N, H', W', in, k, k] of padded codes [N, in, H, W]."""
-    k, stride = layer.kernel, layer.geometry.stride
-    return padded.unfold(2, k, stride).unfold(3, k, stride).permute(0, 2, 3, 1, 4, 5)
+    """A view [N, H', W', in, k, l] of padded codes [N, in, H, W]."""
+    (height, width), (down, across) = layer.kernel, layer.stride
+    return padded.unfold(2, height, down).unfold(3, width, across).permute(0, 2, 3, 1, 4, 5)
 
 
 def number_format(bound: int) -> torch.dtype | None:
@@ -254,9 +317,9 @@ def _separable(layer: QuantisedLayer, factors: Factors) -> Callable[[torch.Tenso
 
         return linear
 
-    k, channels, stride = layer.kernel, layer.weights.shape[1], (layer.geometry.stride, layer.geometry.stride)
-    kernels = v.reshape(terms, layer.outputs, channels, k, k).transpose(1, 2, 0, 3, 4)  # out, c, r, y, x
-    weight = torch.tensor(kernels.reshape(layer.outputs, channels * terms, k, k).copy(), dtype=dtype)
+    window, channels, stride = layer.kernel, layer.weights.shape[1], layer.stride
+    kernels = v.reshape(terms, layer.outputs, channels, *window).transpose(1, 2, 0, 3, 4)  # out, c, r, y, x
+    weight = torch.tensor(kernels.reshape(layer.outputs, channels * terms, *window).copy(), dtype=dtype)
 
     def convolution(codes: torch.Tensor) -> torch.Tensor:
         n, _, height, width = codes.shape
@@ -273,14 +336,13 @@ def _gathering(layer: QuantisedLayer, table: ProductTable) -> Callable[[torch.Te
     bound = int(np.abs(products.astype(np.int64)).max(axis=0)[layer.weight_codes].sum(axis=1).max())
     dtype = number_format(bound)
     assert dtype is not None, "32-bit accumulators have been checked"
-    entries, stride = torch.tensor(products, dtype=dtype), (layer.geometry.stride, layer.geometry.stride)
-    window = (1, 1) if layer.is_linear else (layer.kernel, layer.kernel)
+    entries, window, stride = torch.tensor(products, dtype=dtype), layer.kernel, layer.stride
     matrices: dict[int, torch.Tensor] = {}
 
     def sums(codes: torch.Tensor) -> torch.Tensor:
         together = 1
         if not layer.is_linear:
-            together = neighbours(layer.outputs, positions(codes.shape[3], layer.kernel, stride[1]))
+            together = neighbours(layer.outputs, positions(codes.shape[3], window[1], stride[1]))
         if together not in matrices:
             matrices[together] = table_rows(entries, weight_codes, together, stride[1])
         return gathered(codes.to(torch.int32), matrices[together], window, stride, together)
@@ -388,18 +450,6 @@ def gathered(
         torch.add(part, offsets.view(window), out=indices)
         sums.append(functional.embedding_bag(indices.view(-1, taps), matrix, mode="sum"))
     return torch.cat(sums).view(n, high, groups * together, -1).permute(0, 3, 1, 2)
-
-
-def _requantised(sums: torch.Tensor, bias: torch.Tensor, constants: Requantisation) -> torch.Tensor:
-    """`Requantisation` in float64: every term is a multiple of 2^−shift below 2^48, so that all of it is
-    exact.
-
-    Truncation after the clamp is the floor, because what is left is not negative.
-    """
-    unit = 2.0**-constants.shift
-    offset = bias * (constants.multiplier * unit) + 0.5
-    y = torch.add(offset, sums.to(torch.float64), alpha=constants.multiplier * unit)
-    return y.clamp_(0, constants.maximum).to(torch.uint8)
 
 
 @contextmanager

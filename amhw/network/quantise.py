@@ -15,14 +15,20 @@ neural network quantization", 2021, describes these steps.)
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 import torch
+from torch.nn import functional
 
-from amhw.network.inference import LayerSums, finish, im2col
-from amhw.network.quantised import Operands, QuantisedLayer, QuantisedNetwork, Requantisation
-from amhw.network.real import FloatLayer, FloatNetwork
+from amhw.network.inference import LayerSums, averaged, finish, im2col, pooled
+from amhw.network.layers import IMAGE, Add, AveragePool, Convolution, Flatten, Linear, MaxPool
+from amhw.network.network import Network
+from amhw.network.quantised import Join, Operands, QuantisedLayer, QuantisedNetwork
+from amhw.network.real import FloatLayer, FloatNetwork, pixels
+from amhw.network.requantisation import Addition, Requantisation
+from amhw.refusal import Refusal
 
 CALIBRATION_IMAGES = 1000
 """Images used of those given, evenly spaced: more change the scales by less than the grid's step."""
@@ -41,28 +47,138 @@ def quantise(
     images: np.ndarray,
     operands: Operands | Mapping[str, Operands] = MappingProxyType({}),
 ) -> QuantisedNetwork:
-    """`network` in integers, calibrated on `images` (uint8[N, H, W], training images).
+    """`network` in integers, calibrated on `images` (uint8[N, C, H, W], training images).
 
     `operands` holds for all layers, or maps layer names to theirs, others being `Operands()`: u8s8.
 
     Raises:
-        Refusal: a layer's constants cannot be represented (see `QuantisedLayer`).
+        Refusal: a layer's constants cannot be represented (see `QuantisedLayer`), or layers that take the same codes
+        have
+            different operands.
     """
-    wanted = [
-        operands if isinstance(operands, Operands) else operands.get(layer.name, Operands()) for layer in network.layers
-    ]
+    names = network.layer_names
+    wanted = {name: operands if isinstance(operands, Operands) else operands.get(name, Operands()) for name in names}
     images = images[:: max(1, len(images) // CALIBRATION_IMAGES)]
-    exact = torch.tensor(images[:, None]).float() / 255
-    codes, scale = torch.from_numpy(wanted[0].codes_of(images)), wanted[0].pixel_scale
-    layers: list[QuantisedLayer] = []
-    for index, (layer, own) in enumerate(zip(network.layers, wanted, strict=True)):
-        following = wanted[index + 1] if index + 1 < len(wanted) else None
-        target = layer.sums(torch.relu(exact) if index else exact)
-        quantised, out_scale = _quantise_layer(layer, own, following, codes, scale, target)
-        layers.append(quantised)
+    structure = network.network
+    state = _Calibration(structure, wanted, images)
+    for layer in structure.layers:
+        if layer.name in state.exact:
+            continue  # a pool that was taken together with the layer before it
+        match layer:
+            case Convolution() | Linear():
+                state.multiply(network[layer.name])
+            case MaxPool() | AveragePool():
+                state.pool(layer)
+            case Add():
+                state.add(layer)
+            case Flatten():
+                state.flatten(layer)
+    layers = tuple(state.layers[name] for name in names)
+    title = f"{network.name}, {'/'.join(dict.fromkeys(each.name for each in wanted.values()))}"
+    return QuantisedNetwork(structure, layers, state.joins, title)
+
+
+def code_range(network: Network, name: str, operands: Mapping[str, Operands]) -> tuple[int, int]:
+    """The least and the greatest code that should leave a layer: what all that compute with them take.
+
+    Where codes are only added they have 8 bits, with a sign if there is no ReLU.
+
+    Raises:
+        Refusal: two layers that take them have different operands, or one multiplies what no ReLU has made positive.
+    """
+    taken = {reader: operands[reader].activation_max for reader in network.readers(name) if reader in operands}
+    layer = network[name]
+    rectified = isinstance(layer, AveragePool) or getattr(layer, "relu", True)
+    if not taken:
+        return (0, 255) if rectified else (-128, 127)
+    if not rectified:
+        raise Refusal(
+            f"{name} feeds {next(iter(taken))} without a ReLU; a code that is multiplied as an activation is not "
+            "negative"
+        )
+    if len(set(taken.values())) > 1:
+        readers = ", ".join(f"{reader} {operands[reader].name}" for reader in taken)
+        raise Refusal(f"layers that take the codes of {name} want different ones: {readers}")
+    return 0, next(iter(taken.values()))
+
+
+class _Calibration:
+    """What the calibration images are in each layer: in real numbers, and in the integers made so far.
+
+    Attributes:
+        exact: real values that leave each layer.
+        codes, scales: integers, and the real value of one step.
+    """
+
+    def __init__(self, network: Network, operands: Mapping[str, Operands], images: np.ndarray) -> None:
+        self.network, self.operands, self.images = network, operands, images
+        self.exact: dict[str, torch.Tensor] = {IMAGE: pixels(images)}
+        self.codes: dict[str, torch.Tensor] = {}
+        self.scales: dict[str, float] = {}
+        self.layers: dict[str, QuantisedLayer] = {}
+        self.joins: dict[str, Join] = {}
+
+    def multiply(self, layer: FloatLayer) -> None:
+        """A layer that multiplies, with the max-pool that alone takes its output."""
+        network, own = self.network, self.operands[layer.name]
+        [source] = network.sources[layer.name]
+        if source == IMAGE:
+            codes, scale = torch.from_numpy(own.codes_of(self.images)), own.pixel_scale
+        else:
+            codes, scale = self.codes[source], self.scales[source]
+        pool = network.pool_of(layer.name)
+        target = pooled(_sums(layer, self.exact[source]), pool)
+        last = layer.name == network.layers[-1].name
+        limits = None if last else code_range(network, layer.name, self.operands)
+        made, out_scale = _quantise_layer(layer, pool, own, limits, codes, scale, target)
+        self.layers[layer.name] = made
+        name = network.leaving(layer.name)
+        self.exact[layer.name] = self.exact[name] = torch.relu(target) if layer.layer.relu else target
         if out_scale is not None:
-            codes, scale, exact = finish(quantised, LayerSums(quantised)(codes)), out_scale, target
-    return QuantisedNetwork(tuple(layers), f"{network.name}, {'/'.join(dict.fromkeys(o.name for o in wanted))}")
+            self.codes[name], self.scales[name] = finish(made, pooled(LayerSums(made)(codes), pool)), out_scale
+
+    def pool(self, layer: MaxPool | AveragePool) -> None:
+        """A max-pool keeps codes and scale; an average-pool keeps the scale of the step, or rescales to the range that
+        is wanted."""
+        [source] = self.network.sources[layer.name]
+        codes, scale = self.codes[source], self.scales[source]
+        self.scales[layer.name] = scale
+        if isinstance(layer, MaxPool):
+            self.exact[layer.name] = pooled(self.exact[source], layer)
+            self.codes[layer.name] = pooled(codes, layer)
+            return
+        self.exact[layer.name] = functional.avg_pool2d(self.exact[source], layer.window, layer.stride)
+        lowest, highest = code_range(self.network, layer.name, self.operands)
+        area = layer.window[0] * layer.window[1]
+        out_scale = best_scale(self.exact[layer.name].numpy(), highest)
+        constants = Requantisation.of(scale / (area * out_scale), highest, lowest)
+        self.joins[layer.name] = constants
+        self.codes[layer.name] = averaged(codes, layer, constants)
+        self.scales[layer.name] = scale / (area * constants.scale)
+
+    def add(self, layer: Add) -> None:
+        """An addition, its scale the one with the least squared error of the real sums."""
+        first, second = self.network.sources[layer.name]
+        exact = self.exact[first] + self.exact[second]
+        self.exact[layer.name] = torch.relu(exact) if layer.relu else exact
+        lowest, highest = code_range(self.network, layer.name, self.operands)
+        constants = addition(self.scales[first], self.scales[second], self.exact[layer.name].numpy(), lowest, highest)
+        self.joins[layer.name] = constants
+        self.codes[layer.name] = torch.from_numpy(constants(self.codes[first].numpy(), self.codes[second].numpy()))
+        self.scales[layer.name] = self.scales[first] / constants.scales[0]
+
+    def flatten(self, layer: Flatten) -> None:
+        [source] = self.network.sources[layer.name]
+        for values in (self.exact, self.codes):
+            values[layer.name] = values[source].flatten(1)
+        self.scales[layer.name] = self.scales[source]
+
+
+def addition(first: float, second: float, values: np.ndarray, lowest: int, highest: int) -> Addition:
+    """The constants that add codes of the scales `first` and `second` into codes lowest…highest, for sums like
+    `values`."""
+    scale = best_scale(np.abs(values), highest)
+    return Addition.of((first / scale, second / scale), highest, lowest)
 
 
 def best_scale(values: np.ndarray, greatest: int) -> float:
@@ -75,34 +191,52 @@ def best_scale(values: np.ndarray, greatest: int) -> float:
     return _least(error, float(values.max()) / greatest)
 
 
+def rescaled(values: np.ndarray, unit: float, lowest: int, highest: int) -> tuple[Requantisation, float]:
+    """The requantisation of sums, one step of which is worth `unit`, into codes lowest…highest, for real outputs like
+    `values`; and the scale of the codes that it comes nearest to."""
+    scale = best_scale(np.maximum(values, 0) if lowest == 0 else np.abs(values), highest)
+    return Requantisation.of(unit / scale, highest, lowest), scale
+
+
+def _sums(layer: FloatLayer, x: torch.Tensor) -> torch.Tensor:
+    """Weighted sums plus bias, before the ReLU."""
+    weights, bias = torch.tensor(layer.weights), torch.tensor(layer.bias)
+    if isinstance(layer.layer, Linear):
+        return functional.linear(x, weights, bias)
+    return functional.conv2d(x, weights, bias, layer.layer.stride, layer.layer.padding)
+
+
 def _quantise_layer(
-    layer: FloatLayer,
+    real: FloatLayer,
+    pool: MaxPool | None,
     operands: Operands,
-    following: Operands | None,
+    limits: tuple[int, int] | None,
     codes: torch.Tensor,
     scale: float,
     target: torch.Tensor,
 ) -> tuple[QuantisedLayer, float | None]:
-    """The layer for inputs `codes` of `scale` each, and its outputs' scale; `target`: its ideal sums."""
+    """The layer for inputs `codes` of `scale` each, and its outputs' scale.
 
-    def made(weights: np.ndarray, bias: np.ndarray, constants: Requantisation | None) -> QuantisedLayer:
-        return QuantisedLayer(layer.name, weights, bias, constants, operands, layer.geometry, 0, scale, weight_scale)
+    Args:
+        limits: of the codes that leave it; None for the last layer.
+        target: its ideal sums, after the pool.
+    """
+    nothing = np.zeros(len(real.bias))
 
-    nothing = np.zeros(len(layer.bias))
-    weight_scale = 1.0
-    windows = im2col(made(np.zeros(layer.weights.shape, np.int8), nothing, None), codes.numpy())
-    weights, weight_scale = _quantise_weights(layer.weights, operands.weight_max, windows)
+    def made(weights: np.ndarray, weight_scale: float) -> QuantisedLayer:
+        return QuantisedLayer(real.layer, weights, nothing, None, operands, 0, scale, weight_scale)
 
-    unit = scale * weight_scale
-    sums = _pooled(made(weights, nothing, None), codes)
+    windows = im2col(made(np.zeros(real.weights.shape, np.int8), 1.0), codes.numpy())
+    weights, weight_scale = _quantise_weights(real.weights, operands.weight_max, windows)
+    bare = made(weights, weight_scale)
+    sums = pooled(LayerSums(bare)(codes), pool).numpy().astype(np.float64)
     others = tuple(axis for axis in range(target.ndim) if axis != 1)
-    bias = np.rint((target.numpy().astype(np.float64) / unit - sums).mean(axis=others))
-    if following is None:
-        return made(weights, bias, None), None
-    activations = np.maximum(sums + (bias if sums.ndim == 2 else bias[:, None, None]), 0) * unit
-    out_scale = best_scale(activations, following.activation_max)
-    constants = Requantisation.of(unit / out_scale, following.activation_max)
-    return made(weights, bias, constants), unit / (constants.multiplier * 2.0**-constants.shift)
+    bias = np.rint((target.numpy().astype(np.float64) / bare.unit - sums).mean(axis=others))
+    if limits is None:
+        return replace(bare, bias=bias), None
+    outputs = (sums + (bias if sums.ndim == 2 else bias[:, None, None])) * bare.unit
+    constants, _ = rescaled(outputs, bare.unit, *limits)
+    return replace(bare, bias=bias, requantisation=constants), bare.unit / constants.scale
 
 
 def _quantise_weights(weights: np.ndarray, greatest: int, windows: np.ndarray) -> tuple[np.ndarray, float]:
@@ -138,13 +272,6 @@ def _descend(codes: np.ndarray, wanted: np.ndarray, greatest: int, covariance: n
         if not moved:
             break
     return codes
-
-
-def _pooled(layer: QuantisedLayer, codes: torch.Tensor) -> np.ndarray:
-    sums = LayerSums(layer)(codes)
-    if layer.geometry.pool > 1:
-        sums = torch.nn.functional.max_pool2d(sums, layer.geometry.pool)
-    return sums.numpy().astype(np.float64)
 
 
 def _least(error: Callable[[float], float], largest: float) -> float:

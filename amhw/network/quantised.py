@@ -1,20 +1,18 @@
-"""The quantised network: a sequence of integer layers as one frozen value and one file.
+"""The quantised network: layers of integers as one frozen value and one file.
 
-For each layer, with activation codes x, weight codes w and integer arithmetic throughout:
+For each layer that multiplies, with activation codes x, weight codes w and integer arithmetic throughout:
 
     x'  = min(x + r, x_max)         r = `input_rounding`, for real activations only: padding stays 0
     acc = Σ T(x', w)                T = x'·w, or any product table (`amhw.table.ProductTable`)
-    acc = max over the pool×pool window of acc
-    y   = clamp(⌊((acc + bias)·m + 2^(s−1)) / 2^s⌋, 0, y_max)
+    y   = `Requantisation` of acc + bias, or acc + bias itself: the last layer's are the logits
 
-The last line is the requantisation, written once in `Requantisation`: round half up of (acc + bias)·m/2^s, in
-hardware one multiplication, one addition and one arithmetic shift right. Its clamp at 0 is the ReLU, and
-y_max is the greatest code of the next layer's activations. Because it never decreases (m > 0), pooling before
-it gives the same codes as pooling after it. The last layer has none: its acc + bias are the logits.
+The clamp of the requantisation at 0 is the ReLU, and y_max is the greatest code of the next layer's activations.
+Because it never decreases, a max-pool gives the same before it as after it. An average-pool requantises the sum of its
+window, an addition scales and rounds both of its inputs (`Addition`).
 
-An activation code is not negative: it has n bits in an unsigned operand of n bits, n − 1 in a signed one;
+A code that is multiplied is not negative: it has n bits in an unsigned operand of n bits, n − 1 in a signed one;
 x_max = 2^bits − 1. The pixel p of an image enters as x = min((p + ⌊2^(7−bits)⌋) >> (8−bits), x_max): p itself
-for 8 bits. Weight codes are two's complement.
+for 8 bits. Weight codes are two's complement. Codes that are only added, without a ReLU, may be negative.
 """
 
 import hashlib
@@ -24,19 +22,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from amhw.files import read_whole, write_atomically
 from amhw.network import archive
+from amhw.network.layers import IMAGE, Add, AveragePool, Convolution, Pair
+from amhw.network.network import Multiplying, Network
+from amhw.network.requantisation import Addition, Requantisation
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
 
 NARROWEST, WIDEST = 2, 8
 """Operand widths a layer may have."""
 
-MAX_REQUANTISATION_MULTIPLIER = 2**16 - 1
-MAX_REQUANTISATION_SHIFT = 40
 _ACCUMULATOR_LIMIT = 2**31
+
+Join = Requantisation | Addition
+"""The integer constants of an average-pool, or of an addition."""
 
 
 @dataclass(frozen=True)
@@ -85,72 +88,10 @@ class Operands:
         return 2.0 ** (8 - self.activation_bits) / 255
 
     def codes_of(self, images: np.ndarray) -> np.ndarray:
-        """Activation codes uint8[N, 1, H, W] of uint8 images [N, H, W]."""
+        """Activation codes of pixels: uint8[N, C, H, W] of the same."""
         shift = 8 - self.activation_bits
         codes = (images.astype(np.uint16) + ((1 << shift) >> 1)) >> shift
-        return np.minimum(codes, self.activation_max).astype(np.uint8)[:, None]
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Zero `padding` on each side and `stride` of a convolution, then a `pool`×`pool` max-pool."""
-
-    padding: int = 0
-    stride: int = 1
-    pool: int = 1
-
-    def __post_init__(self) -> None:
-        if self.padding < 0 or self.stride < 1 or self.pool < 1:
-            raise Refusal(f"{self}: padding is at least 0, stride and pool are at least 1")
-
-    def output_side(self, side: int, kernel: int) -> int:
-        """Side of the pooled output for an input of `side`."""
-        return ((side + 2 * self.padding - kernel) // self.stride + 1) // self.pool
-
-
-@dataclass(frozen=True)
-class Requantisation:
-    """y = clamp(⌊(v·multiplier + 2^(shift−1)) / 2^shift⌋, 0, maximum) for v = acc + bias.
-
-    >>> half = Requantisation(multiplier=1, shift=1, maximum=255)
-    >>> half(np.array([-3, -1, 0, 1, 2, 3, 600])).tolist()  # ties go up
-    [0, 0, 0, 1, 1, 2, 255]
-
-    Raises:
-        Refusal: a constant is out of range.
-    """
-
-    multiplier: int
-    shift: int
-    maximum: int
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.multiplier <= MAX_REQUANTISATION_MULTIPLIER:
-            raise Refusal(f"requantisation multiplier {self.multiplier}; wanted 1…{MAX_REQUANTISATION_MULTIPLIER}")
-        if not 1 <= self.shift <= MAX_REQUANTISATION_SHIFT:
-            raise Refusal(f"requantisation shift {self.shift}; wanted 1…{MAX_REQUANTISATION_SHIFT}")
-        if not 1 <= self.maximum <= 255:
-            raise Refusal(f"requantisation maximum {self.maximum}; wanted 1…255")
-
-    def __call__(self, value: np.ndarray) -> np.ndarray:
-        """Codes (uint8) of int32 values."""
-        wide = (value.astype(np.int64) * self.multiplier + (1 << (self.shift - 1))) >> self.shift
-        return np.clip(wide, 0, self.maximum).astype(np.uint8)
-
-    @staticmethod
-    def of(scale: float, maximum: int) -> "Requantisation":
-        """The constants nearest to y = scale·v, with as many bits in the multiplier as fit in 16.
-
-        Raises:
-            Refusal: the scale is not representable.
-        """
-        if not 0 < scale < MAX_REQUANTISATION_MULTIPLIER / 2:
-            raise Refusal(f"requantisation scale {scale}: wanted a positive one below 2^15")
-        shift = 15 - int(np.floor(np.log2(scale)))
-        if round(scale * 2.0**shift) > MAX_REQUANTISATION_MULTIPLIER:
-            shift -= 1
-        shift = min(shift, MAX_REQUANTISATION_SHIFT)
-        return Requantisation(round(scale * 2.0**shift), shift, maximum)
+        return np.minimum(codes, self.activation_max).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -163,10 +104,11 @@ class MadeFor:
 
 @dataclass(frozen=True, eq=False)
 class QuantisedLayer:
-    """One convolution or fully-connected layer in integers; the module's docstring has the equation.
+    """One convolution or linear layer in integers; the module's docstring has the equation.
 
     Members:
-        weights: codes, int8[out, in, k, k] of a convolution, int8[out, in] of a fully-connected layer.
+        layer: which it is, and its shape.
+        weights: codes, int8[out, in, height, width] of a convolution, int8[out, in] of a linear layer.
         bias: int32[out], in units of the accumulator.
         requantisation: of the layer's outputs; None in the last layer.
         input_rounding: added to every real activation code, saturating at `operands.activation_max`.
@@ -177,12 +119,11 @@ class QuantisedLayer:
         Refusal: a shape, code or constant is out of range, or the accumulator could leave 32 bits.
     """
 
-    name: str
+    layer: Multiplying
     weights: np.ndarray = field(repr=False)
     bias: np.ndarray = field(repr=False)
     requantisation: Requantisation | None
     operands: Operands = Operands()
-    geometry: Geometry = Geometry()
     input_rounding: int = 0
     activation_scale: float = 1.0
     weight_scale: float = 1.0
@@ -190,10 +131,12 @@ class QuantisedLayer:
 
     def __post_init__(self) -> None:
         weights, bias, operands = np.asarray(self.weights), np.asarray(self.bias), self.operands
-        if weights.ndim not in (2, 4) or (weights.ndim == 4 and weights.shape[2] != weights.shape[3]):
-            raise Refusal(f"{self.name}: weights of shape {weights.shape}; wanted [out, in] or [out, in, k, k]")
-        if bias.shape != weights.shape[:1]:
-            raise Refusal(f"{self.name}: bias of shape {bias.shape} for {weights.shape[0]} outputs")
+        wanted = "[out, in, height, width]" if isinstance(self.layer, Convolution) else "[out, in]"
+        window = weights.shape[2:] if isinstance(self.layer, Convolution) else ()
+        if weights.ndim != wanted.count(",") + 1 or window not in ((), self._window):
+            raise Refusal(f"{self.name}: weights of shape {weights.shape}; wanted {wanted}")
+        if bias.shape != weights.shape[:1] or len(bias) != self.layer.outputs:
+            raise Refusal(f"{self.name}: bias of shape {bias.shape} for {self.layer.outputs} outputs")
         lowest, highest = -(2 ** (operands.weight_width - 1)), operands.weight_max
         if weights.size == 0 or weights.min() < lowest or weights.max() > highest:
             raise Refusal(f"{self.name}: weight codes outside {lowest}…{highest} ({operands.weight_width} bits)")
@@ -201,25 +144,50 @@ class QuantisedLayer:
             raise Refusal(f"{self.name}: input rounding {self.input_rounding}; wanted 0…{operands.activation_max}")
         if np.abs(bias.astype(np.int64)).max() >= _ACCUMULATOR_LIMIT // 2:
             raise Refusal(f"{self.name}: a bias beyond ±2^30 leaves no room in a 32-bit accumulator")
-        if self.is_linear and self.geometry != Geometry():
-            raise Refusal(f"{self.name}: a fully-connected layer has no padding, stride or pooling")
+        for what in ("activation_scale", "weight_scale"):
+            if not 0 < getattr(self, what) < np.inf:
+                raise Refusal(f"{self.name}: {what.replace('_', ' ')} {getattr(self, what)}; wanted a positive number")
+        if self.requantisation is not None and (self.requantisation.minimum == 0) != self.layer.relu:
+            raise Refusal(f"{self.name}: codes from {self.requantisation.minimum}, but ReLU is {self.layer.relu}")
         for member, array, dtype in (("weights", weights, np.int8), ("bias", bias, np.int32)):
             copy = np.array(array, dtype=dtype, order="C")
             copy.flags.writeable = False
             object.__setattr__(self, member, copy)
 
     @property
+    def name(self) -> str:
+        return self.layer.name
+
+    @property
     def is_linear(self) -> bool:
-        return self.weights.ndim == 2
+        return not isinstance(self.layer, Convolution)
 
     @property
     def outputs(self) -> int:
-        return int(self.weights.shape[0])
+        return self.layer.outputs
 
     @property
-    def kernel(self) -> int:
-        """Side of the convolution's window; 1 for a fully-connected layer."""
-        return 1 if self.is_linear else int(self.weights.shape[2])
+    def _window(self) -> Pair:
+        return self.layer.kernel if isinstance(self.layer, Convolution) else (1, 1)
+
+    @property
+    def kernel(self) -> Pair:
+        """Height and width of the convolution's window; 1 × 1 of a linear layer."""
+        return self._window
+
+    @property
+    def stride(self) -> Pair:
+        return self.layer.stride if isinstance(self.layer, Convolution) else (1, 1)
+
+    @property
+    def padding(self) -> Pair:
+        """Zeros above and below, and to the left and right."""
+        return self.layer.padding if isinstance(self.layer, Convolution) else (0, 0)
+
+    @property
+    def unit(self) -> float:
+        """The real value of one step of the accumulator."""
+        return self.activation_scale * self.weight_scale
 
     @property
     def matrix(self) -> np.ndarray:
@@ -234,32 +202,57 @@ class QuantisedLayer:
 
 @dataclass(frozen=True, eq=False)
 class QuantisedNetwork:
-    """A tuple of layers, the first fed with images, each other with the codes of the one before.
+    """A network with the integers of its layers.
 
     `sha256` identifies it; `save` and `load` are inverse; the same value gives the same bytes.
 
+    Members:
+        network: what follows what.
+        layers: those that multiply, in the network's order.
+        joins: constants of its average-pools and additions, by name.
+        name: what it is, with how it was made.
+
     Raises:
-        Refusal: the layers do not follow one another.
+        Refusal: the layers do not fit the network, or codes do not fit the layer that takes them.
     """
 
+    network: Network
     layers: tuple[QuantisedLayer, ...]
+    joins: Mapping[str, Join] = field(default_factory=dict)
     name: str = "network"
 
     def __post_init__(self) -> None:
-        if not self.layers:
-            raise Refusal("a network needs at least one layer")
-        if len({layer.name for layer in self.layers}) != len(self.layers):
-            raise Refusal(f"layer names must differ: {', '.join(layer.name for layer in self.layers)}")
-        for layer, following in zip(self.layers, self.layers[1:], strict=False):
-            if layer.requantisation is None:
-                raise Refusal(f"{layer.name} has no requantisation; only the last layer goes without")
-            if layer.requantisation.maximum != following.operands.activation_max:
+        if tuple(layer.layer for layer in self.layers) != self.network.multiplying:
+            raise Refusal(
+                f"layers {', '.join(layer.name for layer in self.layers)} are not those of {self.network.name}: "
+                f"{', '.join(self.network.layer_names)}"
+            )
+        joining = {one.name: one for one in self.network.layers if isinstance(one, Add | AveragePool)}
+        if set(joining) != set(self.joins):
+            raise Refusal(f"constants for {', '.join(self.joins) or 'nothing'}; wanted {', '.join(joining) or 'none'}")
+        for name, join in self.joins.items():
+            adds = isinstance(joining[name], Add)
+            if adds != isinstance(join, Addition):
+                raise Refusal(f"{name}: constants of another kind of layer ({type(join).__name__})")
+        for layer in self.layers:
+            shape = self.network.weight_shape(layer.layer)
+            if layer.weights.shape != shape:
+                raise Refusal(f"{layer.name}: weights {list(layer.weights.shape)}; wanted {list(shape)}")
+            if (layer.requantisation is None) != (layer.name == self.network.layers[-1].name):
                 raise Refusal(
-                    f"{layer.name} gives codes up to {layer.requantisation.maximum}, "
-                    f"{following.name} takes codes up to {following.operands.activation_max}"
+                    f"{layer.name} has no requantisation; only the last layer goes without"
+                    if layer.requantisation is None
+                    else f"{layer.name} is the last layer: its sums are the logits, not requantised"
                 )
-        if self.layers[-1].requantisation is not None:
-            raise Refusal(f"{self.layers[-1].name} is the last layer: its sums are the logits, not requantised")
+        for layer in self.layers:
+            writer = self.network.writer(self.network.sources[layer.name][0])
+            if writer == IMAGE:
+                continue
+            lowest, highest = self.codes_of(writer)
+            if lowest < 0 or highest != layer.operands.activation_max:
+                raise Refusal(
+                    f"{writer} gives codes {lowest}…{highest}, {layer.name} takes 0…{layer.operands.activation_max}"
+                )
 
     def __getitem__(self, name: str) -> QuantisedLayer:
         for layer in self.layers:
@@ -267,14 +260,40 @@ class QuantisedNetwork:
                 return layer
         raise Refusal(f"no layer {name}; this network has {', '.join(self.layer_names)}")
 
+    def codes_of(self, name: str) -> tuple[int, int]:
+        """The least and the greatest code that leaves a layer which requantises."""
+        constants = self.joins[name] if name in self.joins else self[name].requantisation
+        assert constants is not None, "the last layer gives logits"
+        return constants.minimum, constants.maximum
+
     @property
     def layer_names(self) -> tuple[str, ...]:
-        return tuple(layer.name for layer in self.layers)
+        """The names of the layers that multiply."""
+        return self.network.layer_names
 
     @property
     def convolutions(self) -> tuple[str, ...]:
         """Names of the convolution layers."""
-        return tuple(layer.name for layer in self.layers if not layer.is_linear)
+        return self.network.convolutions
+
+    @cached_property
+    def code_scales(self) -> Mapping[str, float]:
+        """The real value of one step of the codes that leave each layer but the last."""
+        found: dict[str, float] = {}
+        for layer in self.network.layers[:-1]:
+            source = self.network.sources[layer.name][0]
+            if layer.name in self.layer_names:
+                own = self[layer.name]
+                assert own.requantisation is not None, "only the last layer has none"
+                found[layer.name] = own.unit / own.requantisation.scale
+            elif isinstance(join := self.joins.get(layer.name), Addition):
+                found[layer.name] = found[source] / join.scales[0]
+            elif isinstance(join, Requantisation):
+                assert isinstance(layer, AveragePool)
+                found[layer.name] = found[source] / (layer.window[0] * layer.window[1] * join.scale)
+            elif source != IMAGE:
+                found[layer.name] = found[source]
+        return found
 
     def check_tables(self, tables: Mapping[str, ProductTable]) -> None:
         """Refuse product tables, by layer name, other than those that layers were made for.
@@ -293,12 +312,18 @@ class QuantisedNetwork:
 
     def to_bytes(self) -> bytes:
         """The network file's content."""
-        header = {"kind": _KIND, "name": self.name, "layers": [_described(layer) for layer in self.layers]}
+        header = {
+            "name": self.name,
+            "network": self.network.described(),
+            "layers": {layer.name: _described(layer) for layer in self.layers},
+            "pools": {name: vars(join) for name, join in self.joins.items() if isinstance(join, Requantisation)},
+            "additions": {name: vars(join) for name, join in self.joins.items() if isinstance(join, Addition)},
+        }
         arrays = {}
         for layer in self.layers:
             arrays[f"{layer.name}.weights"] = layer.weights
             arrays[f"{layer.name}.bias"] = layer.bias
-        return archive.pack(header, arrays)
+        return archive.pack(KIND, header, arrays)
 
     @cached_property
     def sha256(self) -> str:
@@ -313,50 +338,79 @@ class QuantisedNetwork:
         return write_atomically(path, self.to_bytes())
 
     @staticmethod
+    def of_bytes(data: bytes, source: str) -> "QuantisedNetwork":
+        """The inverse of `to_bytes`; `source` names the bytes in messages.
+
+        Raises:
+            Refusal: they are no quantised network.
+        """
+        header, arrays = archive.unpack(data, source, KIND)
+        try:
+            given = msgspec.convert(header, _Header)
+            network = Network.of(given.network)
+            layers = tuple(_layer(layer, given.layers[layer.name], arrays) for layer in network.multiplying)
+            return QuantisedNetwork(network, layers, {**given.pools, **given.additions}, given.name)
+        except Refusal as refusal:
+            raise Refusal(f"{source}: {refusal}") from refusal
+        except KeyError as error:
+            raise Refusal(f"{source} is a damaged {KIND} file: {error} is missing") from error
+        except (msgspec.ValidationError, TypeError, ValueError) as error:
+            raise Refusal(f"{source} is a damaged {KIND} file: {error}") from error
+
+    @staticmethod
     def load(path: Path | str) -> "QuantisedNetwork":
         """Read a network file.
 
         Raises:
             Refusal: the file is unreadable or no quantised network.
         """
-        header, arrays = archive.unpack(read_whole(path), str(path), _KIND)
-        try:
-            layers = tuple(_layer(description, arrays) for description in header["layers"])
-            return QuantisedNetwork(layers, header["name"])
-        except Refusal as refusal:
-            raise Refusal(f"{path}: {refusal}") from refusal
-        except (KeyError, TypeError) as error:
-            raise Refusal(f"{path} is a damaged {_KIND} file: {error} is missing or unknown") from error
+        return QuantisedNetwork.of_bytes(read_whole(path), str(path))
 
 
-_KIND = "quantised network"
+KIND = "quantised network"
+
+
+@dataclass(frozen=True)
+class _Constants:
+    """A layer in a file, but for its arrays."""
+
+    operands: Operands
+    requantisation: Requantisation | None
+    input_rounding: int
+    activation_scale: float
+    weight_scale: float
+    made_for: MadeFor | None
+
+
+@dataclass(frozen=True)
+class _Header:
+    name: str
+    network: dict[str, Any]
+    layers: dict[str, _Constants]
+    pools: dict[str, Requantisation]
+    additions: dict[str, Addition]
 
 
 def _described(layer: QuantisedLayer) -> dict[str, Any]:
     return {
-        "name": layer.name,
         "operands": vars(layer.operands),
-        "geometry": vars(layer.geometry),
         "requantisation": None if layer.requantisation is None else vars(layer.requantisation),
         "input_rounding": layer.input_rounding,
         "activation_scale": layer.activation_scale,
         "weight_scale": layer.weight_scale,
-        # Left out where there is none, so that networks for exact products have the bytes they always had.
-        **({} if layer.made_for is None else {"made_for": vars(layer.made_for)}),
+        "made_for": None if layer.made_for is None else vars(layer.made_for),
     }
 
 
-def _layer(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> QuantisedLayer:
-    name, requantisation = description["name"], description["requantisation"]
+def _layer(layer: Multiplying, given: _Constants, arrays: Mapping[str, np.ndarray]) -> QuantisedLayer:
     return QuantisedLayer(
-        name,
-        arrays[f"{name}.weights"],
-        arrays[f"{name}.bias"],
-        None if requantisation is None else Requantisation(**requantisation),
-        Operands(**description["operands"]),
-        Geometry(**description["geometry"]),
-        description["input_rounding"],
-        description["activation_scale"],
-        description["weight_scale"],
-        MadeFor(**description["made_for"]) if "made_for" in description else None,
+        layer,
+        arrays[f"{layer.name}.weights"],
+        arrays[f"{layer.name}.bias"],
+        given.requantisation,
+        given.operands,
+        given.input_rounding,
+        given.activation_scale,
+        given.weight_scale,
+        given.made_for,
     )

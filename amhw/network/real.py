@@ -1,38 +1,40 @@
-"""The floating-point network: LeNet-5 and, in general, any sequence of convolutions, ReLUs, max-pools and
-linear layers.
+"""A network in floating point: its layers' real weights and biases.
 
-LeNet-5 as used here (LeCun et al., "Gradient-based learning applied to document recognition", 1998, with
-ReLU and max-pooling): conv1 6@5×5 padding 2 → ReLU → 2×2 max-pool → conv2 16@5×5 → ReLU → 2×2 max-pool → fc1
-120 → fc2 84 → fc3 10. The input is the pixel / 255, not standardised, so that zero padding is background.
+The pixels enter as pixel / 255, not standardised, so that zero padding is black.
 """
 
 import hashlib
-from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 from amhw.files import read_whole, write_atomically
 from amhw.network import archive
-from amhw.network.quantised import Geometry
+from amhw.network.layers import Convolution, Flatten, Layer, Linear, MaxPool
+from amhw.network.module import NetworkModule
+from amhw.network.network import Multiplying, Network
+from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
+from amhw.table import ProductTable
 
-_KIND = "float network"
+KIND = "float network"
 
 
 @dataclass(frozen=True, eq=False)
 class FloatLayer:
-    """A convolution (weights float32[out, in, k, k]) or linear layer (float32[out, in]) with pooling."""
+    """Weights float32[out, in, height, width] of a convolution or float32[out, in] of a linear layer, bias
+    float32[out]."""
 
-    name: str
+    layer: Multiplying
     weights: np.ndarray = field(repr=False)
     bias: np.ndarray = field(repr=False)
-    geometry: Geometry = field(default_factory=Geometry)
 
     def __post_init__(self) -> None:
         for member in ("weights", "bias"):
@@ -40,61 +42,74 @@ class FloatLayer:
             copy.flags.writeable = False
             object.__setattr__(self, member, copy)
 
-    def sums(self, x: torch.Tensor) -> torch.Tensor:
-        """Weighted sums plus bias of inputs [N, in, H, W] or [N, …], pooled, before the ReLU."""
-        weights, bias = torch.tensor(self.weights), torch.tensor(self.bias)
-        if self.weights.ndim == 2:
-            return functional.linear(x.flatten(1), weights, bias)
-        y = functional.conv2d(x, weights, bias, self.geometry.stride, self.geometry.padding)
-        return functional.max_pool2d(y, self.geometry.pool) if self.geometry.pool > 1 else y
-
-    def module(self) -> nn.Module:
-        """The torch layer, without pooling."""
-        module: nn.Conv2d | nn.Linear
-        if self.weights.ndim == 2:
-            module = nn.Linear(self.weights.shape[1], len(self.weights))
-        else:
-            out, channels, height, width = self.weights.shape
-            module = nn.Conv2d(channels, out, (height, width), self.geometry.stride, self.geometry.padding)
-        module.load_state_dict({"weight": torch.tensor(self.weights), "bias": torch.tensor(self.bias)})
-        return module
+    @property
+    def name(self) -> str:
+        return self.layer.name
 
 
 @dataclass(frozen=True, eq=False)
 class FloatNetwork:
-    """A tuple of layers with ReLU between them; saved and identified like a quantised network."""
+    """A network with real weights; saved and identified like a quantised one.
 
+    Members:
+        network: what follows what.
+        layers: those that multiply, in the network's order.
+        name: what it is, with how it was made.
+
+    Raises:
+        Refusal: the layers do not fit the network.
+    """
+
+    network: Network
     layers: tuple[FloatLayer, ...]
     name: str = "network"
 
+    def __post_init__(self) -> None:
+        if tuple(layer.layer for layer in self.layers) != self.network.multiplying:
+            raise Refusal(
+                f"layers {', '.join(layer.name for layer in self.layers)} are not those of {self.network.name}: "
+                f"{', '.join(self.network.layer_names)}"
+            )
+        for layer in self.layers:
+            shape = self.network.weight_shape(layer.layer)
+            if layer.weights.shape != shape or layer.bias.shape != shape[:1]:
+                raise Refusal(
+                    f"{layer.name}: weights {list(layer.weights.shape)} and bias {list(layer.bias.shape)}; "
+                    f"wanted {list(shape)} and {list(shape[:1])}"
+                )
+
+    def __getitem__(self, name: str) -> FloatLayer:
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise Refusal(f"no layer {name}; this network has {', '.join(self.layer_names)}")
+
     @property
     def layer_names(self) -> tuple[str, ...]:
-        return tuple(layer.name for layer in self.layers)
+        """The names of the layers that multiply."""
+        return self.network.layer_names
 
     @property
     def convolutions(self) -> tuple[str, ...]:
         """Names of the convolution layers."""
-        return tuple(layer.name for layer in self.layers if layer.weights.ndim == 4)
+        return self.network.convolutions
 
     def logits(self, images: np.ndarray, batch: int = 500) -> np.ndarray:
-        """Logits float32[N, classes] of uint8 images [N, H, W]."""
+        """Logits float32[N, classes] of uint8 images [N, C, H, W]."""
+        module = self.module().eval()
         parts = []
         with torch.no_grad():
             for start in range(0, len(images), batch):
-                x = torch.tensor(images[start : start + batch, None]).float() / 255
-                for index, layer in enumerate(self.layers):
-                    x = layer.sums(torch.relu(x) if index else x)
-                parts.append(x.numpy())
+                parts.append(module(pixels(images[start : start + batch])).numpy())
         return np.concatenate(parts)
 
     def to_bytes(self) -> bytes:
         """The file's content."""
-        layers = [{"name": layer.name, "geometry": vars(layer.geometry)} for layer in self.layers]
         arrays = {}
         for layer in self.layers:
             arrays[f"{layer.name}.weights"] = layer.weights
             arrays[f"{layer.name}.bias"] = layer.bias
-        return archive.pack({"kind": _KIND, "name": self.name, "layers": layers}, arrays)
+        return archive.pack(KIND, {"name": self.name, "network": self.network.described()}, arrays)
 
     @cached_property
     def sha256(self) -> str:
@@ -109,112 +124,178 @@ class FloatNetwork:
         return write_atomically(path, self.to_bytes())
 
     @staticmethod
+    def of_bytes(data: bytes, source: str) -> "FloatNetwork":
+        """The inverse of `to_bytes`; `source` names the bytes in messages.
+
+        Raises:
+            Refusal: they are no float network.
+        """
+        header, arrays = archive.unpack(data, source, KIND)
+        try:
+            given = msgspec.convert(header, _Header)
+            network = Network.of(given.network)
+            layers = tuple(
+                FloatLayer(layer, arrays[f"{layer.name}.weights"], arrays[f"{layer.name}.bias"])
+                for layer in network.multiplying
+            )
+            return FloatNetwork(network, layers, given.name)
+        except Refusal as refusal:
+            raise Refusal(f"{source}: {refusal}") from refusal
+        except KeyError as error:
+            raise Refusal(f"{source} is a damaged {KIND} file: {error} is missing") from error
+        except (msgspec.ValidationError, TypeError, ValueError) as error:
+            raise Refusal(f"{source} is a damaged {KIND} file: {error}") from error
+
+    @staticmethod
     def load(path: Path | str) -> "FloatNetwork":
         """Read a float network.
 
         Raises:
             Refusal: the file is unreadable or something else.
         """
-        header, arrays = archive.unpack(read_whole(path), str(path), _KIND)
-        try:
-            layers = tuple(
-                FloatLayer(
-                    layer["name"],
-                    arrays[f"{layer['name']}.weights"],
-                    arrays[f"{layer['name']}.bias"],
-                    Geometry(**layer["geometry"]),
-                )
-                for layer in header["layers"]
-            )
-            return FloatNetwork(layers, header["name"])
-        except (KeyError, TypeError) as error:
-            raise Refusal(f"{path} is a damaged {_KIND} file: {error} is missing or unknown") from error
+        return FloatNetwork.of_bytes(read_whole(path), str(path))
 
-    def model(self) -> nn.Sequential:
-        """The torch model that `of` takes; its layers have their names."""
-        modules: dict[str, nn.Module] = {}
-        for index, layer in enumerate(self.layers):
-            if index:
-                modules[f"relu{index}"] = nn.ReLU()
-                if layer.weights.ndim == 2 and self.layers[index - 1].weights.ndim == 4:
-                    modules["flatten"] = nn.Flatten()
-            modules[layer.name] = layer.module()
-            if layer.geometry.pool > 1:
-                modules[f"pool{index + 1}"] = nn.MaxPool2d(layer.geometry.pool)
-        return nn.Sequential(OrderedDict(modules))
+    def module(self) -> NetworkModule:
+        """The torch model with these weights, its modules called as the layers are."""
+        module = NetworkModule(self.network)
+        module.load_state_dict(
+            {
+                f"{layer.name}.{member}": torch.tensor(array)
+                for layer in self.layers
+                for member, array in (("weight", layer.weights), ("bias", layer.bias))
+            }
+        )
+        return module
 
     @staticmethod
-    def of(model: nn.Sequential, name: str = "network") -> "FloatNetwork":
-        """The value of a torch model made of Conv2d, Linear, ReLU, MaxPool2d and Flatten.
+    def of(model: nn.Module, input_shape: tuple[int, int, int] | None = None, name: str = "network") -> "FloatNetwork":
+        """The value of a `NetworkModule`, or of an `nn.Sequential` of Conv2d, Linear, ReLU, MaxPool2d and Flatten.
 
-        Layers are named conv1, conv2, … and fc1, fc2, … in order.
+        Layers of an `nn.Sequential` are named conv1, conv2, … and fc1, fc2, … in order; `input_shape` says what it
+        takes.
 
         Raises:
-            Refusal: a module is of another kind, or set up in a way that the integer layers do not have.
+            Refusal: a module is of another kind, or set up in a way that the integer layers do not have; or there is no
+                `input_shape` where it is needed.
         """
-        layers: list[FloatLayer] = []
-        counts = {"conv": 0, "fc": 0}
-        rectified = True
-        for module in model:
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                if not rectified:
-                    raise Refusal(
-                        f"{layers[-1].name} feeds {module} without a ReLU; every layer but the last wants one"
-                    )
-                rectified = False
-            match module:
-                case nn.Conv2d():
-                    layers.append(_convolution(module, _next("conv", counts)))
-                case nn.Linear():
-                    layers.append(_of_parameters(module, _next("fc", counts), Geometry()))
-                case nn.MaxPool2d() if layers and module.kernel_size == module.stride and module.padding == 0:
-                    last = layers[-1]
-                    pool = int(np.max(module.kernel_size))
-                    geometry = Geometry(last.geometry.padding, last.geometry.stride, last.geometry.pool * pool)
-                    layers[-1] = FloatLayer(last.name, last.weights, last.bias, geometry)
-                case nn.ReLU():
-                    rectified = True
-                case nn.Flatten():
-                    pass
-                case _:
-                    raise Refusal(
-                        f"cannot take {module}: wanted Conv2d, Linear, ReLU, Flatten or, after Conv2d, "
-                        "a MaxPool2d whose stride is its window"
-                    )
-        return FloatNetwork(tuple(layers), name)
+        if isinstance(model, NetworkModule):
+            modules = dict(model.named_children())
+            return FloatNetwork(
+                model.network,
+                tuple(_of_parameters(layer, modules[layer.name]) for layer in model.network.multiplying),
+                name,
+            )
+        if not isinstance(model, nn.Sequential):
+            raise Refusal(f"cannot take a {type(model).__name__}; wanted an nn.Sequential of layers")
+        if input_shape is None:
+            raise Refusal("say what the model takes: input_shape=(channels, height, width)")
+        return _of_sequential(model, input_shape, name)
 
 
-def lenet5() -> nn.Sequential:
-    """LeNet-5 with torch's initial weights (seed with `torch.manual_seed`)."""
-    return nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(6, 16, 5),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(400, 120),
-        nn.ReLU(),
-        nn.Linear(120, 84),
-        nn.ReLU(),
-        nn.Linear(84, 10),
+@dataclass(frozen=True)
+class _Header:
+    name: str
+    network: dict[str, Any]
+
+
+def load_network(path: Path | str) -> FloatNetwork | QuantisedNetwork:
+    """The network in a file, whichever of the two kinds it holds.
+
+    Raises:
+        Refusal: the file is unreadable or holds no network.
+    """
+    data = read_whole(path)
+    if archive.kind_of(data) == KIND:
+        return FloatNetwork.of_bytes(data, str(path))
+    return QuantisedNetwork.of_bytes(data, str(path))
+
+
+def real_valued(network: QuantisedNetwork, tables: Mapping[str, ProductTable] | None = None) -> FloatNetwork:
+    """The real weights and biases that the codes of `network` stand for.
+
+    A weight code stands for its own value, times the scale; in a layer with a product table T for the value β that its
+    products come nearest to, T[a, w] ≈ a·β(w): β(w) = Σ_a T[a, w]·a / Σ_a a².
+    """
+    layers = []
+    for layer in network.layers:
+        values = layer.weights.astype(np.float64)
+        if tables is not None and layer.name in tables:
+            table = tables[layer.name]
+            a = table.values_a.astype(np.float64)
+            values = (a @ table.products / (a @ a))[layer.weight_codes].reshape(layer.weights.shape)
+        layers.append(FloatLayer(layer.layer, values * layer.weight_scale, layer.bias * layer.unit))
+    return FloatNetwork(network.network, tuple(layers), network.name)
+
+
+def pixels(images: np.ndarray) -> torch.Tensor:
+    """float32[N, C, H, W] in 0…1 of uint8 images."""
+    return torch.tensor(np.asarray(images)).float() / 255
+
+
+def _of_sequential(model: nn.Sequential, input_shape: tuple[int, int, int], name: str) -> FloatNetwork:
+    layers: list[Layer] = []
+    modules: list[nn.Module] = []
+    counts = {"conv": 0, "fc": 0, "pool": 0, "flatten": 0}
+
+    def named(kind: str) -> str:
+        counts[kind] += 1
+        return f"{kind}{counts[kind]}"
+
+    parts = list(model)
+    for index, module in enumerate(parts):
+        rectified = isinstance(_next(parts, index), nn.ReLU)
+        match module:
+            case nn.Conv2d():
+                layers.append(_convolution(module, named("conv"), rectified))
+                modules.append(module)
+            case nn.Linear():
+                layers.append(Linear(named("fc"), module.out_features, rectified))
+                modules.append(module)
+            case nn.MaxPool2d() if layers and module.padding == 0 and module.dilation == 1 and not module.ceil_mode:
+                layers.append(MaxPool(named("pool"), _two(module.kernel_size), _two(module.stride)))
+            case nn.Flatten():
+                layers.append(Flatten(named("flatten")))
+            case nn.ReLU() | nn.Dropout() | nn.Identity():
+                pass
+            case _:
+                raise Refusal(
+                    f"cannot take {module}: wanted Conv2d, Linear, ReLU, Flatten, Dropout or, after Conv2d, a "
+                    "MaxPool2d without padding"
+                )
+    shapeless = [layer for layer in layers if isinstance(layer, Multiplying)]
+    for layer in shapeless[:-1]:
+        if not layer.relu:
+            raise Refusal(f"{layer.name} feeds the next layer without a ReLU; every layer but the last wants one")
+    network = Network(name, input_shape, shapeless[-1].outputs if shapeless else 1, tuple(layers))
+    found = tuple(_of_parameters(layer, module) for layer, module in zip(network.multiplying, modules, strict=True))
+    return FloatNetwork(network, found, name)
+
+
+def _next(parts: list[nn.Module], index: int) -> nn.Module | None:
+    """The first module after this one that is neither pooling nor without effect, through which a ReLU can be moved."""
+    passed = (nn.MaxPool2d, nn.Flatten, nn.Dropout, nn.Identity)
+    return next((part for part in parts[index + 1 :] if not isinstance(part, passed)), None)
+
+
+def _convolution(module: nn.Conv2d, name: str, relu: bool) -> Convolution:
+    if (
+        module.groups != 1
+        or set(module.dilation) != {1}
+        or module.padding_mode != "zeros"
+        or isinstance(module.padding, str)
+    ):
+        raise Refusal(f"{name}: wanted a convolution with zero padding, one group and no dilation, not {module}")
+    return Convolution(
+        name, module.out_channels, _two(module.kernel_size), _two(module.stride), _two(module.padding), relu
     )
 
 
-def _next(kind: str, counts: dict[str, int]) -> str:
-    counts[kind] += 1
-    return f"{kind}{counts[kind]}"
+def _two(sizes: int | tuple[int, ...]) -> tuple[int, int]:
+    return (sizes, sizes) if isinstance(sizes, int) else (int(sizes[0]), int(sizes[-1]))
 
 
-def _convolution(module: nn.Conv2d, name: str) -> FloatLayer:
-    square = {len(set(pair)) for pair in (module.kernel_size, module.stride, module.padding)} == {1}
-    if not square or module.groups != 1 or set(module.dilation) != {1} or module.padding_mode != "zeros":
-        raise Refusal(f"{name}: wanted a square convolution with zero padding, one group and no dilation, not {module}")
-    return _of_parameters(module, name, Geometry(int(module.padding[0]), int(module.stride[0])))
-
-
-def _of_parameters(module: nn.Conv2d | nn.Linear, name: str, geometry: Geometry) -> FloatLayer:
-    weights = module.weight.detach().numpy()
-    bias = np.zeros(len(weights)) if module.bias is None else module.bias.detach().numpy()
-    return FloatLayer(name, weights, bias, geometry)
+def _of_parameters(layer: Multiplying, module: nn.Module) -> FloatLayer:
+    assert isinstance(module, nn.Conv2d | nn.Linear)
+    weights = module.weight.detach().cpu().numpy()
+    bias = np.zeros(len(weights)) if module.bias is None else module.bias.detach().cpu().numpy()
+    return FloatLayer(layer, weights, bias)

@@ -1,4 +1,4 @@
-"""Training LeNet-5 in floating point.
+"""Training a network in floating point.
 
 Cross-entropy, AdamW with decoupled weight decay, one-cycle learning rate, small random rotations, scalings,
 shears and shifts of each image, and an exponential moving average of the weights, which is the result.
@@ -13,8 +13,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from amhw.datasets.mnist import DataSet
-from amhw.network.real import FloatNetwork, lenet5
+from amhw.datasets import DataSet, Identity
+from amhw.network.module import NetworkModule
+from amhw.network.network import Network
+from amhw.network.real import FloatNetwork
 from amhw.refusal import Refusal
 
 EPOCHS = 20
@@ -25,34 +27,39 @@ _AVERAGED_EPOCHS = 1.0
 
 
 def train(
+    network: Network,
     data: DataSet,
+    trained_on: Identity,
     epochs: int = EPOCHS,
     seed: int = 0,
     report: Callable[[int, int, float], None] = lambda step, steps, loss: None,
 ) -> FloatNetwork:
-    """LeNet-5 trained on `data`; `report(step, steps, loss)` is called after every step.
+    """`network` trained on `data`, training images of the data set `trained_on`.
+
+    `report(step, steps, loss)` is called after every step.
 
     Raises:
-        Refusal: `epochs` is below 1, or the loss is no longer a number.
+        Refusal: the images do not fit the network, `epochs` is below 1, or the loss is no longer a number.
     """
+    network.check_images(data)
     if epochs < 1:
         raise Refusal(f"{epochs} epochs: wanted at least 1")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = _train(data, epochs, report)
-    return FloatNetwork.of(model, f"LeNet-5, {epochs} epochs, seed {seed}, data {data.sha256[:12]}")
+        model = _train(network.on(trained_on), data, epochs, report)
+    return FloatNetwork.of(model, name=f"{network.name}, {epochs} epochs, seed {seed}, data {data.sha256[:12]}")
 
 
-def _train(data: DataSet, epochs: int, report: Callable[[int, int, float], None]) -> nn.Sequential:
-    images = torch.tensor(np.asarray(data.images)).unsqueeze(1)
+def _train(network: Network, data: DataSet, epochs: int, report: Callable[[int, int, float], None]) -> NetworkModule:
+    images = torch.tensor(np.asarray(data.images))
     labels = torch.tensor(data.labels.astype(np.int64))
     batch = min(BATCH, len(data))
     steps_an_epoch = len(data) // batch
     steps = epochs * steps_an_epoch
 
     # Channels last: the small convolutions run about twice as fast.
-    model = lenet5().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = lenet5()
+    model = NetworkModule(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    averaged = NetworkModule(network)
     averaged.load_state_dict(model.state_dict())
     optimiser = torch.optim.AdamW(model.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

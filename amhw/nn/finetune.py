@@ -18,11 +18,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from amhw.datasets.mnist import DataSet
+from amhw.datasets import DataSet
 from amhw.network.inference import Inference, check_operands
-from amhw.network.quantised import QuantisedNetwork
-from amhw.network.real import FloatLayer, FloatNetwork
+from amhw.network.module import NetworkModule
+from amhw.network.quantised import Operands, QuantisedNetwork
+from amhw.network.real import FloatNetwork, pixels, real_valued
 from amhw.network.training import augmented
+from amhw.nn.joins import ApproxAdd, ApproxAverage
 from amhw.nn.swap import AnyMultiplier, approximate, export, swapped_layers, table_of
 from amhw.refusal import Refusal
 
@@ -108,7 +110,12 @@ def fine_tune(
     Raises:
         Refusal: a table does not fit, the loss is no longer a number, or the checkpoint is of another training.
     """
-    network = start if isinstance(start, FloatNetwork) else dequantised(start, multipliers)
+    start.network.check_images(data)
+    start.network.check_layers(multipliers)
+    if isinstance(start, QuantisedNetwork):
+        network = real_valued(start, {name: table_of(multiplier) for name, multiplier in multipliers.items()})
+    else:
+        network = start
     teacher = teacher if teacher is not None else (start if isinstance(start, FloatNetwork) else None)
     training, held_out = split(data)
     model = trainable(start, network, multipliers, training.images)
@@ -137,10 +144,7 @@ def split(data: DataSet) -> tuple[DataSet, DataSet]:
     if len(data) < 12:
         raise Refusal(f"{data.name} has {len(data)} images; wanted at least 12 to train on")
     held = np.arange(len(data)) % 12 == 11
-    return (
-        DataSet(f"{data.name}, 11 of 12", data.images[~held], data.labels[~held]),
-        DataSet(f"{data.name}, 1 of 12", data.images[held], data.labels[held]),
-    )
+    return data.taken(~held, f"{data.name}, 11 of 12"), data.taken(held, f"{data.name}, 1 of 12")
 
 
 def trainable(
@@ -148,42 +152,32 @@ def trainable(
     network: FloatNetwork,
     multipliers: Mapping[str, AnyMultiplier],
     images: np.ndarray,
-) -> nn.Sequential:
+) -> NetworkModule:
     """The model to train: `network` with all layers swapped; with the scales of `start` if it has any."""
-    for name in multipliers:
-        if name not in network.layer_names:
-            raise Refusal(f"no layer {name}; this network has {', '.join(network.layer_names)}")
     tables = {name: table_of(multipliers.get(name)) for name in network.layer_names}
     if isinstance(start, QuantisedNetwork):
         for name in multipliers:
             check_operands(start[name], tables[name])
-    first = tables[network.layer_names[0]]
-    bits = first.width_a - first.signed_a
-    sample = torch.tensor(images[:: max(1, len(images) // _CALIBRATION_IMAGES), None]).float() / 255
-    model = approximate(network.model(), tables, inputs=sample, input_scale=2.0 ** (8 - bits) / 255)
-    assert isinstance(model, nn.Sequential)
+    first = tables[network.network.pixel_layers[0]]
+    pixel_scale = Operands(first.width_a, first.width_b, first.signed_a).pixel_scale
+    sample = pixels(images[:: max(1, len(images) // _CALIBRATION_IMAGES)])
+    model = approximate(network.module(), tables, inputs=sample, input_scale=pixel_scale)
+    assert isinstance(model, NetworkModule)
     if isinstance(start, QuantisedNetwork):
+        scales = start.code_scales
         for name, swapped in swapped_layers(model).items():
-            given, real = start[name], network.layers[network.layer_names.index(name)]
+            given, real = start[name], network[name]
             swapped.weight.data.copy_(torch.tensor(real.weights))
             swapped.bias.data.copy_(torch.tensor(real.bias))
-            swapped.log_activation_scale.data.fill_(math.log(given.activation_scale))
+            swapped.grid.set(given.activation_scale)
             swapped.log_weight_scale.data.fill_(math.log(given.weight_scale))
             swapped.input_rounding = given.input_rounding
+            if swapped.output_grid is not None:
+                swapped.output_grid.set(scales[name])
+        for name, part in model.named_children():
+            if isinstance(part, ApproxAdd | ApproxAverage):
+                part.output_grid.set(scales[name])
     return model
-
-
-def dequantised(network: QuantisedNetwork, multipliers: Mapping[str, AnyMultiplier]) -> FloatNetwork:
-    """The real weights and biases that the codes of `network` stand for, given each layer's multiplier."""
-    layers = []
-    for layer in network.layers:
-        effective = table_of(multipliers.get(layer.name))
-        a = effective.values_a.astype(np.float64)
-        beta = a @ effective.products / (a @ a)
-        codes = layer.weights.astype(np.int64) & ((1 << effective.width_b) - 1)
-        unit = layer.activation_scale * layer.weight_scale
-        layers.append(FloatLayer(layer.name, beta[codes] * layer.weight_scale, layer.bias * unit, layer.geometry))
-    return FloatNetwork(tuple(layers), network.name)
 
 
 class _Training:
@@ -191,7 +185,7 @@ class _Training:
 
     def __init__(
         self,
-        model: nn.Sequential,
+        model: NetworkModule,
         teacher: FloatNetwork | None,
         training: DataSet,
         held_out: DataSet,
@@ -200,7 +194,7 @@ class _Training:
         checkpoint: Path | None,
     ) -> None:
         self.recipe, self.held_out, self.identity, self.checkpoint = recipe, held_out, identity, checkpoint
-        self.images = torch.tensor(np.asarray(training.images)).unsqueeze(1)
+        self.images = torch.tensor(np.asarray(training.images))
         self.labels = torch.tensor(training.labels.astype(np.int64))
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(model).eval()
@@ -208,7 +202,7 @@ class _Training:
         self.best_accuracy, self.best_epoch, self.epoch, self.step = -1.0, 0, 0, 0
         self.teacher = None
         if teacher is not None:
-            self.teacher = teacher.model().to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+            self.teacher = teacher.module().to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.batch = min(recipe.batch, len(training))
         self.steps_an_epoch = len(training) // self.batch
         self.steps = recipe.epochs * self.steps_an_epoch
@@ -231,7 +225,7 @@ class _Training:
         if checkpoint is not None and checkpoint.exists():
             self._resume(checkpoint)
 
-    def run(self, report: Callable[[Progress], None]) -> nn.Sequential:
+    def run(self, report: Callable[[Progress], None]) -> NetworkModule:
         recipe = self.recipe
         while self.epoch < recipe.epochs:
             if recipe.patience is not None and self.epoch - self.best_epoch >= recipe.patience:

@@ -11,9 +11,9 @@ differentiates through the roundings as if they were not there, within their ran
 LSQ (Esser et al., "Learned step size quantization", 2020). Scales are kept as logarithms: positive, and a step of
 the optimiser changes them by a proportion.
 
-A layer that feeds only another such layer, through ReLU and max-pooling, *requantises*: it sends codes times the next
-layer's scale, computed when not training with the integer constants of `amhw.network.quantised.Requantisation`. So a
-chain of layers computes what hardware computes from end to end, and exports without a change in any bit.
+A layer whose outputs are all codes of one `Grid`, because only such layers take them, *requantises*: it sends codes
+times that grid's scale, computed when not training with the integer constants of `amhw.network.requantisation`. So a
+network of such layers computes what hardware computes from end to end, and exports without a change in any bit.
 """
 
 import math
@@ -22,9 +22,39 @@ from typing import Any
 import torch
 from torch import nn
 
-from amhw.network.quantised import Requantisation
+from amhw.network.requantisation import Addition, Requantisation
 from amhw.nn.products import Pair, Products, TableSums
 from amhw.refusal import Refusal
+
+
+class Grid(nn.Module):
+    """The codes that a tensor is made of: `lowest`…`highest`, each worth `scale`, which is learnt."""
+
+    def __init__(self, lowest: int, highest: int) -> None:
+        super().__init__()
+        self.lowest, self.highest = lowest, highest
+        self.log_scale = nn.Parameter(torch.tensor(0.0))
+
+    @property
+    def scale(self) -> float:
+        return math.exp(float(self.log_scale.detach()))
+
+    def set(self, scale: float) -> None:
+        self.log_scale.data.fill_(math.log(scale))
+
+    def fix(self, scale: float) -> None:
+        """Set the scale and leave it out of training: that of a sensor, or of pixels."""
+        self.set(scale)
+        self.log_scale.requires_grad_(False)
+
+    def codes(self, x: torch.Tensor) -> torch.Tensor:
+        """The nearest codes, whole numbers in float64; outside of training."""
+        return torch.floor(x.double() / self.scale + (0.5 + _TIE)).clamp_(self.lowest, self.highest)
+
+    def rounded(self, x: torch.Tensor) -> torch.Tensor:
+        """The nearest multiples of the scale, with a gradient that passes the rounding."""
+        scale = self.log_scale.exp()
+        return requantised(x, 1 / scale, scale, self)
 
 
 class ApproxLayer(nn.Module):
@@ -32,9 +62,10 @@ class ApproxLayer(nn.Module):
 
     Members:
         weight, bias: real values, trained.
-        activation_scale, weight_scale: the real value of one code step.
+        grid: of the activations.
+        weight_scale: the real value of one step of the weights' codes.
         input_rounding: r above.
-        following: the layer whose codes this one's outputs are, if it requantises.
+        output_grid: of this layer's outputs, if it requantises.
         noise: (mean, standard deviation) in units of the product: if set, training multiplies exactly
             and adds this Gaussian noise for each product instead of using the table.
     """
@@ -43,38 +74,27 @@ class ApproxLayer(nn.Module):
     padding: Pair = (0, 0)
     channel_axis = -1
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, products: Products) -> None:
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, products: Products, grid: Grid | None) -> None:
         super().__init__()
         check_weights(weight)
         self.weight = nn.Parameter(weight.detach().clone())
         self.bias = nn.Parameter(torch.zeros(len(weight)) if bias is None else bias.detach().clone())
         self.products = products
-        self.log_activation_scale = nn.Parameter(torch.tensor(0.0))
+        self.grid = Grid(products.lowest, products.highest) if grid is None else grid
+        self._shares_grid = grid is not None
+        self.output_grid: Grid | None = None
         self.log_weight_scale = nn.Parameter(torch.tensor(math.log(products.weight_scale(weight))))
         self.input_rounding = products.input_rounding
         self.noise: tuple[float, float] | None = None
-        self._following: list[ApproxLayer] = []
+        self.input_shape: tuple[int, ...] | None = None
 
     @property
     def activation_scale(self) -> float:
-        return math.exp(float(self.log_activation_scale.detach()))
+        return self.grid.scale
 
     @property
     def weight_scale(self) -> float:
         return math.exp(float(self.log_weight_scale.detach()))
-
-    @property
-    def following(self) -> "ApproxLayer | None":
-        return self._following[0] if self._following else None
-
-    def feed(self, layer: "ApproxLayer") -> None:
-        """Requantise for `layer`, to which alone the outputs go."""
-        self._following = [layer]  # no property setter: torch would register the layer as a part of this one
-
-    def fix_activation_scale(self, scale: float) -> None:
-        """Set the scale and leave it out of training: that of a sensor, or of pixels."""
-        self.log_activation_scale.data.fill_(math.log(scale))
-        self.log_activation_scale.requires_grad_(False)
 
     def calibrate(self, x: torch.Tensor, wanted: torch.Tensor) -> None:
         """Set the scales for inputs like `x` and for the weights; then the size of the weights and the bias, so that
@@ -93,9 +113,9 @@ class ApproxLayer(nn.Module):
                 f"inputs reach {float(x.min()):.3g}, but {self.products.table.name} takes unsigned activations: "
                 "swap only layers after a ReLU, or take a multiplier whose operand a is signed"
             )
-        if self.log_activation_scale.requires_grad:
-            scale = self.products.activation_scale(x, self.input_rounding)
-            self.log_activation_scale.data.fill_(math.log(scale))
+        self.input_shape = tuple(x.shape[1:])
+        if self.grid.log_scale.requires_grad and not self._shares_grid:
+            self.grid.set(self.products.activation_scale(x, self.input_rounding))
         self.log_weight_scale.data.fill_(math.log(self.products.weight_scale(self.weight)))
         with torch.no_grad():
             found = self._exact_forward(x)
@@ -130,17 +150,15 @@ class ApproxLayer(nn.Module):
 
     def requantisation(self) -> Requantisation | None:
         """The integer constants with which this layer feeds the next; None if it gives real values."""
-        following = self.following
-        if following is None:
-            return None
-        return Requantisation.of(self.unit / following.activation_scale, following.products.highest)
+        grid = self.output_grid
+        return None if grid is None else Requantisation.of(self.unit / grid.scale, grid.highest, grid.lowest)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self._training_forward(x) if self.training else self._exact_forward(x)
 
     def _training_forward(self, x: torch.Tensor) -> torch.Tensor:
         check_weights(self.weight)
-        scale, weight_scale = self.log_activation_scale.exp(), self.log_weight_scale.exp()
+        scale, weight_scale = self.grid.log_scale.exp(), self.log_weight_scale.exp()
         unit = scale * weight_scale
         codes = _Quantise.apply(x, scale, self.products.lowest, self.products.highest)
         in_steps = self.weight / weight_scale
@@ -162,17 +180,16 @@ class ApproxLayer(nn.Module):
             taps = self.weight[0].numel()
             mean, deviation = self.noise
             sums = sums + (taps * mean + math.sqrt(taps) * deviation * torch.randn_like(sums))
-        following = self.following
-        if following is None:
+        grid = self.output_grid
+        if grid is None:
             return sums * unit
-        next_scale = following.log_activation_scale.exp()
-        return _Requantise.apply(sums, unit / next_scale, next_scale, following.products.highest)
+        next_scale = grid.log_scale.exp()
+        return requantised(sums, unit / next_scale, next_scale, grid)
 
     def _exact_forward(self, x: torch.Tensor) -> torch.Tensor:
         products = self.products
-        codes = torch.floor(x.double() / self.activation_scale + (0.5 + _TIE)).clamp_(products.lowest, products.highest)
         sums = TableSums.apply(
-            codes.float(),
+            self.grid.codes(x).float(),
             self.weight,  # takes no part: there is no gradient here
             self.bias_codes,
             self.weight_codes,
@@ -182,16 +199,18 @@ class ApproxLayer(nn.Module):
             self.padding,
         ).double()
         constants = self.requantisation()
-        following = self.following
-        if constants is None or following is None:
+        if constants is None or self.output_grid is None:
             return (sums * self.unit).to(x.dtype)
-        # Multiples of 2^−shift below 2^48: exact in float64, like `amhw.network.inference`'s.
-        y = torch.floor(sums * (constants.multiplier * 2.0**-constants.shift) + 0.5)
-        return (y.clamp_(0, constants.maximum) * following.activation_scale).to(x.dtype)
+        return (rounded_half_up(sums * constants.scale, constants) * self.output_grid.scale).to(x.dtype)
 
     def extra_repr(self) -> str:
         out, taps = len(self.weight), tuple(self.weight.shape[1:])
         return f"{out} outputs of {taps}, {self.products.table.name}"
+
+
+def rounded_half_up(scaled: torch.Tensor, constants: Requantisation | Addition) -> torch.Tensor:
+    """clamp(⌊scaled + 1/2⌋) in float64, in which multiples of 2^−shift below 2^48 are exact."""
+    return torch.floor(scaled + 0.5).clamp_(constants.minimum, constants.maximum)
 
 
 _TIE = 2.0**-16
@@ -203,9 +222,9 @@ class ApproxConv2d(ApproxLayer):
 
     channel_axis = 1
 
-    def __init__(self, conv: nn.Conv2d, products: Products) -> None:
+    def __init__(self, conv: nn.Conv2d, products: Products, grid: Grid | None = None) -> None:
         check_convolution(conv)
-        super().__init__(conv.weight, conv.bias, products)
+        super().__init__(conv.weight, conv.bias, products, grid)
         self.stride = (int(conv.stride[0]), int(conv.stride[1]))
         self.padding = (int(conv.padding[0]), int(conv.padding[1]))
 
@@ -213,9 +232,9 @@ class ApproxConv2d(ApproxLayer):
 class ApproxLinear(ApproxLayer):
     """A linear layer like `torch.nn.Linear`, for inputs [N, in]."""
 
-    def __init__(self, linear: nn.Linear, products: Products) -> None:
+    def __init__(self, linear: nn.Linear, products: Products, grid: Grid | None = None) -> None:
         check_dtype(linear)
-        super().__init__(linear.weight, linear.bias, products)
+        super().__init__(linear.weight, linear.bias, products, grid)
 
 
 def check_weights(weight: torch.Tensor) -> None:
@@ -274,24 +293,30 @@ class _Quantise(torch.autograd.Function):
         return grad_x, grad_scale, None, None
 
 
-class _Requantise(torch.autograd.Function):
-    """clamp(⌊sums·ratio + 1/2⌋, 0, highest)·scale; the gradient passes the rounding where nothing was clamped."""
+def requantised(sums: torch.Tensor, ratio: torch.Tensor, scale: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """clamp(⌊sums·ratio + 1/2⌋)·scale, codes of `grid`; the gradient passes the rounding where nothing was clamped."""
+    found: torch.Tensor = _Requantise.apply(sums, ratio, scale, grid.lowest, grid.highest)
+    return found
 
+
+class _Requantise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, sums: torch.Tensor, ratio: torch.Tensor, scale: torch.Tensor, highest: int) -> torch.Tensor:
+    def forward(
+        ctx: Any, sums: torch.Tensor, ratio: torch.Tensor, scale: torch.Tensor, lowest: int, highest: int
+    ) -> torch.Tensor:
         rounded = (sums * ratio).add_(0.5).floor_()
         ctx.save_for_backward(sums, ratio, scale, rounded)
-        ctx.highest = highest
-        return rounded.clamp(0, highest).mul_(scale)
+        ctx.range = lowest, highest
+        return rounded.clamp(lowest, highest).mul_(scale)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         sums, ratio, scale, rounded = ctx.saved_tensors
         gradient = gradients[0]
-        grad_scale = rounded.clamp(0, ctx.highest).mul_(gradient).sum() if ctx.needs_input_grad[2] else None
-        inside = _inside(gradient * scale, rounded, 0, ctx.highest)
+        grad_scale = rounded.clamp(*ctx.range).mul_(gradient).sum() if ctx.needs_input_grad[2] else None
+        inside = _inside(gradient * scale, rounded, *ctx.range)
         grad_ratio = (inside * sums).sum() if ctx.needs_input_grad[1] else None
-        return inside.mul_(ratio), grad_ratio, grad_scale, None
+        return inside.mul_(ratio), grad_ratio, grad_scale, None, None
 
 
 def _inside(gradient: torch.Tensor, rounded: torch.Tensor, lowest: int, highest: int) -> torch.Tensor:

@@ -29,10 +29,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from amhw.datasets.mnist import DataSet
+from amhw.datasets import DataSet
 from amhw.network.inference import Inference, check_operands, im2col
 from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
-from amhw.nn.finetune import dequantised
+from amhw.network.real import pixels, real_valued
 from amhw.refusal import Refusal
 from amhw.table import ProductTable, code_values
 
@@ -78,7 +78,7 @@ class Predictor:
     """Predicts the accuracy of `network` with a multiplier in the layers `names`, from images of `data`.
 
     >>> from amhw import parse
-    >>> from amhw.datasets.mnist import mnist_slice
+    >>> from amhw.datasets import mnist_slice
     >>> from amhw.network.models.lenet5 import network
     >>> predictor = Predictor(network(), ("conv1", "conv2"), mnist_slice().first(40))
     >>> exact, coarse = (ProductTable.of(parse(f"mul_u8s8_pp_{rows}")) for rows in ("full", "0_0_0_0_0_0_c0_c0"))
@@ -220,19 +220,21 @@ def _jacobian(
 ) -> tuple[NDArray[Any], dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """Logits [N, classes]; exact sums [N, out, positions] and derivatives of the logits by them [N, classes, out,
     positions] of each layer, in units of its accumulator."""
-    model = dequantised(network, {}).model()
+    model = real_valued(network).module()
     modules = dict(model.named_modules())
     seen: dict[str, torch.Tensor] = {}
+    network.network.check_layers(names)
     for name in names:
-        network[name]
         modules[name].register_forward_hook(lambda module, given, output, name=name: seen.__setitem__(name, output))
-    x = torch.tensor(np.array(data.images[:, None])).float() / 255
-    logits = model(x)
-    derivatives = [torch.autograd.grad(logits[:, k].sum(), list(seen.values()), retain_graph=True) for k in range(10)]
+    logits = model(pixels(data.images))
+    derivatives = [
+        torch.autograd.grad(logits[:, k].sum(), list(seen.values()), retain_graph=True)
+        for k in range(network.network.classes)
+    ]
     gradients, sums = {}, {}
     for index, (name, output) in enumerate(seen.items()):
         layer = network[name]
-        unit = layer.activation_scale * layer.weight_scale
+        unit = layer.unit
         gradients[name] = torch.stack([d[index] for d in derivatives], dim=1).flatten(3).numpy() * np.float32(unit)
         bias = torch.tensor(layer.bias)[:, None, None] if output.ndim == 4 else torch.tensor(layer.bias)
         sums[name] = (output.detach() / unit - bias).flatten(2).numpy()

@@ -12,9 +12,13 @@ import torch
 from torch import nn
 
 from amhw.multiplier import Multiplier, parse
-from amhw.network.quantised import MadeFor, Operands, QuantisedLayer, QuantisedNetwork
+from amhw.network.layers import IMAGE, Add, AveragePool
+from amhw.network.module import NetworkModule
+from amhw.network.quantise import best_scale, code_range
+from amhw.network.quantised import Join, MadeFor, Operands, QuantisedLayer, QuantisedNetwork
 from amhw.network.real import FloatNetwork
-from amhw.nn.layers import ApproxConv2d, ApproxLayer, ApproxLinear
+from amhw.nn.joins import ApproxAdd, ApproxAverage
+from amhw.nn.layers import ApproxConv2d, ApproxLayer, ApproxLinear, Grid
 from amhw.nn.products import Products
 from amhw.refusal import Refusal
 from amhw.table import ProductTable, code_values
@@ -45,7 +49,8 @@ def approximate(
         input_scale: the activation scale of the layers that `inputs` itself enters, if it is known (1/255 for pixels
             in 0…1): kept, not trained.
 
-    Layers in an `nn.Sequential` between which there is nothing but ReLU, max-pooling and flattening requantise.
+    Layers in an `nn.Sequential` between which there is nothing but ReLU, max-pooling and flattening requantise; so do
+    all in a `NetworkModule`, whose additions and average-pools are rounded too where every layer is swapped.
 
     >>> from amhw import parse
     >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
@@ -70,13 +75,16 @@ def approximate(
         try:
             if id(chosen) not in prepared:
                 prepared[id(chosen)] = Products(table_of(chosen))
-            layer = _swap(swapped.get_submodule(name), copy.deepcopy(prepared[id(chosen)]))
+            products = copy.deepcopy(prepared[id(chosen)])
+            layer = _swap(swapped.get_submodule(name), products, _grid_known(swapped, name, products))
             if input_scale is not None and _is_the_input(entering, inputs):
-                layer.fix_activation_scale(input_scale)
+                layer.grid.fix(input_scale)
             layer.calibrate(entering, original[name][1])
         except Refusal as refusal:
             raise Refusal(f"{name}: {refusal}") from refusal
         swapped = _replaced(swapped, name, layer)
+    if isinstance(swapped, NetworkModule):
+        _round(swapped, inputs)
     link(swapped)
     return swapped
 
@@ -105,7 +113,7 @@ def link(model: nn.Module) -> None:
         for part in module:
             if isinstance(part, ApproxLayer):
                 if before is not None and rectified:
-                    before.feed(part)
+                    before.output_grid = part.grid
                 before, rectified = part, False
             elif isinstance(part, nn.ReLU):
                 rectified = True
@@ -113,9 +121,62 @@ def link(model: nn.Module) -> None:
                 before = None
 
 
+def _grid_known(model: nn.Module, name: str, products: Products) -> Grid | None:
+    """The grid of the codes that enter a layer of a `NetworkModule`, where another layer takes the same ones."""
+    if not isinstance(model, NetworkModule):
+        return None
+    writer = model.network.writer(model.network.sources[name][0])
+    for reader in () if writer == IMAGE else model.network.readers(writer):
+        module = model.get_submodule(reader)
+        if isinstance(module, ApproxLayer):
+            if (module.grid.lowest, module.grid.highest) != (products.lowest, products.highest):
+                raise Refusal(
+                    f"{reader} takes the same codes, {module.grid.lowest}…{module.grid.highest}, but "
+                    f"{products.table.name} takes {products.lowest}…{products.highest}"
+                )
+            return module.grid
+    return None
+
+
+def _round(module: NetworkModule, inputs: torch.Tensor) -> None:
+    """Let every layer of a network send codes of the grid of those that take them.
+
+    Where all layers that multiply are swapped, additions and average-pools round as well; codes that only they take
+    get a grid of their own, with the scale that fits `inputs`.
+    """
+    network = module.network
+    whole = len(swapped_layers(module)) == len(network.multiplying)
+    operands = {name: _operands(layer) for name, layer in swapped_layers(module).items()}
+    grids: dict[str, Grid] = {}
+    joins = [layer for layer in network.layers if isinstance(layer, Add | AveragePool)]
+    writers = [*operands, *(join.name for join in joins if whole)]
+    for name in writers:
+        readers = [module.get_submodule(reader) for reader in network.readers(name)]
+        taking = [reader for reader in readers if isinstance(reader, ApproxLayer)]
+        if taking and (whole or len(taking) == len(readers)):
+            code_range(network, name, operands)  # refuses codes that do not fit
+            grids[name] = taking[0].grid
+        elif readers and whole:
+            lowest, highest = code_range(network, name, operands)
+            grids[name] = Grid(lowest, highest)
+            _, leaving = _passing(module, [name], inputs)[name]
+            reached = torch.relu(leaving) if lowest == 0 else leaving.abs()
+            grids[name].set(best_scale(reached.numpy(), highest))
+    for name, layer in swapped_layers(module).items():
+        layer.output_grid = grids.get(name)
+    for join in joins if whole else ():
+        taken = [grids[network.writer(source)] for source in network.sources[join.name]]
+        replaced = (
+            ApproxAverage(join, taken[0], grids[join.name])
+            if isinstance(join, AveragePool)
+            else ApproxAdd(taken[0], taken[1], grids[join.name])
+        )
+        setattr(module, join.name, replaced)
+
+
 def export(model: nn.Module, name: str = "network") -> QuantisedNetwork:
-    """The integers of an `nn.Sequential` of swapped layers, ReLU, max-pooling and flattening; a layer with another
-    than exact products is marked as made for its multiplier.
+    """The integers of a `NetworkModule`, or of an `nn.Sequential` of layers, ReLU, max-pooling and flattening, all
+    swapped; a layer with another than exact products is marked as made for its multiplier.
 
     `amhw.network.inference.Inference` with each layer's table gives the codes of the model in `eval()` mode, bit for
     bit: the model's outputs are its logits times `unit` of the last layer.
@@ -123,41 +184,65 @@ def export(model: nn.Module, name: str = "network") -> QuantisedNetwork:
     Raises:
         Refusal: the model has another shape or other parts, or does not take pixels.
     """
-    if not isinstance(model, nn.Sequential):
-        raise Refusal(f"cannot export a {type(model).__name__}; wanted an nn.Sequential of layers")
-    plain = nn.Sequential(*(_plain(part) if isinstance(part, ApproxLayer) else part for part in model))
-    described = FloatNetwork.of(plain)
-    found = [part for part in model if isinstance(part, ApproxLayer)]
-    if len(found) != len(described.layers):
-        raise Refusal(f"{len(described.layers) - len(found)} layers are not swapped; give approximate() all of them")
+    found = list(swapped_layers(model).values())
+    described = _described(model, found)
     layers = []
-    for index, (layer, shape) in enumerate(zip(found, described.layers, strict=True)):
+    for layer, shape in zip(found, described.layers, strict=True):
         operands = _operands(layer)
-        if index == 0 and not np.isclose(layer.activation_scale, operands.pixel_scale, rtol=1e-6):
+        takes_pixels = described.network.writer(described.network.sources[shape.name][0]) == IMAGE
+        if takes_pixels and not np.isclose(layer.activation_scale, operands.pixel_scale, rtol=1e-6):
             raise Refusal(
                 f"{shape.name} takes codes of {layer.activation_scale:.6g} each, but a pixel is "
                 f"{operands.pixel_scale:.6g}: give approximate() this as input_scale"
             )
-        if layer.following is None and index + 1 < len(found):
+        if layer.output_grid is None and shape.layer is not described.network.layers[-1]:
             raise Refusal(f"{shape.name} does not feed the next layer through a ReLU")
         codes = layer.weight_codes.cpu().numpy()
         half = 1 << (operands.weight_width - 1)
         table = layer.products.table
         layers.append(
             QuantisedLayer(
-                shape.name,
+                shape.layer,
                 np.where(codes >= half, codes - 2 * half, codes),
                 layer.bias_codes.cpu().numpy(),
                 layer.requantisation(),
                 operands,
-                shape.geometry,
                 layer.input_rounding,
                 layer.activation_scale,
                 layer.weight_scale,
                 MadeFor(table.name, table.sha256) if table.errors.any() else None,
             )
         )
-    return QuantisedNetwork(tuple(layers), name)
+    joins: dict[str, Join] = {
+        part_name: part.constants()
+        for part_name, part in model.named_children()
+        if isinstance(part, ApproxAdd | ApproxAverage)
+    }
+    return QuantisedNetwork(described.network, tuple(layers), joins, name)
+
+
+def _described(model: nn.Module, found: list[ApproxLayer]) -> FloatNetwork:
+    """The network that a model of swapped layers computes, with its real weights."""
+    if not isinstance(model, nn.Sequential | NetworkModule):
+        raise Refusal(f"cannot export a {type(model).__name__}; wanted an nn.Sequential of layers")
+    shape = found[0].input_shape if found else None
+    plain = {name: _plain(part) if isinstance(part, ApproxLayer) else part for name, part in model.named_children()}
+    if isinstance(model, NetworkModule):
+        network = model.network
+        if len(found) == len(network.multiplying):
+            copied = NetworkModule(network)
+            for layer in network.multiplying:
+                setattr(copied, layer.name, plain[layer.name])
+            return FloatNetwork.of(copied)
+        missing = len(network.multiplying) - len(found)
+    else:
+        if shape is None or len(shape) != 3:
+            raise Refusal("cannot export: the first layer has not seen images [N, channels, height, width]")
+        described = FloatNetwork.of(nn.Sequential(*plain.values()), (shape[0], shape[1], shape[2]))
+        if len(found) == len(described.layers):
+            return described
+        missing = len(described.layers) - len(found)
+    raise Refusal(f"{missing} layers are not swapped; give approximate() all of them")
 
 
 def _wanted(
@@ -218,11 +303,11 @@ def _is_the_input(x: torch.Tensor, inputs: torch.Tensor) -> bool:
     return x.numel() == inputs.numel() and bool(torch.equal(x.flatten(), inputs.detach().flatten()))
 
 
-def _swap(module: nn.Module, products: Products) -> ApproxLayer:
+def _swap(module: nn.Module, products: Products, grid: Grid | None) -> ApproxLayer:
     if isinstance(module, nn.Conv2d):
-        return ApproxConv2d(module, products)
+        return ApproxConv2d(module, products, grid)
     assert isinstance(module, nn.Linear)
-    return ApproxLinear(module, products)
+    return ApproxLinear(module, products, grid)
 
 
 def _replaced(model: nn.Module, name: str, layer: ApproxLayer) -> nn.Module:

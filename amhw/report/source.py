@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from amhw.datasets.mnist import DataSet
+from amhw.datasets import DataSet
 from amhw.files import read_whole
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from amhw.datasets.mnist import DataSet, calibration_set, test_set
+from amhw.datasets import DataSet, data_source
 from amhw.families import Masked
 from amhw.imports.source import table_of
 from amhw.network.models.lenet5 import network_for
@@ -55,10 +55,7 @@ _NOISY = (("area", "um2"), ("delay", "ps"))
 
 
 def _images(folder: str | None) -> DataSet:
-    try:
-        return calibration_set(folder)
-    except Refusal:
-        return test_set(folder)
+    return data_source(folder).representative
 
 
 def _point(row: Row) -> Point:

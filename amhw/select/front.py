@@ -36,7 +36,7 @@ from amhw.select.cost import CostModel, carries
 from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicted_error, search
 from amhw.select.space import Candidate, Space
 from amhw.select.stages import Problem
-from amhw.select.statistics import MaskRanking, greedy, mask_of
+from amhw.select.statistics import MaskRanking, greedy
 from amhw.synth import RECIPES, SEARCH, Recipe
 from amhw.verilog import Design
 
@@ -256,7 +256,7 @@ class Selection:
         *,
         beam: int = _THOROUGH,
     ) -> list[Point]:
-        """The networks for some choices of multipliers, (layer, name) each; `beam` as in `amhw.select.fit`."""
+        """The networks for some choices of multipliers, (layer, name) each; `beam` as in `amhw.remap.fit`."""
         tasks = {choice: stages.fitting(self.problem, choice, beam) for choice in dict.fromkeys(choices)}
         records = self._run(tasks.values(), what)
         points = []
@@ -365,7 +365,7 @@ class Selection:
             nearest = min(max(kept, 1), products)
             raise Refusal(f"cannot keep {kept} of {products} partial products; the nearest possible is {nearest}")
         starts: dict[str, Candidate] = {}
-        wanted = mask_of(greedy(self.ranking.form, kept), self.space.width_a, self.space.width_b)
+        wanted = self.space.without(greedy(self.ranking.form, kept))
         starts[wanted.name] = wanted
         for _, _, mask in self.space.precisions():
             if mask.kept == kept:
@@ -405,7 +405,7 @@ class Selection:
             mask for bits_a, bits_b, mask in self.space.precisions() if bits_a <= 4 and bits_b <= 5
         ]
         for kept in (some for some in _GREEDY if some <= self.space.width_a * self.space.width_b):
-            seeds.append(mask_of(greedy(self.ranking.form, kept), self.space.width_a, self.space.width_b))
+            seeds.append(self.space.without(greedy(self.ranking.form, kept)))
         return list({seed.name: seed for seed in seeds}.values())
 
     def _cost_model(self, multipliers: Sequence[Candidate], netlists: dict[str, list[Netlist]]) -> CostModel:
@@ -474,14 +474,7 @@ class Selection:
 
     def _multiplications(self) -> list[float]:
         """Each layer's share of the multiplications."""
-        counts = []
-        side = self.loaded.training.images.shape[1]
-        for layer in self.loaded.base.layers:
-            if layer.is_linear:
-                break
-            pooled = layer.geometry.output_side(side, layer.kernel)
-            counts.append(layer.matrix.size * (pooled * layer.geometry.pool) ** 2)
-            side = pooled
+        counts = [self.loaded.base.network.multiplications[name] for name in self.layers]
         return [count / sum(counts) for count in counts]
 
     def _exchanged(self, start: Candidate) -> Candidate:

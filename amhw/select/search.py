@@ -1,19 +1,14 @@
 """Which multipliers are worth synthesising: predicted error against predicted cost.
 
 The predicted error of a multiplier, with its weights remapped, is that of single products over a layer's activations
-a and real-valued weights w (both in code units). With column d of the product table T,
-
-    ε(d, w) = Var_a(s·T[a, d] − w·a) = s²·Var(T_d) − 2s·w·Cov(T_d, a) + w²·Var(a),
-
-the mean error belonging into the bias; every weight takes its best column, and s the best of a grid. What the
-activations lose, because the multiplier cannot tell some of their codes apart, no choice of weights can win
-back: f = E[Var(a | what is read)]/Var(a). The rest, r = E_w[min_d ε]/E_w[w²·Var(a)] − f, is shared out among the taps
-by joint remapping (`amhw.select.remap`), which leaves a part of it. The score is
+and real-valued weights (`amhw.remap.product_error`): f, what the activations lose because the multiplier cannot tell
+some of their codes apart, and the rest r, which is shared out among the taps by joint remapping
+(`amhw.remap.reconstruction`), which leaves a part of it. The score is
 
     √(Σ over layers of β·f + γ·r).
 
 Before anything has been measured, β is the layer's share of the multiplications and γ = β/2. As soon as some networks
-have been fitted (`amhw.select.fit`) the weights are those with which β·f + γ·r comes nearest to their divergence from
+have been fitted (`amhw.remap.fit`) the weights are those with which β·f + γ·r comes nearest to their divergence from
 the teacher on training images (`ErrorModel.fit`), so that nothing is set by hand for one network or data set.
 
 It costs less than a millisecond and holds for any product table.
@@ -30,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from amhw.refusal import Refusal
+from amhw.remap.product_error import product_error
 from amhw.select.cost import CostModel
 from amhw.select.space import Candidate, Space
 from amhw.select.statistics import LayerStatistics
@@ -118,18 +114,7 @@ def error_parts(multiplier: Candidate, demands: Sequence[Demand]) -> NDArray[np.
         first = np.bincount(index, demand.activations * values_a, minlength=len(classes))
         mean = float(first.sum())
         variance = float(demand.activations @ (values_a - mean) ** 2)
-        means = chance @ table
-        spread = chance @ table**2 - means**2
-        together = first @ table - mean * means
-        costs = (
-            _UNITS[:, None, None] ** 2 * spread[None, :, None]
-            - 2 * _UNITS[:, None, None] * together[None, :, None] * demand.weights[None, None, :]
-        )
-        power = float((demand.weights**2).mean()) * variance
-        alone = 1 + float(costs.min(axis=1).mean(axis=1).min()) / power
-        seen = float((first**2 / np.maximum(chance, 1e-300)).sum()) - mean**2
-        lost = max(0.0, 1 - seen / variance)
-        parts[layer] = lost, max(0.0, alone - lost)
+        parts[layer] = product_error(chance, first, variance, table, demand.weights, _UNITS)
     return parts
 
 

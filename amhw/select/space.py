@@ -69,6 +69,17 @@ class Space:
         )
         return merged if merged.or_columns else mask
 
+    def without(self, dropped: NDArray[np.bool_]) -> Masked:
+        """The mask that drops these products, bool[wa·wb].
+
+        Raises:
+            Refusal: nothing is kept.
+        """
+        none = np.zeros(self.size - dropped.size, dtype=bool)
+        mask = self.multiplier(np.concatenate([~dropped, none]))
+        assert isinstance(mask, Masked), "no column is OR-ed"
+        return mask
+
     def point(self, multiplier: Candidate) -> NDArray[np.bool_]:
         """The point of a multiplier."""
         keep = np.array([[row >> j & 1 for j in range(self.width_b)] for row in multiplier.rows], dtype=bool)

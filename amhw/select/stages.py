@@ -11,29 +11,26 @@ import tempfile
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from amhw.datasets.mnist import DataSet, calibration_set, test_set
-from amhw.files import read_whole
+from amhw.datasets import DataSet, DataSource, data_source
 from amhw.multiplier import parse
-from amhw.network import archive
 from amhw.network.inference import Inference
 from amhw.network.models.lenet5 import float_network
 from amhw.network.models.lenet5 import network as shipped_network
 from amhw.network.quantise import quantise
 from amhw.network.quantised import QuantisedNetwork
-from amhw.network.real import FloatNetwork
+from amhw.network.real import FloatNetwork, load_network, pixels, real_valued
 from amhw.network.training import augmented
 from amhw.nn import Recipe as TrainingRecipe
 from amhw.nn import fine_tune
 from amhw.refusal import Refusal
+from amhw.remap.fit import Judge, fit
+from amhw.remap.teacher import Teacher
 from amhw.results import Record, Task
-from amhw.select.fit import Judge, fit
-from amhw.select.teacher import Teacher, real_valued
 from amhw.simulation import simulate
 from amhw.synth import Expected, Recipe, Synthesiser
 from amhw.synth.store import technology_named
@@ -86,18 +83,22 @@ class Loaded:
     Attributes:
         network: in floating point, the teacher.
         base: quantised, for exact products: what losses are measured against.
-        training: images for every choice.
+        data: where images come from.
     """
 
     network: FloatNetwork
     base: QuantisedNetwork
-    training: DataSet
-    data_dir: str | None
+    data: DataSource
 
-    @cached_property
+    @property
+    def training(self) -> DataSet:
+        """Images for every choice."""
+        return self.data.calibration
+
+    @property
     def test(self) -> DataSet:
         """Images for the report, and for nothing else."""
-        return test_set(self.data_dir)
+        return self.data.test
 
     @cached_property
     def teacher(self) -> Teacher:
@@ -113,11 +114,11 @@ class Loaded:
         some = np.arange(len(images))[:: max(1, len(images) // _MOVED)][:_MOVED]
         with torch.random.fork_rng():
             torch.manual_seed(2026)
-            moved = augmented(torch.tensor(images[some, None]).float() / 255)[:, 0]
-        pixels = (moved.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+            moved = augmented(pixels(images[some]))
+        distorted = (moved.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
         return DataSet(
             f"{self.training.name}, moved",
-            np.concatenate([images[other], pixels]),
+            np.concatenate([images[other], distorted]),
             np.concatenate([labels[other], labels[some]]),
         )
 
@@ -155,7 +156,7 @@ def synthesis(design: str, verilog: str, technology: str, recipes: tuple[Recipe,
 
 
 def fitting(problem: Problem, multipliers: tuple[tuple[str, str], ...], beam: int) -> Task:
-    """The network for some multipliers, (layer, name) each; `beam` as in `amhw.select.fit`.
+    """The network for some multipliers, (layer, name) each; `beam` as in `amhw.remap.fit`.
 
     Its record has ``network`` (see `packed`), ``divergence``, ``errors``, and ``training_loss``, the share of the
     judging images that are lost against exact products.
@@ -208,10 +209,7 @@ def packed(network: QuantisedNetwork) -> str:
 
 def unpacked(text: str) -> QuantisedNetwork:
     """The inverse of `packed`."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "network.npz"
-        file.write_bytes(zlib.decompress(base64.b64decode(text)))
-        return QuantisedNetwork.load(file)
+    return QuantisedNetwork.of_bytes(zlib.decompress(base64.b64decode(text)), "a stored network")
 
 
 def hits(record: Record) -> np.ndarray:
@@ -224,23 +222,20 @@ def hits(record: Record) -> np.ndarray:
 def _loaded(problem: Problem) -> Loaded:
     if problem.network is None:
         if problem.data_dir is None:
-            return Loaded(float_network(), shipped_network(), calibration_set(), None)
+            return Loaded(float_network(), shipped_network(), data_source())
         raise Refusal("--data-dir needs a network that was trained on it: give its file as --network")
-    data = read_whole(problem.network)
-    training = calibration_set(problem.data_dir)
-    try:
-        archive.unpack(data, problem.network, "float network")
-    except Refusal:
-        base = QuantisedNetwork.load(problem.network)
-        made = next((layer for layer in base.layers if layer.made_for is not None), None)
-        if made is not None and made.made_for is not None:
-            raise Refusal(
-                f"{problem.network} was made for {made.made_for.name} in {made.name}; "
-                "give the network that it was made from"
-            ) from None
-        return Loaded(real_valued(base), base, training, problem.data_dir)
-    network = FloatNetwork.load(problem.network)
-    return Loaded(network, quantise(network, training.images), training, problem.data_dir)
+    data = data_source(problem.data_dir)
+    network = load_network(problem.network)
+    network.network.check_images(data.calibration)
+    if isinstance(network, FloatNetwork):
+        return Loaded(network, quantise(network, data.calibration.images), data)
+    made = next((layer for layer in network.layers if layer.made_for is not None), None)
+    if made is not None and made.made_for is not None:
+        raise Refusal(
+            f"{problem.network} was made for {made.made_for.name} in {made.name}; "
+            "give the network that it was made from"
+        )
+    return Loaded(real_valued(network), network, data)
 
 
 @functools.lru_cache(maxsize=64)

@@ -23,12 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amhw.families.masked import Masked
-from amhw.network.inference import Inference, im2col
+from amhw.network.inference import Inference
+from amhw.network.operands import distribution, some_windows
 from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
 from amhw.operands import OperandDistribution
 from amhw.table import code_values
-
-_WINDOWS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +50,7 @@ class LayerStatistics:
     @staticmethod
     def of(layer: QuantisedLayer, codes: np.ndarray) -> "LayerStatistics":
         """Statistics of `layer` fed with activation codes uint8[N, in, H, W] (or [N, in])."""
-        windows = im2col(layer, codes)
-        windows = windows.reshape(-1, windows.shape[-1])
-        windows = windows[:: max(1, len(windows) // _WINDOWS)]
+        windows = some_windows(layer, codes)
         width_a, width_b = layer.operands.activation_width, layer.operands.weight_width
         weights = layer.weight_codes.astype(np.int64)  # [out, K]
         worth_a = code_values(width_a, layer.operands.activation_signed)[1 << np.arange(width_a)]
@@ -70,16 +67,11 @@ class LayerStatistics:
         for o in range(layer.outputs):
             centred = sums[o] - means[o].astype(np.float32)
             covariance += (centred.T @ centred).astype(np.float64) / len(windows)
-        joint = np.zeros((1 << width_a, 1 << width_b))
-        for k in range(windows.shape[1]):
-            counts_a = np.bincount(windows[:, k], minlength=1 << width_a)
-            counts_b = np.bincount(weights[:, k], minlength=1 << width_b)
-            joint += counts_a[:, None] * counts_b[None, :]
         return LayerStatistics(
             layer.name,
             width_a,
             width_b,
-            OperandDistribution.of_pairs(joint),
+            distribution(layer, windows),
             covariance / layer.outputs,
             means,
         )
@@ -110,9 +102,9 @@ class MaskRanking:
 
     @staticmethod
     def of(network: QuantisedNetwork, images: np.ndarray, names: Sequence[str] | None = None) -> "MaskRanking":
-        """For the layers `names` (default: all convolutions) of `network` on training images uint8[N, H, W]."""
+        """For the layers `names` (default: all convolutions) of `network` on training images uint8[N, C, H, W]."""
         wanted = network.convolutions if names is None else tuple(names)
-        entering = Inference(network).inputs(images)
+        entering = Inference(network).inputs(images, wanted)
         return MaskRanking(tuple(LayerStatistics.of(network[name], entering[name]) for name in wanted))
 
     @cached_property
@@ -179,10 +171,3 @@ def _exchange(form: NDArray[np.float64], d: NDArray[np.float64]) -> NDArray[np.f
         if change[p, q] >= -1e-12 * max(1.0, float(np.abs(form).max())):
             return d
         d[out[p]], d[into[q]] = 0, 1
-
-
-def mask_of(drop: NDArray[np.bool_], width_a: int = 8, width_b: int = 8, *, signed_a: bool = False) -> Masked:
-    """The mask that drops these products."""
-    keep = ~drop.reshape(width_a, width_b)
-    rows = tuple(int(sum(1 << j for j in range(width_b) if keep[i, j])) for i in range(width_a))
-    return Masked(rows=rows, width_a=width_a, width_b=width_b, signed_a=signed_a, signed_b=True)

@@ -10,17 +10,18 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from amhw.datasets.mnist import DataSet, test_set
+from amhw.datasets import DataSet, data_source
 from amhw.imports import Imported
 from amhw.imports.source import table_of
 from amhw.network.inference import check_operands
 from amhw.network.models.lenet5 import network_for
 from amhw.network.quantised import QuantisedNetwork
+from amhw.network.trained_on import own_data
 from amhw.refusal import Refusal
 from amhw.results import Record, Task
 from amhw.scoring import measure
 from amhw.simulation import default_simulator, simulate
-from amhw.stimulus import OPERATIONS, mnist_trace
+from amhw.stimulus import OPERATIONS, layer_trace
 from amhw.synth import RECIPES, Expected, Synthesiser
 from amhw.synth.energy import energy as measured_energy
 from amhw.synth.store import technology_named
@@ -63,13 +64,21 @@ def synthesis(verilog: str, top: str, technology: str, source: str | None = None
     return Task(identity, _synthesise, (verilog, top, technology, source))
 
 
-def energy(verilog: str, top: str, technology: str, source: str, layer: str, network: str | None = None) -> Task:
+def energy(
+    verilog: str,
+    top: str,
+    technology: str,
+    source: str,
+    layer: str,
+    network: str | None = None,
+    data_dir: str | None = None,
+) -> Task:
     """Energy of an operation on the operands of `layer`. Its record is `amhw.synth.energy.Energy.record()`.
 
     The netlist is that with the least area × delay, as in `amhw energy`.
 
     Args:
-        source, network: as for `accuracy`.
+        source, network, data_dir: as for `accuracy`; the images are of the network's own data set.
 
     Raises:
         Refusal: the technology does not say its voltage, or there is no such layer.
@@ -78,15 +87,17 @@ def energy(verilog: str, top: str, technology: str, source: str, layer: str, net
         raise Refusal(f"{technology} does not say its supply voltage (nom_voltage), so there is no energy")
     chosen = _network(table_of(source), (layer,), network)
     chosen[layer]  # refuses a layer that there is not
+    data = own_data(chosen.network, data_dir).representative
     identity = {
         **synthesis(verilog, top, technology, source).identity,
         "stage": "energy",
         "layer": layer,
         "network": chosen.sha256,
+        "data": data.sha256,
         "operations": OPERATIONS,
         "amhw": amhw_version(),
     }
-    return Task(identity, _energy, (verilog, top, technology, source, layer, network))
+    return Task(identity, _energy, (verilog, top, technology, source, layer, network, data_dir))
 
 
 def accuracy(source: str, layers: tuple[str, ...], data_dir: str | None = None, network: str | None = None) -> Task:
@@ -122,7 +133,7 @@ def images(data_dir: str | None) -> DataSet:
     Raises:
         Refusal: the folder holds no such IDX files.
     """
-    return test_set(data_dir)
+    return data_source(data_dir).test
 
 
 def amhw_version() -> str:
@@ -152,12 +163,15 @@ def _synthesise(verilog: str, top: str, technology: str, source: str | None) -> 
     return _synthesiser(technology).submit(verilog, top, expected).result().record()
 
 
-def _energy(verilog: str, top: str, technology: str, source: str, layer: str, network: str | None) -> Record:
+def _energy(
+    verilog: str, top: str, technology: str, source: str, layer: str, network: str | None, data_dir: str | None
+) -> Record:
     expected = _expected(source)
     result = _synthesiser(technology, netlists=True).submit(verilog, top, expected).result()
     gates = result.best_product.gates
     assert gates is not None
-    trace = mnist_trace(_network(table_of(source), (layer,), network), layer)
+    chosen = _network(table_of(source), (layer,), network)
+    trace = layer_trace(chosen, layer, own_data(chosen.network, data_dir).representative)
     operands = {expected.a: trace["a"], expected.b: trace["b"]}
     return measured_energy(gates, technology_named(technology), operands).record()
 

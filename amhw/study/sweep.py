@@ -142,7 +142,12 @@ class Sweep:
         }
         self._energy = {
             (entry, technology): stages.energy(
-                *sources[entry.design], technology, entry.source, plan.energy, entry.network or plan.network
+                *sources[entry.design],
+                technology,
+                entry.source,
+                plan.energy,
+                entry.network or plan.network,
+                plan.data[0].folder,
             )
             for entry in [*plan.entries, *(Entry(design, design.name) for design in self._exact)]
             if plan.energy and sources[entry.design][0]

@@ -1,20 +1,40 @@
-"""The networks that come with the package: LeNet-5 trained on the full MNIST training set, float and u8s8.
+"""LeNet-5 for MNIST, and the weights that come with the package: trained on the full MNIST training set, float and
+u8s8.
 
-``scripts/retrain.py`` made both files. Other operand widths are quantised from the float one when asked for,
-on the packaged training slice, and kept in memory only.
+LeNet-5 (LeCun et al., "Gradient-based learning applied to document recognition", 1998), with ReLU and max-pooling.
+``scripts/retrain.py`` made both files. Other operand widths are quantised from the float one when asked for, on the
+packaged training slice, and kept in memory only.
 """
 
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from amhw.datasets.mnist import mnist_slice
+from amhw.datasets import mnist_slice
 from amhw.network.inference import UNSIGNED_WEIGHTS
+from amhw.network.layers import Convolution, Flatten, Linear, MaxPool
+from amhw.network.network import Network
 from amhw.network.quantise import quantise
 from amhw.network.quantised import Operands, QuantisedNetwork
 from amhw.network.real import FloatNetwork
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
+
+NETWORK = Network(
+    name="LeNet-5",
+    input_shape=(1, 28, 28),
+    classes=10,
+    layers=(
+        Convolution("conv1", 6, (5, 5), padding=(2, 2)),
+        MaxPool("pool1", (2, 2), (2, 2)),
+        Convolution("conv2", 16, (5, 5)),
+        MaxPool("pool2", (2, 2), (2, 2)),
+        Flatten("flatten"),
+        Linear("fc1", 120),
+        Linear("fc2", 84),
+        Linear("fc3", 10, relu=False),
+    ),
+)
 
 PACKAGED = Path(__file__).parent
 

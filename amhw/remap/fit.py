@@ -2,7 +2,7 @@
 
 Layer by layer, on the integers that the layers before really deliver for the training images:
 
-* a layer with a product table gets its codes from `amhw.select.remap`, for a grid of units s;
+* a layer with a product table gets its codes from `amhw.remap.reconstruction`, for a grid of units s;
 * if the next layer has a table too, that one will be fitted to whatever arrives, so each output channel may keep
   its own unit and offset (a rectifier commutes with positive factors; Nagel et al., "Data-free quantization through
   weight equalization and bias correction", ICCV 2019). For each requantisation constant of a grid, each channel
@@ -17,20 +17,24 @@ divergence, on training images that include moved and distorted ones) is kept. L
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from amhw.network.inference import Inference, LayerSums, finish
-from amhw.network.quantise import best_scale
-from amhw.network.quantised import MadeFor, QuantisedLayer, QuantisedNetwork, Requantisation
+from amhw.network.inference import Inference, LayerSums, averaged, finish, pooled
+from amhw.network.layers import IMAGE, Add, AveragePool, Layer, MaxPool
+from amhw.network.network import Network
+from amhw.network.quantise import addition, code_range, rescaled
+from amhw.network.quantised import Join, MadeFor, Operands, QuantisedLayer, QuantisedNetwork
 from amhw.network.real import FloatNetwork
+from amhw.network.requantisation import Requantisation
 from amhw.refusal import Refusal
-from amhw.select.remap import Moments, Remapped, remap
-from amhw.select.teacher import LayerTargets, Teacher
-from amhw.select.terms import Terms, half_step
+from amhw.remap.product_error import product_error
+from amhw.remap.reconstruction import Moments, Remapped, remap
+from amhw.remap.teacher import LayerTargets, Teacher
+from amhw.remap.terms import Terms, half_step
 from amhw.table import ProductTable
 
 _SAMPLES = 12_000
@@ -47,7 +51,7 @@ class Judge:
     """Training images and the teacher's logits for them: which of two networks is better.
 
     Attributes:
-        images: uint8[N, H, W].
+        images: uint8[N, C, H, W].
         logits: float32[N, classes], the teacher's.
     """
 
@@ -64,7 +68,7 @@ class Judge:
         last = network.layers[-1]
         logits = Inference(network, tables).logits(self.images)
         wanted = torch.log_softmax(torch.tensor(self.logits, dtype=torch.float64), dim=1)
-        real = torch.tensor(logits * (last.activation_scale * last.weight_scale), dtype=torch.float64)
+        real = torch.tensor(logits * last.unit, dtype=torch.float64)
         given = torch.log_softmax(real, dim=1)
         return float(functional.kl_div(given, wanted, reduction="batchmean", log_target=True)), logits
 
@@ -82,7 +86,7 @@ class Fitted:
     network: QuantisedNetwork
     divergence: float
     predictions: np.ndarray
-    errors: dict[str, float]
+    errors: Mapping[str, float]
 
 
 def fit(
@@ -106,71 +110,138 @@ def fit(
     for name in tables:
         if base[name].is_linear:
             known = ", ".join(base.convolutions)
-            raise Refusal(f"{name} is fully connected; weights are chosen for convolutions: {known}")
+            raise Refusal(f"{name} is linear; weights are chosen for convolutions: {known}")
         LayerSums(base[name], tables[name])  # refuses what does not fit
-    first = base.layers[0]
-    codes = torch.from_numpy(first.operands.codes_of(teacher.images))
-    path = _Path((), codes, first.operands.pixel_scale, {})
-    paths = [path]
-    for index, layer in enumerate(base.layers):
-        following = base.layers[index + 1] if index + 1 < len(base.layers) else None
-        table = tables.get(layer.name)
+    network = base.network
+    operands = {layer.name: layer.operands for layer in base.layers}
+    paths = [_Path(network, operands, teacher)]
+    for structure in network.layers:
+        if structure.name not in base.layer_names:
+            paths = [path.passed(structure) for path in paths]
+            continue
+        layer, targets, table = base[structure.name], teacher.layers[structure.name], tables.get(structure.name)
+        following = _follower(base, teacher, tables, structure.name)
         grown: list[_Path] = []
         for path in paths:
             if table is None:
-                grown.append(_recalibrated(path, layer, teacher.layers[index], following))
-            elif following is not None and following.name in tables:
-                assert layer.requantisation is not None, "only the last layer has none, and it has no follower"
-                codes_seen = layer.requantisation.maximum + 1
-                real = teacher.network.layers[index + 1].weights
-                follower = _Follower.of(tables[following.name], codes_seen, real)
-                for rounding in _roundings(path, table):
-                    grown += _freely(path, layer, table, rounding, teacher.layers[index], follower, beam)
+                grown.append(_recalibrated(path, layer, targets))
+            elif following is not None:
+                for rounding in _roundings(path, layer, table):
+                    grown += _freely(path, layer, table, rounding, targets, following, beam)
             else:
-                for rounding in _roundings(path, table):
-                    grown.append(_shared(path, layer, table, rounding, teacher.layers[index], following))
+                for rounding in _roundings(path, layer, table):
+                    grown.append(_shared(path, layer, table, rounding, targets))
         paths = grown
     name = f"{base.name}, for {', '.join(dict.fromkeys(table.name for table in tables.values()))}"
     fitted = []
     for path in paths:
-        network = QuantisedNetwork(path.layers, name)
-        divergence, logits = judge.judged(network, tables)
-        fitted.append(Fitted(network, divergence, logits.argmax(axis=1), path.errors))
+        made = QuantisedNetwork(network, tuple(path.layers.values()), path.joins, name)
+        divergence, logits = judge.judged(made, tables)
+        fitted.append(Fitted(made, divergence, logits.argmax(axis=1), path.errors))
     return min(fitted, key=lambda found: found.divergence)
 
 
 @dataclass(frozen=True, eq=False)
 class _Path:
-    """The layers made so far, the activation codes that leave them for all images, and their unit."""
+    """The layers made so far, and the codes that leave them for all images.
 
-    layers: tuple[QuantisedLayer, ...]
-    codes: torch.Tensor
-    scale: float
-    errors: dict[str, float]
+    Attributes:
+        codes, scales: by the layer that they leave, and what one step of them is worth.
+        errors: of the layers with a table.
+    """
+
+    network: Network
+    operands: Mapping[str, Operands]
+    teacher: Teacher
+    layers: Mapping[str, QuantisedLayer] = field(default_factory=dict)
+    joins: Mapping[str, Join] = field(default_factory=dict)
+    codes: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    scales: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, float] = field(default_factory=dict)
+
+    def entering(self, layer: QuantisedLayer) -> tuple[torch.Tensor, float]:
+        """The codes that a layer multiplies, and their scale."""
+        [source] = self.network.sources[layer.name]
+        if source == IMAGE:
+            return torch.from_numpy(layer.operands.codes_of(self.teacher.images)), layer.operands.pixel_scale
+        return self.codes[source], self.scales[source]
+
+    def sums(self, layer: QuantisedLayer, table: ProductTable | None) -> torch.Tensor:
+        """A layer's sums, after the max-pool that alone takes them."""
+        return pooled(LayerSums(layer, table)(self.entering(layer)[0]), self.network.pool_of(layer.name))
+
+    def limits(self, layer: QuantisedLayer) -> tuple[int, int] | None:
+        """The least and the greatest code that should leave a layer; None for the last one."""
+        if layer.name == self.network.layers[-1].name:
+            return None
+        return code_range(self.network, layer.name, self.operands)
 
     def with_layer(
         self, layer: QuantisedLayer, table: ProductTable | None, scale: float, error: float | None = None
     ) -> "_Path":
-        errors = self.errors if error is None else self.errors | {layer.name: error}
+        """With one more layer, whose codes have this scale."""
+        found = replace(
+            self,
+            layers={**self.layers, layer.name: layer},
+            errors=self.errors if error is None else {**self.errors, layer.name: error},
+        )
         if layer.requantisation is None:
-            return _Path((*self.layers, layer), self.codes, scale, errors)
-        codes = finish(layer, LayerSums(layer, table)(self.codes))
-        return _Path((*self.layers, layer), codes, scale, errors)
+            return found
+        return found._leaving(self.network.leaving(layer.name), finish(layer, self.sums(layer, table)), scale)
+
+    def passed(self, layer: Layer) -> "_Path":
+        """With one more layer that does not multiply."""
+        if layer.name in self.codes:
+            return self  # a pool that was taken together with the layer before it
+        sources = self.network.sources[layer.name]
+        codes, scale = self.codes[sources[0]], self.scales[sources[0]]
+        if isinstance(layer, MaxPool):
+            return self._leaving(layer.name, pooled(codes, layer), scale)
+        if isinstance(layer, Add):
+            lowest, highest = code_range(self.network, layer.name, self.operands)
+            other, other_scale = self.codes[sources[1]], self.scales[sources[1]]
+            values = codes.numpy() * scale + other.numpy() * other_scale
+            added = addition(scale, other_scale, np.maximum(values, lowest), lowest, highest)
+            found = replace(self, joins={**self.joins, layer.name: added})
+            leaving = torch.from_numpy(added(codes.numpy(), other.numpy()))
+            return found._leaving(layer.name, leaving, scale / added.scales[0])
+        if isinstance(layer, AveragePool):
+            lowest, highest = code_range(self.network, layer.name, self.operands)
+            means = functional.avg_pool2d(codes.double(), layer.window, layer.stride).numpy() * scale
+            constants, out_scale = rescaled(means, scale / (layer.window[0] * layer.window[1]), lowest, highest)
+            found = replace(self, joins={**self.joins, layer.name: constants})
+            return found._leaving(layer.name, averaged(codes, layer, constants), out_scale)
+        return self._leaving(layer.name, codes.flatten(1), scale)
+
+    def _leaving(self, name: str, codes: torch.Tensor, scale: float) -> "_Path":
+        return replace(self, codes={**self.codes, name: codes}, scales={**self.scales, name: scale})
 
 
-def _roundings(path: _Path, table: ProductTable) -> tuple[int, ...]:
+def _follower(
+    base: QuantisedNetwork, teacher: Teacher, tables: Mapping[str, ProductTable], name: str
+) -> "_Follower | None":
+    """What alone takes the codes of a layer, if that is a layer with a table: it will be fitted to whatever arrives."""
+    readers = base.network.readers(name)
+    if len(readers) != 1 or readers[0] not in tables:
+        return None
+    _, highest = base.codes_of(name)
+    return _Follower.of(tables[readers[0]], highest + 1, teacher.network[readers[0]].weights)
+
+
+def _roundings(path: _Path, layer: QuantisedLayer, table: ProductTable) -> tuple[int, ...]:
     """Input rounding constants to try.
 
     The image takes an adder to round, and truncating it may be as good; later layers are rounded by the requantisation
     before them.
     """
-    return (half_step(table),) if path.layers else tuple(dict.fromkeys((0, half_step(table))))
+    pixels = layer.name in path.network.pixel_layers
+    return tuple(dict.fromkeys((0, half_step(table)))) if pixels else (half_step(table),)
 
 
 def _remapped(path: _Path, layer: QuantisedLayer, table: ProductTable, targets: LayerTargets) -> tuple[Remapped, float]:
     """All units' codes, and the targets' total variance."""
     terms = Terms.of(table)
-    moments = Moments.of(layer, terms, path.codes.numpy(), targets)
+    moments = Moments.of(layer, terms, path.entering(layer)[0].numpy(), targets)
     return remap(moments, terms), float(moments.target.sum())
 
 
@@ -186,13 +257,6 @@ def _with_codes(layer: QuantisedLayer, table: ProductTable, codes: np.ndarray) -
     )
 
 
-def _pooled(layer: QuantisedLayer, table: ProductTable | None, codes: torch.Tensor) -> np.ndarray:
-    sums = LayerSums(layer, table)(codes)
-    if layer.geometry.pool > 1:
-        sums = functional.max_pool2d(sums, layer.geometry.pool)
-    return sums.numpy().astype(np.float64)
-
-
 def _freely(
     path: _Path,
     layer: QuantisedLayer,
@@ -203,11 +267,12 @@ def _freely(
     beam: int,
 ) -> list[_Path]:
     """The layer with each channel's own unit, for the `beam` best requantisation constants."""
-    layer = replace(layer, input_rounding=rounding, activation_scale=path.scale)
+    _, scale = path.entering(layer)
+    layer = replace(layer, input_rounding=rounding, activation_scale=scale)
     found, variance = _remapped(path, layer, table, targets)
     tolerated = (found.errors <= _TOLERATED * found.errors.min(axis=0)).any(axis=1)
     sums = {
-        int(unit): _pooled(_with_codes(layer, table, found.codes[unit]), table, path.codes)
+        int(unit): path.sums(_with_codes(layer, table, found.codes[unit]), table).numpy().astype(np.float64)
         for unit in np.flatnonzero(tolerated)
     }
     nearest = found.errors.argmin(axis=0)
@@ -237,7 +302,7 @@ def _freely(
         made = replace(
             _with_codes(layer, table, codes),
             bias=np.rint([bias for _, _, bias in channels]),
-            weight_scale=nominal / path.scale,
+            weight_scale=nominal / scale,
             requantisation=Requantisation.of(factor, greatest),
         )
         error = float(np.sqrt(found.errors[units, np.arange(layer.outputs)].sum() / variance))
@@ -298,48 +363,35 @@ class _Follower:
 
     def lost(self, channel: int, codes: np.ndarray, wanted: np.ndarray) -> float:
         """Mean squared error of one product of the next layer, of a code and a weight chosen for it, against that of
-        the wanted activation and a real-valued weight; half of what codes can express but weights cannot is shared
-        out among other taps. As `amhw.select.search` predicts it, but for activations with errors of their own."""
-        chance = np.bincount(codes, minlength=len(self.table)) / len(codes)
-        first = np.bincount(codes, wanted, minlength=len(self.table)) / len(codes)
-        mean, variance = float(wanted.mean()), float(wanted.var())
+        the wanted activation and a real-valued weight (`product_error`); half of what codes can express but weights
+        cannot is shared out among other taps."""
+        variance = float(wanted.var())
         if variance == 0:
             return 0.0
-        means = chance @ self.table
-        spread = chance @ self.table**2 - means**2
-        together = first @ self.table - mean * means
+        chance = np.bincount(codes, minlength=len(self.table)) / len(codes)
+        first = np.bincount(codes, wanted, minlength=len(self.table)) / len(codes)
+        spread = chance @ self.table**2 - (chance @ self.table) ** 2
         weights = self.weights[channel]
         largest = np.abs(weights).max() * np.sqrt(variance / max(float(spread.max()), 1e-30))
-        units = (largest * _UNITS)[:, None, None]
-        errors = units**2 * spread - 2 * units * weights[:, None] * together
-        power = float((weights**2).mean())
-        alone = power * variance + float(errors.min(axis=2).mean(axis=1).min())
-        seen = float((first**2 / np.maximum(chance, 1e-300)).sum()) - mean**2
-        unseen = power * max(0.0, variance - seen)
-        return unseen + 0.5 * max(0.0, alone - unseen)
+        unseen, rest = product_error(chance, first, variance, self.table, weights, largest * _UNITS)
+        return float((weights**2).mean()) * variance * (unseen + 0.5 * rest)
 
 
-def _shared(
-    path: _Path,
-    layer: QuantisedLayer,
-    table: ProductTable,
-    rounding: int,
-    targets: LayerTargets,
-    following: QuantisedLayer | None,
-) -> _Path:
+def _shared(path: _Path, layer: QuantisedLayer, table: ProductTable, rounding: int, targets: LayerTargets) -> _Path:
     """The layer with one unit for all outputs."""
-    layer = replace(layer, input_rounding=rounding, activation_scale=path.scale)
+    layer = replace(layer, input_rounding=rounding, activation_scale=path.entering(layer)[1])
     found, variance = _remapped(path, layer, table, targets)
     index = int(found.errors.sum(axis=1).argmin())
     made = _with_codes(layer, table, found.codes[index])
     error = float(np.sqrt(found.errors[index].sum() / variance))
-    return _finished(path, made, table, targets, float(found.units[index]), following, error)
+    return _finished(path, made, table, targets, float(found.units[index]), error)
 
 
-def _recalibrated(path: _Path, layer: QuantisedLayer, targets: LayerTargets, following: QuantisedLayer | None) -> _Path:
+def _recalibrated(path: _Path, layer: QuantisedLayer, targets: LayerTargets) -> _Path:
     """The layer with its own weights, new bias and scale."""
-    layer = replace(layer, activation_scale=path.scale, bias=np.zeros(layer.outputs))
-    return _finished(path, layer, None, targets, path.scale * layer.weight_scale, following, None)
+    scale = path.entering(layer)[1]
+    layer = replace(layer, activation_scale=scale, bias=np.zeros(layer.outputs))
+    return _finished(path, layer, None, targets, scale * layer.weight_scale, None)
 
 
 def _finished(
@@ -348,19 +400,18 @@ def _finished(
     table: ProductTable | None,
     targets: LayerTargets,
     unit: float,
-    following: QuantisedLayer | None,
     error: float | None,
 ) -> _Path:
     """The layer with the bias that gives live outputs the teacher's mean, and the best scale of its outputs."""
-    sums = _pooled(layer, table, path.codes)
-    live = np.ones_like(targets.sums, dtype=bool) if following is None else targets.sums > 0
+    sums = path.sums(layer, table).numpy().astype(np.float64)
+    live = targets.sums > 0 if layer.layer.relu else np.ones_like(targets.sums, dtype=bool)
     axes = tuple(axis for axis in range(sums.ndim) if axis != 1)
     lacking = np.where(live, targets.sums / unit - sums, 0).sum(axis=axes) / np.maximum(live.sum(axis=axes), 1)
     bias = np.rint(lacking)
-    layer = replace(layer, bias=bias, weight_scale=unit / path.scale)
-    if following is None:
+    layer = replace(layer, bias=bias, weight_scale=unit / path.entering(layer)[1])
+    limits = path.limits(layer)
+    if limits is None:
         return path.with_layer(layer, table, unit, error)
-    activations = np.maximum(sums + bias.reshape(-1, *[1] * (sums.ndim - 2)), 0) * unit
-    scale = best_scale(activations.astype(np.float32), following.operands.activation_max)
-    constants = Requantisation.of(unit / scale, following.operands.activation_max)
+    outputs = ((sums + bias.reshape(-1, *[1] * (sums.ndim - 2))) * unit).astype(np.float32)
+    constants, scale = rescaled(outputs, unit, *limits)
     return path.with_layer(replace(layer, requantisation=constants), table, scale, error)

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from amhw.table import ProductTable
+from amhw.table import ProductTable, bits_read
 
 MAX_TERMS = 4
 """More terms make the moment matrices large, and what a fifth one adds to real multipliers is small."""
@@ -65,22 +65,13 @@ class Terms:
         return int(self.u.shape[1])
 
 
-def unread_bits(table: ProductTable) -> int:
-    """How many low bits of operand a no product depends on.
+def half_step(table: ProductTable) -> int:
+    """The constant that makes a multiplier which reads only the upper bits of `a` round instead of truncate.
 
     >>> from amhw import Masked
-    >>> unread_bits(ProductTable.of(Masked.from_text("0,0,0,0,0,0,c0,c0", 8, 8, signed_b=True)))
-    6
+    >>> half_step(ProductTable.of(Masked.from_text("0,0,0,0,0,0,c0,c0", 8, 8, signed_b=True)))
+    32
     """
-    products = table.products
-    for bit in range(table.width_a):
-        pairs = products.reshape(-1, 2, 1 << bit, products.shape[1])
-        if (pairs[:, 0] != pairs[:, 1]).any():
-            return bit
-    return table.width_a
-
-
-def half_step(table: ProductTable) -> int:
-    """The constant that makes a multiplier which reads only the upper bits of `a` round instead of truncate."""
-    unread = min(unread_bits(table), table.width_a - 1)
+    read = bits_read(table.products)
+    unread = min(read[0] if read else table.width_a, table.width_a - 1)
     return (1 << unread) >> 1

@@ -1,6 +1,6 @@
 """Which weight codes make an approximate layer compute what the exact one should.
 
-For one output, with codes w_k, activations a_k(x) at sample x and T[a, w] = Σ_r u_r[a]·v_r[w] (`amhw.select.terms`),
+For one output, with codes w_k, activations a_k(x) at sample x and T[a, w] = Σ_r u_r[a]·v_r[w] (`amhw.remap.terms`),
 the layer's sum is linear in the v's:
 
     y(x) = s·Σ_k Σ_r u_r[a_k(x)]·v_r[w_k] + bias = s·φ(x)·v(w) + bias
@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from amhw.network.inference import im2col
 from amhw.network.quantised import QuantisedLayer
-from amhw.select.teacher import LayerTargets
-from amhw.select.terms import Terms
+from amhw.remap.teacher import LayerTargets
+from amhw.remap.terms import Terms
 
 _DAMPING = 1e-3
 _SWEEPS = 40

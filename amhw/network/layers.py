@@ -1,0 +1,170 @@
+"""The kinds of layers that a network is made of, as frozen values without weights.
+
+A layer takes the output of the layer before it, or of the one that its `source` names (`IMAGE` is the network's input).
+Shapes are [C, H, W], or [N] after a `Flatten`. `relu` says that what leaves the layer is max(x, 0).
+"""
+
+from dataclasses import KW_ONLY, dataclass
+from math import prod
+
+from amhw.refusal import Refusal
+
+Pair = tuple[int, int]
+Shape = tuple[int, ...]
+
+IMAGE = "image"
+"""The name of what enters a network."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What all kinds have: a name, and where their input comes from (None: the layer before)."""
+
+    name: str
+    _: KW_ONLY
+    source: str | None = None
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Further inputs, after the one from `source`."""
+        return ()
+
+    def output(self, *shapes: Shape) -> Shape:
+        """The shape of what leaves the layer, for inputs of these shapes.
+
+        Raises:
+            Refusal: the layer cannot take them.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Convolution(Layer):
+    """Kernels of height × width in one group and without dilation, zero padding on each side, a bias for each
+    output."""
+
+    outputs: int
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    relu: bool = True
+
+    def __post_init__(self) -> None:
+        if self.outputs < 1:
+            raise Refusal(f"{self.name} has {self.outputs} outputs; wanted at least 1")
+        if min(*self.kernel, *self.stride) < 1 or min(self.padding) < 0:
+            raise Refusal(
+                f"{self.name}: kernel {_pair(self.kernel)}, stride {_pair(self.stride)}, "
+                f"padding {_pair(self.padding)}; "
+                "kernel and stride are at least 1, padding at least 0"
+            )
+
+    def output(self, *shapes: Shape) -> Shape:
+        _, *sides = _image(self, shapes)
+        padded = (sides[0] + 2 * self.padding[0], sides[1] + 2 * self.padding[1])
+        return (self.outputs, *_windows(self, padded, self.kernel, self.stride))
+
+    def weights(self, shape: Shape) -> Shape:
+        """[out, in, height, width] for an input of this shape."""
+        return (self.outputs, shape[0], *self.kernel)
+
+
+@dataclass(frozen=True)
+class Linear(Layer):
+    """Every output is a weighted sum of all inputs, and a bias."""
+
+    outputs: int
+    relu: bool = True
+
+    def __post_init__(self) -> None:
+        if self.outputs < 1:
+            raise Refusal(f"{self.name} has {self.outputs} outputs; wanted at least 1")
+
+    def output(self, *shapes: Shape) -> Shape:
+        if len(shapes[0]) != 1:
+            raise Refusal(f"{self.name} is linear and gets {list(shapes[0])}; put a Flatten before it")
+        return (self.outputs,)
+
+    def weights(self, shape: Shape) -> Shape:
+        """[out, in] for an input of this shape."""
+        return (self.outputs, shape[0])
+
+
+@dataclass(frozen=True)
+class _Pool(Layer):
+    """Windows of height × width, without padding; what is left over at the far edges is dropped."""
+
+    window: Pair
+    stride: Pair
+
+    def __post_init__(self) -> None:
+        if min(*self.window, *self.stride) < 1:
+            raise Refusal(f"{self.name}: window {_pair(self.window)}, stride {_pair(self.stride)}; both are at least 1")
+
+    def output(self, *shapes: Shape) -> Shape:
+        channels, *sides = _image(self, shapes)
+        return (channels, *_windows(self, (sides[0], sides[1]), self.window, self.stride))
+
+
+@dataclass(frozen=True)
+class MaxPool(_Pool):
+    """The greatest of each window."""
+
+
+@dataclass(frozen=True)
+class AveragePool(_Pool):
+    """The mean of each window."""
+
+
+@dataclass(frozen=True)
+class Add(Layer):
+    """The sum of two outputs of one shape: a way around the layers between (He et al., "Deep residual learning for
+    image recognition", 2016)."""
+
+    other: str
+    relu: bool = True
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        return (self.other,)
+
+    def output(self, *shapes: Shape) -> Shape:
+        if shapes[0] != shapes[1]:
+            raise Refusal(f"{self.name} adds {list(shapes[0])} and {list(shapes[1])}; wanted equal shapes")
+        return shapes[0]
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """All channels and positions in a row, in the order [C, H, W]."""
+
+    def output(self, *shapes: Shape) -> Shape:
+        return (prod(shapes[0]),)
+
+
+KINDS: dict[str, type[Layer]] = {
+    "convolution": Convolution,
+    "linear": Linear,
+    "max-pool": MaxPool,
+    "average-pool": AveragePool,
+    "add": Add,
+    "flatten": Flatten,
+}
+"""What each kind is called in a network file."""
+
+
+def _pair(pair: Pair) -> str:
+    return "×".join(map(str, pair))
+
+
+def _image(layer: Layer, shapes: tuple[Shape, ...]) -> Shape:
+    if len(shapes[0]) != 3:
+        raise Refusal(f"{layer.name} gets {list(shapes[0])}; wanted [channels, height, width]")
+    return shapes[0]
+
+
+def _windows(layer: Layer, sides: Pair, window: Pair, stride: Pair) -> Pair:
+    height, width = ((side - size) // step + 1 for side, size, step in zip(sides, window, stride, strict=True))
+    if height < 1 or width < 1:
+        raise Refusal(f"{layer.name}: a window of {_pair(window)} does not fit into {_pair(sides)}")
+    return height, width

@@ -1,0 +1,63 @@
+"""A network as a torch model."""
+
+import torch
+from torch import nn
+
+from amhw.network.layers import IMAGE, Add, AveragePool, Convolution, Flatten, Layer, Linear, MaxPool
+from amhw.network.network import Network
+
+
+class Sum(nn.Module):
+    """What an `Add` computes."""
+
+    def forward(self, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        return x + other
+
+
+class NetworkModule(nn.Module):
+    """Computes logits [N, classes] of pixels [N, C, H, W]; one child a layer, called as the layer is.
+
+    Weights are torch's initial ones (seed with `torch.manual_seed`), drawn in the order of the layers.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        for layer in network.layers:
+            self.add_module(layer.name, _module(layer, network))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        network = self.network
+        values = {IMAGE: x}
+        left = {name: len(consumers) for name, consumers in network.consumers.items()}
+        for layer in network.layers:
+            inputs = [values[name] for name in network.sources[layer.name]]
+            value = self.get_submodule(layer.name)(*inputs)
+            values[layer.name] = torch.relu(value) if _rectifies(layer) else value
+            for name in network.sources[layer.name]:
+                left[name] -= 1
+                if not left[name]:
+                    del values[name]
+        return values[network.layers[-1].name]
+
+
+def _rectifies(layer: Layer) -> bool:
+    return isinstance(layer, Convolution | Linear | Add) and layer.relu
+
+
+def _module(layer: Layer, network: Network) -> nn.Module:
+    taken = network.shapes[network.sources[layer.name][0]]
+    match layer:
+        case Convolution():
+            return nn.Conv2d(taken[0], layer.outputs, layer.kernel, layer.stride, layer.padding)
+        case Linear():
+            return nn.Linear(taken[0], layer.outputs)
+        case MaxPool():
+            return nn.MaxPool2d(layer.window, layer.stride)
+        case AveragePool():
+            return nn.AvgPool2d(layer.window, layer.stride)
+        case Add():
+            return Sum()
+        case Flatten():
+            return nn.Flatten()
+    raise AssertionError(f"no module for {layer}")

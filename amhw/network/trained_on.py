@@ -1,0 +1,33 @@
+"""Whether a network meets the data that it was trained on."""
+
+from pathlib import Path
+
+from amhw.datasets import DataSource, data_source
+from amhw.network.network import Network
+from amhw.refusal import Refusal
+
+
+def own_data(network: Network, path: Path | str | None = None) -> DataSource:
+    """The data set that belongs to a network: the one at `path`, or the packaged MNIST if it was trained on that.
+
+    Raises:
+        Refusal: no path is given and the network was trained on something else, or does not say on what; or the images
+            have another shape than it takes.
+    """
+    source = data_source(path)
+    if path is None and (network.trained_on is None or network.trained_on.sha256 != source.identity.sha256):
+        on = (
+            "does not say what it was trained on"
+            if network.trained_on is None
+            else f"was trained on {network.trained_on}"
+        )
+        raise Refusal(f"{network.name} {on}: give that data set as --data")
+    network.check_images(source.representative)
+    return source
+
+
+def other_data(network: Network, source: DataSource) -> str | None:
+    """A line for the user if these data are not what the network was trained on, or None."""
+    if network.trained_on is None or network.trained_on.sha256 == source.identity.sha256:
+        return None
+    return f"{network.name} was trained on {network.trained_on}; these images are of {source.identity}"

@@ -1,0 +1,48 @@
+"""What a multiplier can make of single products of a layer, its weights chosen for it.
+
+With column d of the product table T, activations a (or what they should be, x) and a real-valued weight w,
+
+    ε(d, w) = Var(s·T[a, d] − w·x) = s²·Var(T_d) − 2s·w·Cov(T_d, x) + w²·Var(x),
+
+the mean error belonging into the bias; every weight takes its best column, and s the best of a grid. What the
+activations lose, because the multiplier cannot tell some of their codes apart, no choice of weights can win back: f =
+E[Var(x | what is read)]/Var(x). The rest is r = E_w[min_d ε]/E_w[w²·Var(x)] − f.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def product_error(
+    chance: NDArray[Any],
+    first: NDArray[Any],
+    variance: float,
+    table: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    units: NDArray[np.float64],
+) -> tuple[float, float]:
+    """f and r.
+
+    Args:
+        chance: float64[G], probability of each group of codes that the table does not tell apart.
+        first: float64[G], Σ x·P(x) over each group: its mean times its probability.
+        variance: Var(x), positive.
+        table: float64[G, D], distinct columns.
+        weights: float64[W], real-valued ones.
+        units: float64[S], values of s to try.
+    """
+    mean = float(first.sum())
+    means = chance @ table
+    spread = chance @ table**2 - means**2
+    together = first @ table - mean * means
+    costs = (
+        units[:, None, None] ** 2 * spread[None, :, None]
+        - 2 * units[:, None, None] * together[None, :, None] * weights[None, None, :]
+    )
+    power = float((weights**2).mean()) * variance
+    alone = 1 + float(costs.min(axis=1).mean(axis=1).min()) / power
+    seen = float((first**2 / np.maximum(chance, 1e-300)).sum()) - mean**2
+    lost = max(0.0, 1 - seen / variance)
+    return lost, max(0.0, alone - lost)
