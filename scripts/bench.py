@@ -12,7 +12,7 @@ import bench_train
 import numpy as np
 
 from amhw import Masked, ProductTable
-from amhw.datasets.mnist import mnist_test
+from amhw.datasets import mnist_test
 from amhw.families.catalogue import representatives
 from amhw.multiplier import SIGNEDNESS
 from amhw.network.inference import MAX_TERMS, Inference

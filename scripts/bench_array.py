@@ -17,11 +17,11 @@ from amhw.array.compiled import build, run
 from amhw.array.designs import conv_engine
 from amhw.array.plan import ConvPlan
 from amhw.commands.base import Command, print_json
-from amhw.datasets.mnist import mnist_test
+from amhw.datasets import mnist_test
 from amhw.network.inference import Inference, LayerSums, finish
 from amhw.network.models import lenet5 as shipped
 from amhw.network.quantised import QuantisedNetwork
-from amhw.select.fit import fit
+from amhw.remap.fit import fit
 from amhw.select.stages import Problem
 from amhw.simulation import simulator_environment
 

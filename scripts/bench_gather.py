@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from bench import arbitrary
 
-from amhw.datasets.mnist import mnist_test
+from amhw.datasets import mnist_test
 from amhw.network.inference import CHUNK, Inference, LayerSums, im2col
 from amhw.network.models.lenet5 import network
 

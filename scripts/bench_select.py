@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from amhw.families.masked import Masked
 from amhw.files import write_atomically
 from amhw.multiplier import parse
 from amhw.network.inference import Inference
-from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
+from amhw.network.quantised import QuantisedLayer
 from amhw.results import Results, Task, run
 from amhw.select.front import Baseline, Point, Selection, is_reduced_precision, nondominated
 from amhw.select.stages import Problem
@@ -62,11 +63,11 @@ def masked_accuracy(name: str) -> dict[str, float]:
     for layer in loaded.base.layers:
         if layer.name in statistics:
             bias = layer.bias - np.rint(statistics[layer.name].mean_errors(mask)).astype(np.int64)
-            layer = QuantisedLayer(**{**vars(layer), "bias": bias})
+            layer = replace(layer, bias=bias)
         layers.append(layer)
     tables = dict.fromkeys(statistics, ProductTable.of(mask))
     data = loaded.test.first(IMAGES)
-    correct = Inference(QuantisedNetwork(tuple(layers)), tables).correct(data)
+    correct = Inference(replace(loaded.base, layers=tuple(layers)), tables).correct(data)
     return {"loss": float(Inference(loaded.base).correct(data).mean() - correct.mean())}
 
 

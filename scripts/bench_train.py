@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from amhw import ProductTable, parse
-from amhw.datasets.mnist import mnist_slice
+from amhw.datasets import mnist_slice
 from amhw.network.inference import MAX_TERMS
 from amhw.network.models.lenet5 import float_network
 from amhw.nn import approximate
@@ -54,14 +54,14 @@ def step_of(model: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> Callable
 
 def main() -> None:
     data, network = mnist_slice().first(BATCH), float_network()
-    images = torch.tensor(np.array(data.images[:, None])).float() / 255
+    images = torch.tensor(np.array(data.images)).float() / 255
     x, labels = images.contiguous(memory_format=torch.channels_last), torch.tensor(data.labels.astype(np.int64))
     tables = {name: ProductTable.of(parse(multiplier)) for name, multiplier in MULTIPLIERS.items()}
     tables["arbitrary table"] = arbitrary()
-    steps = {"float": step_of(network.model(), x, labels)}
+    steps = {"float": step_of(network.module(), x, labels)}
     for name, table in tables.items():
         multipliers = {layer: table if layer.startswith("conv") else None for layer in network.layer_names}
-        steps[name] = step_of(approximate(network.model(), multipliers, inputs=images, input_scale=1 / 255), x, labels)
+        steps[name] = step_of(approximate(network.module(), multipliers, inputs=images, input_scale=1 / 255), x, labels)
     best = dict.fromkeys(steps, float("inf"))
     for _ in range(ROUNDS):
         for name, step in steps.items():

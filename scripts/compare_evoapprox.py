@@ -18,7 +18,7 @@ import numpy as np
 
 from amhw.circuit import Circuit
 from amhw.network.inference import Inference
-from amhw.select.fit import fit
+from amhw.remap.fit import fit
 from amhw.select.front import Loss
 from amhw.select.stages import Problem
 from amhw.synth import Synthesiser, Technology

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from amhw.datasets.mnist import DataSet, test_set, training_set, write_idx
+from amhw.datasets import DataSet, data_source
+from amhw.datasets.idx import write_idx
 from amhw.files import write_atomically
 from amhw.network.training import augmented
 
@@ -22,19 +23,19 @@ _BATCH = 1000
 
 
 def on_uneven_ground(images: np.ndarray, seed: int) -> np.ndarray:
-    """uint8[N, 28, 28] of the same."""
+    """uint8[N, 1, 28, 28] of the same."""
     made = []
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for start in range(0, len(images), _BATCH):
-            stroke = augmented(torch.tensor(images[start : start + _BATCH, None]).float() / 255).clamp(0, 1)
+            stroke = augmented(torch.tensor(images[start : start + _BATCH]).float() / 255).clamp(0, 1)
             count = len(stroke)
             coarse = torch.rand(count, 1, 5, 5)
             ground = functional.interpolate(coarse, size=28, mode="bicubic", align_corners=True).clamp(0, 1)
             ground = 0.25 + 0.35 * ground
             contrast = (0.35 + 0.25 * torch.rand(count, 1, 1, 1)) * torch.where(torch.rand(count, 1, 1, 1) < 0.5, -1, 1)
             noisy = ground + contrast * stroke + 0.03 * torch.randn(stroke.shape)
-            made.append((255 * noisy.clamp(0, 1)).round().to(torch.uint8).numpy()[:, 0])
+            made.append((255 * noisy.clamp(0, 1)).round().to(torch.uint8).numpy())
     return np.concatenate(made)
 
 
@@ -45,12 +46,12 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     parts: tuple[tuple[str, DataSet, int], ...] = (
-        ("train", training_set(arguments.data_dir), 1),
-        ("t10k", test_set(arguments.data_dir), 2),
+        ("train", data_source(arguments.data_dir).training, 1),
+        ("t10k", data_source(arguments.data_dir).test, 2),
     )
     for prefix, data, seed in parts:
         images = on_uneven_ground(data.images, seed)
-        write_atomically(arguments.out / f"{prefix}-images-idx3-ubyte.gz", write_idx(images))
+        write_atomically(arguments.out / f"{prefix}-images-idx3-ubyte.gz", write_idx(images[:, 0]))
         write_atomically(arguments.out / f"{prefix}-labels-idx1-ubyte.gz", write_idx(data.labels))
 
 

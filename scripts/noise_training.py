@@ -14,12 +14,13 @@ import numpy as np
 import torch
 
 from amhw import ProductTable, parse
-from amhw.datasets.mnist import balanced, mnist_slice, test_set, training_set
+from amhw.datasets import balanced, data_source
 from amhw.network.inference import Inference
 from amhw.network.models.lenet5 import float_network, network
 from amhw.network.quantised import QuantisedNetwork
+from amhw.network.real import pixels, real_valued
 from amhw.nn import Recipe, fine_tune
-from amhw.nn.finetune import dequantised, trainable
+from amhw.nn.finetune import trainable
 from amhw.nn.noise import measured_noise
 from amhw.nn.swap import swapped_layers
 
@@ -28,14 +29,14 @@ DRAWS = 2
 
 def under_noise(net: QuantisedNetwork, noise: dict[str, tuple[float, float]], images: np.ndarray) -> np.ndarray:
     """Predictions int64[draws, N] with noise in every sum of the layers."""
-    model = trainable(net, dequantised(net, {}), {}, images[:300]).train()
+    model = trainable(net, real_valued(net), {}, images[:300]).train()
     for name, values in noise.items():
         swapped_layers(model)[name].noise = values
     torch.manual_seed(0)
     draws = []
     with torch.no_grad():
         for _ in range(DRAWS):
-            parts = [model(torch.tensor(images[i : i + 500, None]).float() / 255) for i in range(0, len(images), 500)]
+            parts = [model(pixels(images[i : i + 500])) for i in range(0, len(images), 500)]
             draws.append(torch.cat(parts).argmax(dim=1).numpy())
     return np.stack(draws)
 
@@ -47,8 +48,9 @@ def under_noise(net: QuantisedNetwork, noise: dict[str, tuple[float, float]], im
 @click.option("--seeds", default=2)
 def main(name: str, data_dir: Path | None, epochs: int, seeds: int) -> None:
     table = ProductTable.of(parse(name))
-    training = mnist_slice() if data_dir is None else training_set(data_dir)
-    test, start = test_set(data_dir), float_network()
+    source = data_source(data_dir)
+    training = source.calibration if data_dir is None else source.training
+    test, start = source.test, float_network()
     tables = {"conv1": table, "conv2": table}
     noise = measured_noise(network(), tables, balanced(training, 20).images)
     print(f"{name}: {', '.join(f'{n}: mean {m:.1f}, deviation {d:.1f} a product' for n, (m, d) in noise.items())}")

@@ -3,10 +3,12 @@
 import sys
 from pathlib import Path
 
-from amhw.datasets.mnist import balanced, test_set, training_set, write_idx
+from amhw.datasets import data_source
+from amhw.datasets.idx import write_idx
 from amhw.files import write_atomically
 
 packaged = Path(__file__).parents[1] / "amhw" / "datasets" / "packaged"
-for prefix, data in (("t10k", test_set(sys.argv[1])), ("train", balanced(training_set(sys.argv[1])))):
-    write_atomically(packaged / f"{prefix}-images-idx3-ubyte.gz", write_idx(data.images))
+source = data_source(sys.argv[1])
+for prefix, data in (("t10k", source.test), ("train", source.calibration)):
+    write_atomically(packaged / f"{prefix}-images-idx3-ubyte.gz", write_idx(data.images[:, 0]))
     write_atomically(packaged / f"{prefix}-labels-idx1-ubyte.gz", write_idx(data.labels))

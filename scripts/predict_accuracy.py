@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from amhw import Masked, ProductTable
-from amhw.datasets.mnist import DataSet, balanced, mnist_slice, mnist_test
+from amhw.datasets import DataSet, balanced, mnist_slice, mnist_test
 from amhw.families import (
     Compensated,
     Compressed,

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from amhw import parse
-from amhw.datasets.mnist import DataSet, mnist_slice, test_set, training_set
+from amhw.datasets import DataSet, data_source
 from amhw.nn import approximate
 from amhw.nn.swap import swapped_layers
 
@@ -47,7 +47,7 @@ def residual() -> nn.Module:
 
 
 def trained(model: nn.Module, data: DataSet, epochs: int, rate: float) -> nn.Module:
-    images, labels = torch.tensor(np.array(data.images[:, None])), torch.tensor(data.labels.astype(np.int64))
+    images, labels = torch.tensor(np.array(data.images)), torch.tensor(data.labels.astype(np.int64))
     steps = epochs * (len(data) // 64)
     optimiser = torch.optim.Adam(model.parameters(), rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, cycle_momentum=False)
@@ -66,7 +66,7 @@ def accuracy(model: nn.Module, data: DataSet) -> float:
     model.eval()
     with torch.no_grad():
         parts = [
-            model(torch.tensor(np.array(data.images[i : i + 500, None])).float() / 255).argmax(dim=1).numpy()
+            model(torch.tensor(np.array(data.images[i : i + 500])).float() / 255).argmax(dim=1).numpy()
             for i in range(0, len(data), 500)
         ]
     return float((np.concatenate(parts) == data.labels).mean())
@@ -77,12 +77,13 @@ def accuracy(model: nn.Module, data: DataSet) -> float:
 @click.option("--multiplier", default="mul_u8s8_pp_0_0_0_0_0_0_f0_f0")
 @click.option("--epochs", default=4)
 def main(data_dir: Path | None, multiplier: str, epochs: int) -> None:
-    training = mnist_slice() if data_dir is None else training_set(data_dir)
-    test = test_set(data_dir)
+    source = data_source(data_dir)
+    training = source.calibration if data_dir is None else source.training
+    test = source.test
     torch.manual_seed(0)
     model = trained(residual(), training, 2 * epochs, 1e-2)
     print(f"{training.name}: float {100 * accuracy(model, test):.2f} %", flush=True)
-    inputs = torch.tensor(np.array(training.images[:200, None])).float() / 255
+    inputs = torch.tensor(np.array(training.images[:200])).float() / 255
     for name in ("mul_u8s8_pp_full", multiplier):
         swapped = approximate(model, parse(name), inputs=inputs, input_scale=1 / 255)
         before = accuracy(swapped, test)

@@ -7,7 +7,7 @@ Calibration sees the packaged training images only.
 """
 
 from amhw import ProductTable
-from amhw.datasets.mnist import mnist_slice, mnist_test
+from amhw.datasets import mnist_slice, mnist_test
 from amhw.families import perforated
 from amhw.network.inference import Inference
 from amhw.network.models.lenet5 import float_network, network

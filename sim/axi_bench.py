@@ -23,7 +23,7 @@ async def frames_in_frames_out(dut):
     manifest = json.loads(path.read_text())
     network = QuantisedNetwork.load(path.with_name(manifest["network"]))
     side = manifest["image_side"]
-    images = np.random.default_rng(3).integers(0, 256, (4, side, side), dtype=np.uint8)
+    images = np.random.default_rng(3).integers(0, 256, (4, 1, side, side), dtype=np.uint8)
     expected = convolutions(network, ProductTable.of(parse(manifest["multiplier"])), images)
     dut.rst.value = 1
     dut.s_axis_config_tvalid.value = 0

@@ -9,6 +9,7 @@ AMHW_IMAGES says how many digits at most; the clocks for an image are counted be
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cocotb
@@ -17,9 +18,9 @@ from streams import Streams
 
 from amhw.array.golden import convolutions
 from amhw.array.plan import ConvPlan
-from amhw.datasets.mnist import mnist_test
+from amhw.datasets import mnist_test
 from amhw.multiplier import parse
-from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
+from amhw.network.quantised import QuantisedNetwork
 from amhw.table import ProductTable
 
 
@@ -33,14 +34,15 @@ async def codes_match(dut: object) -> None:
     table = ProductTable.of(parse(manifest["multiplier"]))
     seed = int(os.environ["AMHW_SEED"])
     side = manifest["image_side"]
-    plan = ConvPlan(network, table, manifest["rows"], manifest["cols"], manifest["depth"], side)
+    plan = ConvPlan(network, table, manifest["rows"], manifest["cols"], manifest["depth"])
     last = plan.layers[-1]
     per_image = last.outputs * last.pooled**2
     digits = mnist_test().images[: int(os.environ.get("AMHW_IMAGES", "20"))]
-    margin = (digits.shape[1] - side) // 2
-    digits = digits[:, margin : margin + side, margin : margin + side]
+    margin = (digits.shape[2] - side) // 2
+    assert margin >= 0, "digits are cropped, not enlarged"
+    digits = digits[:, :, margin : margin + side, margin : margin + side]
     calm, stalled = digits[: len(digits) // 2], digits[len(digits) // 2 :]
-    extremes = np.stack([np.full((side, side), value, np.uint8) for value in (0, 255)])
+    extremes = np.stack([np.full((1, side, side), value, np.uint8) for value in (0, 255)])
     streams = Streams(dut, ["s_axis_image", "s_axis_config"], ["m_axis_codes"], seed)
     limit = 12 * (plan.cycles_per_image + 3 * side**2)
     checked: list[tuple[str, np.ndarray, np.ndarray]] = []
@@ -80,7 +82,7 @@ async def codes_match(dut: object) -> None:
     ):
         weight = -_top(table.width_b) - 1 if weight is None else weight
         other = _constant(network, weight, bias)
-        await _rewrite(streams, manifest["memory_map"], ConvPlan(other, table, plan.rows, plan.cols, plan.depth, side))
+        await _rewrite(streams, manifest["memory_map"], ConvPlan(other, table, plan.rows, plan.cols, plan.depth))
         await through(f"{name} weights", np.concatenate([digits[:1], extremes[1:]]), other)
 
     pairs = matched = 0
@@ -110,14 +112,13 @@ def _top(width: int) -> int:
 
 def _constant(network: QuantisedNetwork, weight: int, bias: int) -> QuantisedNetwork:
     """The network with one weight and one bias everywhere in its convolutions."""
-    layers = []
-    for layer in network.layers:
-        if not layer.is_linear:
-            fields = {name: getattr(layer, name) for name in QuantisedLayer.__dataclass_fields__}
-            fields |= {"weights": np.full_like(layer.weights, weight), "bias": np.full_like(layer.bias, bias)}
-            layer = QuantisedLayer(**fields)
-        layers.append(layer)
-    return QuantisedNetwork(tuple(layers), "constant")
+    layers = (
+        layer
+        if layer.is_linear
+        else replace(layer, weights=np.full_like(layer.weights, weight), bias=np.full_like(layer.bias, bias))
+        for layer in network.layers
+    )
+    return replace(network, layers=tuple(layers), name="constant")
 
 
 async def _rewrite(streams: Streams, memory_map: dict[str, dict[str, int]], plan: ConvPlan) -> None:

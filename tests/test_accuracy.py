@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from amhw import Masked
 from amhw.commands.accuracy import command
-from amhw.datasets.mnist import DataSet, mnist_test, write_idx
+from amhw.datasets import DataSet, mnist_test
+from amhw.datasets.idx import write_idx
 from amhw.network.models.lenet5 import network
 from amhw.scoring import measure
 from amhw.table import ProductTable

@@ -11,10 +11,11 @@ from amhw.array.mesh import SystolicArray
 from amhw.array.widths import Widths
 from amhw.commands.array import command as array_command
 from amhw.commands.energy import command
+from amhw.datasets import mnist_slice
 from amhw.multiplier import parse
 from amhw.network.models.lenet5 import PACKAGED, network
 from amhw.network.quantised import Operands
-from amhw.stimulus import mnist_trace, tiles, uniform_trace
+from amhw.stimulus import layer_trace, tiles, uniform_trace
 from amhw.synth import RECIPES, SEARCH, Synthesiser, Technology
 from amhw.synth.clocked import states
 from amhw.synth.truth import planes, settled, unpacked
@@ -28,7 +29,7 @@ def test_traces():
     assert np.unique(uniform["a"]).size > 250
     chosen = network()
     for layer in ("conv1", "conv2", "fc1"):
-        trace = mnist_trace(chosen, layer, 3000)
+        trace = layer_trace(chosen, layer, mnist_slice(), 3000)
         assert len(trace["a"]) == len(trace["b"]) == 3000
         assert set(trace["b"].tolist()) <= set(chosen[layer].weight_codes.reshape(-1).tolist())
         # The weight stays while activations pass by; the activations are those of images, not noise.
@@ -160,7 +161,7 @@ def test_anyones_verilog_with_registers(tmp_path):
     assert found["MNIST conv2"]["data_fj"] < found["uniform"]["data_fj"]
     assert found["uniform"]["operations"] == 499
     # A trace of the same operands is the same stimulus, in either format.
-    trace = mnist_trace(network(), "conv2", 500)
+    trace = layer_trace(network(), "conv2", mnist_slice(), 500)
     np.savez(tmp_path / "t.npz", x=trace["a"], y=trace["b"], rst=np.zeros((500, 1), dtype=np.uint8))
     signed = trace["b"].astype(np.uint8).view(np.int8)
     rows = (f"{a:#x},{b}" for a, b in zip(trace["a"], signed, strict=True))

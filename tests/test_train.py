@@ -7,13 +7,16 @@ import pytest
 from click.testing import CliRunner
 
 from amhw.commands.train import command
-from amhw.datasets.mnist import balanced, mnist_slice, mnist_test, write_idx
+from amhw.datasets import Identity, balanced, data_source, mnist_slice, mnist_test
+from amhw.datasets.idx import write_idx
 from amhw.network.inference import Inference
-from amhw.network.models.lenet5 import network
+from amhw.network.models.lenet5 import NETWORK, network
 from amhw.network.quantised import Operands, QuantisedNetwork
 from amhw.network.real import FloatNetwork
 from amhw.network.training import train
 from amhw.refusal import Refusal
+
+DATA = Identity("digits", "0" * 64)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +24,7 @@ def folder(tmp_path_factory):
     """1,000 training images of the packaged slice and 300 test images, as a user's own data set."""
     folder = tmp_path_factory.mktemp("own")
     for prefix, part in (("train", balanced(mnist_slice(), 100)), ("t10k", mnist_test().first(300))):
-        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(write_idx(part.images))
+        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(write_idx(part.images[:, 0]))
         (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(write_idx(part.labels))
     return folder
 
@@ -41,23 +44,24 @@ def test_the_command_writes_both_networks_and_reports_them(folder, tmp_path):
     assert record["float_accuracy"] == (trained.logits(test.images).argmax(axis=1) == test.labels).mean() > 0.8
     assert record["accuracy"] == Inference(quantised).correct(test).mean() > 0.8
     assert record["network_sha256"] == quantised.sha256
+    assert quantised.network.trained_on == data_source(folder).identity != data_source().identity
     assert sorted(path.name for path in out.parent.iterdir()) == ["own-float.npz", "own.npz"]
 
 
 def test_training_learns_and_is_seeded():
     part = balanced(mnist_slice(), 150)
     steps = []
-    one = train(part, 8, 1, lambda step, total, loss: steps.append((step, total, loss)))
+    one = train(NETWORK, part, DATA, 8, 1, lambda step, total, loss: steps.append((step, total, loss)))
     assert (one.logits(mnist_test().images[:1000]).argmax(axis=1) == mnist_test().labels[:1000]).mean() > 0.75
     assert [step for step, _, _ in steps] == list(range(1, steps[0][1] + 1))
     assert np.mean([loss for *_, loss in steps[-5:]]) < steps[0][2] / 2
-    assert train(part, 8, 1).sha256 == one.sha256
-    assert train(part, 8, 2).sha256 != one.sha256
+    assert train(NETWORK, part, DATA, 8, 1).sha256 == one.sha256
+    assert train(NETWORK, part, DATA, 8, 2).sha256 != one.sha256
 
 
 def test_no_epochs_are_refused():
     with pytest.raises(Refusal, match="at least 1"):
-        train(mnist_slice(), 0)
+        train(NETWORK, mnist_slice(), DATA, 0)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def build(verilog: Path, harness: Path, folder: Path) -> Path:
 
 
 def run(program: Path, plan: ConvPlan, images: NDArray[np.uint8], jobs: int = 1) -> Run:
-    """Push uint8 images [N, H, W] through the program, in `jobs` parts side by side.
+    """Push uint8 images [N, 1, H, W] through the program, in `jobs` parts side by side.
 
     Raises:
         Refusal: the program stopped short.

@@ -156,9 +156,9 @@ def _fine_tuned(
 ) -> dict[str, Any]:
     network = float_network() if start is None else load_network(start)
     network.network.check_images(source.test)
+    tables = dict.fromkeys(chosen_layers(layers, network.layer_names, network.convolutions), table)
     if (note := other_data(network.network, source)) is not None:
         click.echo(f"amhw: note: {note}", err=True)
-    tables = dict.fromkeys(chosen_layers(layers, network.layer_names, network.convolutions), table)
     with _progress() as (progress, task):
         best = ""
 

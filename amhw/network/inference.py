@@ -207,8 +207,8 @@ def pooled(values: torch.Tensor, pool: MaxPool | None) -> torch.Tensor:
     """The greatest of each window; `values` themselves where there is no pool."""
     if pool is None:
         return values
-    if values.dtype == torch.int8:  # torch pools unsigned bytes and floats only
-        return functional.max_pool2d(values.float(), pool.window, pool.stride).to(torch.int8)
+    if not values.is_floating_point():  # torch pools small images of bytes only
+        return functional.max_pool2d(values.float(), pool.window, pool.stride).to(values.dtype)
     return functional.max_pool2d(values, pool.window, pool.stride)
 
 

@@ -172,11 +172,11 @@ def trainable(
             swapped.grid.set(given.activation_scale)
             swapped.log_weight_scale.data.fill_(math.log(given.weight_scale))
             swapped.input_rounding = given.input_rounding
-            if swapped.output_grid is not None:
-                swapped.output_grid.set(scales[name])
+            if swapped.output is not None:
+                swapped.output.grid.set(scales[name])
         for name, part in model.named_children():
             if isinstance(part, ApproxAdd | ApproxAverage):
-                part.output_grid.set(scales[name])
+                part.output.grid.set(scales[name])
     return model
 
 

@@ -17,12 +17,13 @@ network of such layers computes what hardware computes from end to end, and expo
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from amhw.network.requantisation import Addition, Requantisation
+from amhw.network.requantisation import Requantisation
 from amhw.nn.products import Pair, Products, TableSums
 from amhw.refusal import Refusal
 
@@ -51,10 +52,31 @@ class Grid(nn.Module):
         """The nearest codes, whole numbers in float64; outside of training."""
         return torch.floor(x.double() / self.scale + (0.5 + _TIE)).clamp_(self.lowest, self.highest)
 
+
+@dataclass(frozen=True)
+class Codes:
+    """What leaves a layer that requantises: codes of the grid of those that take them, `lowest` (0 after a ReLU) to the
+    grid's highest."""
+
+    grid: Grid
+    lowest: int = 0
+
+    @property
+    def highest(self) -> int:
+        return self.grid.highest
+
+    @property
+    def scale(self) -> float:
+        return self.grid.scale
+
     def rounded(self, x: torch.Tensor) -> torch.Tensor:
         """The nearest multiples of the scale, with a gradient that passes the rounding."""
-        scale = self.log_scale.exp()
+        scale = self.grid.log_scale.exp()
         return requantised(x, 1 / scale, scale, self)
+
+    def values(self, scaled: torch.Tensor) -> torch.Tensor:
+        """clamp(⌊scaled + 1/2⌋)·scale ."""
+        return rounded_half_up(scaled, self.lowest, self.highest) * self.scale
 
 
 class ApproxLayer(nn.Module):
@@ -65,7 +87,7 @@ class ApproxLayer(nn.Module):
         grid: of the activations.
         weight_scale: the real value of one step of the weights' codes.
         input_rounding: r above.
-        output_grid: of this layer's outputs, if it requantises.
+        output: the codes that leave this layer, if it requantises.
         noise: (mean, standard deviation) in units of the product: if set, training multiplies exactly
             and adds this Gaussian noise for each product instead of using the table.
     """
@@ -82,7 +104,7 @@ class ApproxLayer(nn.Module):
         self.products = products
         self.grid = Grid(products.lowest, products.highest) if grid is None else grid
         self._shares_grid = grid is not None
-        self.output_grid: Grid | None = None
+        self.output: Codes | None = None
         self.log_weight_scale = nn.Parameter(torch.tensor(math.log(products.weight_scale(weight))))
         self.input_rounding = products.input_rounding
         self.noise: tuple[float, float] | None = None
@@ -150,8 +172,8 @@ class ApproxLayer(nn.Module):
 
     def requantisation(self) -> Requantisation | None:
         """The integer constants with which this layer feeds the next; None if it gives real values."""
-        grid = self.output_grid
-        return None if grid is None else Requantisation.of(self.unit / grid.scale, grid.highest, grid.lowest)
+        output = self.output
+        return None if output is None else Requantisation.of(self.unit / output.scale, output.highest, output.lowest)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self._training_forward(x) if self.training else self._exact_forward(x)
@@ -180,11 +202,10 @@ class ApproxLayer(nn.Module):
             taps = self.weight[0].numel()
             mean, deviation = self.noise
             sums = sums + (taps * mean + math.sqrt(taps) * deviation * torch.randn_like(sums))
-        grid = self.output_grid
-        if grid is None:
+        if self.output is None:
             return sums * unit
-        next_scale = grid.log_scale.exp()
-        return requantised(sums, unit / next_scale, next_scale, grid)
+        next_scale = self.output.grid.log_scale.exp()
+        return requantised(sums, unit / next_scale, next_scale, self.output)
 
     def _exact_forward(self, x: torch.Tensor) -> torch.Tensor:
         products = self.products
@@ -199,18 +220,18 @@ class ApproxLayer(nn.Module):
             self.padding,
         ).double()
         constants = self.requantisation()
-        if constants is None or self.output_grid is None:
+        if constants is None or self.output is None:
             return (sums * self.unit).to(x.dtype)
-        return (rounded_half_up(sums * constants.scale, constants) * self.output_grid.scale).to(x.dtype)
+        return self.output.values(sums * constants.scale).to(x.dtype)
 
     def extra_repr(self) -> str:
         out, taps = len(self.weight), tuple(self.weight.shape[1:])
         return f"{out} outputs of {taps}, {self.products.table.name}"
 
 
-def rounded_half_up(scaled: torch.Tensor, constants: Requantisation | Addition) -> torch.Tensor:
-    """clamp(⌊scaled + 1/2⌋) in float64, in which multiples of 2^−shift below 2^48 are exact."""
-    return torch.floor(scaled + 0.5).clamp_(constants.minimum, constants.maximum)
+def rounded_half_up(scaled: torch.Tensor, lowest: int, highest: int) -> torch.Tensor:
+    """clamp(⌊scaled + 1/2⌋) of float64, in which a sum below 2^31 times a multiplier over 2^shift is exact."""
+    return torch.floor(scaled + 0.5).clamp_(lowest, highest)
 
 
 _TIE = 2.0**-16
@@ -293,9 +314,9 @@ class _Quantise(torch.autograd.Function):
         return grad_x, grad_scale, None, None
 
 
-def requantised(sums: torch.Tensor, ratio: torch.Tensor, scale: torch.Tensor, grid: Grid) -> torch.Tensor:
-    """clamp(⌊sums·ratio + 1/2⌋)·scale, codes of `grid`; the gradient passes the rounding where nothing was clamped."""
-    found: torch.Tensor = _Requantise.apply(sums, ratio, scale, grid.lowest, grid.highest)
+def requantised(sums: torch.Tensor, ratio: torch.Tensor, scale: torch.Tensor, output: Codes) -> torch.Tensor:
+    """clamp(⌊sums·ratio + 1/2⌋)·scale; the gradient passes the rounding where nothing was clamped."""
+    found: torch.Tensor = _Requantise.apply(sums, ratio, scale, output.lowest, output.highest)
     return found
 
 

@@ -18,7 +18,7 @@ from amhw.network.quantise import best_scale, code_range
 from amhw.network.quantised import Join, MadeFor, Operands, QuantisedLayer, QuantisedNetwork
 from amhw.network.real import FloatNetwork
 from amhw.nn.joins import ApproxAdd, ApproxAverage
-from amhw.nn.layers import ApproxConv2d, ApproxLayer, ApproxLinear, Grid
+from amhw.nn.layers import ApproxConv2d, ApproxLayer, ApproxLinear, Codes, Grid
 from amhw.nn.products import Products
 from amhw.refusal import Refusal
 from amhw.table import ProductTable, code_values
@@ -113,7 +113,7 @@ def link(model: nn.Module) -> None:
         for part in module:
             if isinstance(part, ApproxLayer):
                 if before is not None and rectified:
-                    before.output_grid = part.grid
+                    before.output = Codes(part.grid)
                 before, rectified = part, False
             elif isinstance(part, nn.ReLU):
                 rectified = True
@@ -147,29 +147,29 @@ def _round(module: NetworkModule, inputs: torch.Tensor) -> None:
     network = module.network
     whole = len(swapped_layers(module)) == len(network.multiplying)
     operands = {name: _operands(layer) for name, layer in swapped_layers(module).items()}
-    grids: dict[str, Grid] = {}
+    leaving: dict[str, Codes] = {}
     joins = [layer for layer in network.layers if isinstance(layer, Add | AveragePool)]
-    writers = [*operands, *(join.name for join in joins if whole)]
-    for name in writers:
+    for name in [*operands, *(join.name for join in joins if whole)]:
         readers = [module.get_submodule(reader) for reader in network.readers(name)]
         taking = [reader for reader in readers if isinstance(reader, ApproxLayer)]
-        if taking and (whole or len(taking) == len(readers)):
-            code_range(network, name, operands)  # refuses codes that do not fit
-            grids[name] = taking[0].grid
-        elif readers and whole:
-            lowest, highest = code_range(network, name, operands)
-            grids[name] = Grid(lowest, highest)
-            _, leaving = _passing(module, [name], inputs)[name]
-            reached = torch.relu(leaving) if lowest == 0 else leaving.abs()
-            grids[name].set(best_scale(reached.numpy(), highest))
+        if not readers or not (whole or len(taking) == len(readers)):
+            continue
+        lowest, highest = code_range(network, name, operands)  # refuses codes that do not fit
+        if taking:
+            leaving[name] = Codes(taking[0].grid, lowest)
+            continue
+        grid = Grid(lowest, highest)
+        _, values = _passing(module, [name], inputs)[name]
+        grid.set(best_scale((torch.relu(values) if lowest == 0 else values.abs()).numpy(), highest))
+        leaving[name] = Codes(grid, lowest)
     for name, layer in swapped_layers(module).items():
-        layer.output_grid = grids.get(name)
+        layer.output = leaving.get(name)
     for join in joins if whole else ():
-        taken = [grids[network.writer(source)] for source in network.sources[join.name]]
+        taken = [leaving[network.writer(source)].grid for source in network.sources[join.name]]
         replaced = (
-            ApproxAverage(join, taken[0], grids[join.name])
+            ApproxAverage(join, taken[0], leaving[join.name])
             if isinstance(join, AveragePool)
-            else ApproxAdd(taken[0], taken[1], grids[join.name])
+            else ApproxAdd(taken[0], taken[1], leaving[join.name])
         )
         setattr(module, join.name, replaced)
 
@@ -195,7 +195,7 @@ def export(model: nn.Module, name: str = "network") -> QuantisedNetwork:
                 f"{shape.name} takes codes of {layer.activation_scale:.6g} each, but a pixel is "
                 f"{operands.pixel_scale:.6g}: give approximate() this as input_scale"
             )
-        if layer.output_grid is None and shape.layer is not described.network.layers[-1]:
+        if layer.output is None and shape.layer is not described.network.layers[-1]:
             raise Refusal(f"{shape.name} does not feed the next layer through a ReLU")
         codes = layer.weight_codes.cpu().numpy()
         half = 1 << (operands.weight_width - 1)

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from chains import chain, convolution, linear, with_layer
 from click.testing import CliRunner
 
 from amhw import Masked, ProductTable, Refusal, parse
@@ -14,10 +15,11 @@ from amhw.array import files, golden
 from amhw.array.designs import conv_engine
 from amhw.array.plan import ConvPlan
 from amhw.commands.array import command
-from amhw.datasets.mnist import mnist_test
+from amhw.datasets import mnist_test
 from amhw.network.inference import Inference
 from amhw.network.models import lenet5 as shipped
-from amhw.network.quantised import Geometry, MadeFor, Operands, QuantisedLayer, QuantisedNetwork, Requantisation
+from amhw.network.quantised import MadeFor, Operands
+from amhw.network.requantisation import Requantisation
 from amhw.simulation import default_simulator, simulate
 
 EXACT = Masked.exact(8, 8, signed_b=True)
@@ -28,23 +30,34 @@ NOT_MASKED = parse("mul_u8s8_sm_or_3ffe_full")
 U8S8 = Operands()
 
 
-def small_network(operands=U8S8, side=8, kernel=3, padding=1, channels=(2, 3), rounding=(0, 0), scale=1.0, seed=1):
+def small_network(
+    operands=U8S8,
+    side=8,
+    kernel=3,
+    padding=1,
+    channels=(2, 3),
+    rounding=(0, 0),
+    scale=1.0,
+    seed=1,
+    images=1,
+    pools=(2, 2),
+):
     """Two convolutions and a layer that takes what they leave, with random weights."""
     random = np.random.default_rng(seed)
     low, high = -(operands.weight_max + 1), operands.weight_max
-    layers = []
-    incoming = 1
-    for name, outputs, pad, r in (("c1", channels[0], padding, rounding[0]), ("c2", channels[1], 0, rounding[1])):
+    layers, input_shape = [], (images, side, side)
+    incoming = images
+    parts = zip(("c1", "c2"), channels, (padding, 0), rounding, pools, strict=True)
+    for name, outputs, pad, r, pool in parts:
         weights = random.integers(low, high, (outputs, incoming, kernel, kernel), endpoint=True)
         bias = random.integers(-300, 300, outputs)
         spread = scale / (incoming * kernel * operands.weight_max)
         requantisation = Requantisation.of(spread, operands.activation_max)
-        geometry = Geometry(padding=pad, pool=2)
-        layers.append(QuantisedLayer(name, weights, bias, requantisation, operands, geometry, r))
-        incoming, side = outputs, geometry.output_side(side, kernel)
+        layers.append(convolution(name, weights, bias, requantisation, operands, pad, rounding=r))
+        incoming, side = outputs, (side + 2 * pad - kernel + 1) // pool
     last = random.integers(low, high, (10, incoming * side * side))
-    layers.append(QuantisedLayer("f", last, np.zeros(10, np.int32), None, operands))
-    return QuantisedNetwork(tuple(layers), "small")
+    layers.append(linear("f", last, np.zeros(10, np.int32), operands=operands))
+    return chain(layers, input_shape, pools, "small")
 
 
 def written(folder, multiplier, plan):
@@ -58,24 +71,23 @@ def simulated(folder, multiplier, plan, simulator=None):
 
 
 SMALL = {
-    "exact": (EXACT, small_network(), 2, 1, 8),
-    "one column, an adder tree, rounding": (MASKED, small_network(rounding=(32, 16), scale=1.5), 1, 9, 8),
-    "more columns than channels": (NOT_MASKED, small_network(channels=(3, 5), padding=2, rounding=(3, 200)), 7, 3, 7),
-    "narrow": (Masked.exact(4, 3, signed_b=True), small_network(Operands(4, 3), side=10, rounding=(0, 1)), 3, 3, 10),
+    "exact": (EXACT, small_network(), 2, 1),
+    "one column, an adder tree, rounding": (MASKED, small_network(rounding=(32, 16), scale=1.5), 1, 9),
+    "more columns than channels": (NOT_MASKED, small_network(channels=(3, 5), padding=2, rounding=(3, 200)), 7, 3),
+    "narrow": (Masked.exact(4, 3, signed_b=True), small_network(Operands(4, 3), side=10, rounding=(0, 1)), 3, 3),
     "signed": (
         Masked.exact(8, 8, signed_a=True, signed_b=True),
         small_network(Operands(8, 8, True), channels=(1, 1), kernel=2, padding=0, side=9),
         2,
         2,
-        9,
     ),
 }
 
 
 @pytest.mark.parametrize("case", SMALL.values(), ids=SMALL)
 def test_small_networks(tmp_path, case):
-    multiplier, network, cols, depth, side = case
-    plan = ConvPlan(network, ProductTable.of(multiplier), network.layers[0].kernel ** 2, cols, depth, side)
+    multiplier, network, cols, depth = case
+    plan = ConvPlan(network, ProductTable.of(multiplier), network.layers[0].kernel[0] ** 2, cols, depth)
     outcome = simulated(tmp_path, multiplier, plan)
     assert outcome.first_difference is None
     assert outcome.matched == outcome.pairs
@@ -103,21 +115,21 @@ def test_golden_model_is_the_inference(multiplier):
     network = shipped.network()
     table = ProductTable.of(multiplier)
     inference = Inference(network, dict.fromkeys(network.convolutions, table))
-    expected = inference.outputs(images)[network.convolutions[-1]]
+    expected = inference.outputs(images, ["pool2"])["pool2"]
     assert np.array_equal(golden.convolutions(network, table, images), expected)
 
 
 def test_golden_model_rounds_like_the_inference():
     network = small_network(side=28, rounding=(40, 90), scale=2.0)
     images = mnist_test().images[:5]
-    expected = Inference(network).outputs(images)["c2"]
+    expected = Inference(network).outputs(images)["pool2"]
     assert 0 < expected.mean() < 255
     assert np.array_equal(golden.convolutions(network, ProductTable.of(EXACT), images), expected)
 
 
 def test_an_engine_that_forgets_the_rounding_constant_is_caught(tmp_path):
-    multiplier, network, cols, depth, side = SMALL["one column, an adder tree, rounding"]
-    plan = ConvPlan(network, ProductTable.of(multiplier), 9, cols, depth, side)
+    multiplier, network, cols, depth = SMALL["one column, an adder tree, rounding"]
+    plan = ConvPlan(network, ProductTable.of(multiplier), 9, cols, depth)
     _, manifest, _ = written(tmp_path, multiplier, plan)
     other = small_network(rounding=(32, 0), scale=1.5)
     other.save(tmp_path / "engine.npz")
@@ -130,8 +142,8 @@ def test_an_engine_that_forgets_the_rounding_constant_is_caught(tmp_path):
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus (iverilog) is not on PATH")
 def test_reset_is_enough(tmp_path):
     """Without the initial values of registers, which only simulators and FPGAs give, no unknown gets out."""
-    multiplier, network, cols, depth, side = SMALL["exact"]
-    plan = ConvPlan(network, ProductTable.of(multiplier), 9, cols, depth, side)
+    multiplier, network, cols, depth = SMALL["exact"]
+    plan = ConvPlan(network, ProductTable.of(multiplier), 9, cols, depth)
     source, manifest, _ = written(tmp_path, multiplier, plan)
     text = source.read_text()
     # The one-bit constants m1, m2, … are no registers: they wake up combinational processes at time 0.
@@ -175,37 +187,30 @@ def test_files(tmp_path):
     assert manifest["memory_bits"].items() <= bits.items(), "as many bits as the Verilog declares"
 
 
-def changed(network, index, **fields):
-    layers = list(network.layers)
-    old = {name: getattr(layers[index], name) for name in QuantisedLayer.__dataclass_fields__}
-    layers[index] = QuantisedLayer(**(old | fields))
-    return QuantisedNetwork(tuple(layers))
-
-
 @pytest.mark.parametrize(
     ("network", "multiplier", "shape", "words"),
     [
         (small_network(), EXACT, (25, 2), "25 rows do not fit c1: a 3×3 window has 9 taps"),
         (small_network(), EXACT, (9, 0), "9 × 0"),
         (small_network(), EXACT, (9, 2, 2), "9 rows are no multiple of the depth 2"),
-        (small_network(), EXACT, (9, 2, 1, 12), "leave 3×2×2 codes"),
+        (small_network(images=3), EXACT, (9, 2), "c1 takes 3 channels"),
         (small_network(), Masked.exact(8, 8), (9, 2), "multiplies u8u8, but c1 of this network wants u8s8"),
         (small_network(Operands(4, 4)), EXACT, (9, 2), "multiplies u8s8, but c1 of this network wants u4s4"),
-        (changed(small_network(), 0, geometry=Geometry(padding=1, pool=1)), EXACT, (9, 2), "pooling 1"),
+        (small_network(pools=(1, 2)), EXACT, (9, 2), "c1 has no pooling"),
+        (small_network(pools=(2, 3), side=12), EXACT, (9, 2), "c2 has pooling 3×3"),
         (
-            changed(small_network(), 1, made_for=MadeFor("another", "0" * 64)),
+            with_layer(small_network(), 1, made_for=MadeFor("another", "0" * 64)),
             EXACT,
             (9, 2),
-            "c2 of network was made for",
+            "c2 of small was made for",
         ),
-        (QuantisedNetwork(small_network().layers[2:]), EXACT, (9, 2), "begins with two convolutions"),
+        (chain([linear("f", np.ones((2, 4), int), [0, 0])], (1, 2, 2)), EXACT, (9, 2), "begins with two convolutions"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_does_not_fit_is_refused(network, multiplier, shape, words):
-    rows, cols, depth, side = (*shape, 1, 8)[:2] + (*shape[2:], 1, 8)[:1] + ((shape[3],) if len(shape) > 3 else (8,))
     with pytest.raises(Refusal, match=re.escape(words)):
-        ConvPlan(network, ProductTable.of(multiplier), rows, cols, depth, side)
+        ConvPlan(network, ProductTable.of(multiplier), *shape)
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,8 @@ def test_an_array_and_its_mapped_netlist(tmp_path):
 
 def test_a_small_engine_in_gates(tmp_path):
     """The convolution engine's mapped netlist, memories as they were, on real images."""
-    multiplier, network, cols, depth, side = SMALL["narrow"]
-    plan = ConvPlan(network, ProductTable.of(multiplier), 9, cols, depth, side)
+    multiplier, network, cols, depth = SMALL["narrow"]
+    plan = ConvPlan(network, ProductTable.of(multiplier), 9, cols, depth)
     verilog, manifest, _ = written(tmp_path, multiplier, plan)
     gates = tmp_path / "gates.v"
     run = CliRunner().invoke(command, [str(verilog), "--search", "--json", "--netlist", str(gates)])

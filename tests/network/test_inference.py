@@ -3,19 +3,21 @@
 import numpy as np
 import pytest
 import torch
+from chains import chain, convolution, linear
 
 from amhw import Masked
-from amhw.datasets.mnist import mnist_test
+from amhw.datasets import mnist_test
 from amhw.network.inference import (
     MAX_TERMS,
     Inference,
     LayerSums,
     finish,
     im2col,
-    real_taps,
 )
 from amhw.network.models.lenet5 import network
-from amhw.network.quantised import Geometry, Operands, QuantisedLayer, QuantisedNetwork, Requantisation
+from amhw.network.quantised import Operands
+from amhw.network.reference import outputs
+from amhw.network.requantisation import Requantisation
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
 
@@ -32,25 +34,28 @@ def random_table(seed, signed_a=False, width_a=8, width_b=8, largest=30_000):
 
 
 def by_the_equation(network, tables, images):
-    """The outputs of every layer, one product at a time, in Python integers and NumPy indexing only."""
+    """The codes that leave every layer that multiplies, after its pool: one product at a time, in Python integers and
+    NumPy indexing only."""
     outputs = {}
     codes = network.layers[0].operands.codes_of(images).astype(int)
     for layer in network.layers:
         codes = np.minimum(codes + layer.input_rounding, layer.operands.activation_max)
         if layer.is_linear:
             codes = codes.reshape(len(codes), -1, 1, 1)
-        weights = layer.weights.reshape(layer.outputs, codes.shape[1], layer.kernel, layer.kernel).astype(int)
-        pad, stride, pool = layer.geometry.padding, layer.geometry.stride, layer.geometry.pool
+        (rows, columns), (pad, _), (stride, _) = layer.kernel, layer.padding, layer.stride
+        pool = network.network.pool_of(layer.name)
+        pool = 1 if pool is None else pool.stride[0]
+        weights = layer.weights.reshape(layer.outputs, codes.shape[1], rows, columns).astype(int)
         padded = np.zeros((*codes.shape[:2], codes.shape[2] + 2 * pad, codes.shape[3] + 2 * pad), int)
         padded[:, :, pad : pad + codes.shape[2], pad : pad + codes.shape[3]] = codes
-        height = (padded.shape[2] - layer.kernel) // stride + 1
-        width = (padded.shape[3] - layer.kernel) // stride + 1
+        height = (padded.shape[2] - rows) // stride + 1
+        width = (padded.shape[3] - columns) // stride + 1
         table = tables.get(layer.name)
         sums = np.zeros((len(codes), layer.outputs, height, width), int)
         for o in range(layer.outputs):
             for c in range(codes.shape[1]):
-                for y in range(layer.kernel):
-                    for x in range(layer.kernel):
+                for y in range(rows):
+                    for x in range(columns):
                         window = padded[:, c, y : y + stride * height : stride, x : x + stride * width : stride]
                         w = weights[o, c, y, x]
                         if table is None:
@@ -67,7 +72,7 @@ def by_the_equation(network, tables, images):
             codes = np.clip(rounded, 0, constants.maximum)
         codes = codes[:, :, : height // pool * pool, : width // pool * pool]
         codes = codes.reshape(len(codes), layer.outputs, height // pool, pool, width // pool, pool).max(axis=(3, 5))
-        outputs[layer.name] = codes[:, :, 0, 0] if layer.is_linear else codes
+        outputs[network.network.leaving(layer.name)] = codes[:, :, 0, 0] if layer.is_linear else codes
     return outputs
 
 
@@ -86,31 +91,34 @@ def by_the_equation(network, tables, images):
 )
 def test_every_layer_equals_the_plain_loop(operands, tables):
     net, images = network(operands), mnist_test().images[:3]
-    found, wanted = Inference(net, tables).outputs(images), by_the_equation(net, tables, images)
-    assert found.keys() == wanted.keys()
+    wanted = by_the_equation(net, tables, images)
+    found, plain = Inference(net, tables).outputs(images, wanted), outputs(net, tables, images)
     for name in wanted:
         np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
-    assert (wanted["conv2"] > 0).any()
+        np.testing.assert_array_equal(plain[name], wanted[name], err_msg=name)
+    assert (wanted["pool2"] > 0).any()
+
+
+def test_what_leaves_a_layer_does_not_depend_on_what_else_is_asked_for():
+    """A max-pool alone behind a convolution is taken before rounding, unless the convolution's own codes are wanted."""
+    images = mnist_test().images[:3]
+    everything = Inference(network()).outputs(images)
+    assert set(everything) == {layer.name for layer in network().network.layers}
+    for name, codes in everything.items():
+        np.testing.assert_array_equal(Inference(network()).outputs(images, [name])[name], codes)
+    assert everything["conv1"].shape == (3, 6, 28, 28)
 
 
 def small_network(rounding=0, stride=2, padding=1, pool=2):
     operands = Operands()
     rng = np.random.default_rng(7)
     low, high = -operands.weight_max, operands.weight_max + 1
-    conv = QuantisedLayer(
-        "conv1",
-        rng.integers(low, high, (3, 1, 3, 3)),
-        rng.integers(-500, 500, 3),
-        Requantisation(3, 8, operands.activation_max),
-        operands,
-        Geometry(padding, stride, pool),
-        rounding,
-    )
-    side = conv.geometry.output_side(28, 3)
-    fc = QuantisedLayer(
-        "fc1", rng.integers(low, high, (10, 3 * side * side)), rng.integers(-9, 9, 10), None, operands, Geometry()
-    )
-    return QuantisedNetwork((conv, fc))
+    constants = Requantisation(3, 8, operands.activation_max)
+    weights, bias = rng.integers(low, high, (3, 1, 3, 3)), rng.integers(-500, 500, 3)
+    conv = convolution("conv1", weights, bias, constants, operands, padding, stride, rounding)
+    side = ((28 + 2 * padding - 3) // stride + 1) // pool
+    fc = linear("fc1", rng.integers(low, high, (10, 3 * side * side)), rng.integers(-9, 9, 10))
+    return chain((conv, fc), (1, 28, 28), (pool,))
 
 
 @pytest.mark.parametrize("tables", [{}, {"conv1": TWO_ROWS}, {"conv1": random_table(5)}], ids=["exact", "mask", "any"])
@@ -118,7 +126,7 @@ def small_network(rounding=0, stride=2, padding=1, pool=2):
 @pytest.mark.parametrize(("stride", "padding", "pool"), [(1, 0, 1), (2, 1, 2), (3, 2, 3)])
 def test_geometry_and_input_rounding_follow_the_equation(tables, rounding, stride, padding, pool):
     net = small_network(rounding, stride, padding, pool)
-    images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (2, 1, 28, 28), dtype=np.uint8)
     found, wanted = Inference(net, tables).outputs(images), by_the_equation(net, tables, images)
     for name in wanted:
         np.testing.assert_array_equal(found[name], wanted[name])
@@ -128,8 +136,10 @@ def test_padding_stays_zero_under_input_rounding():
     net = small_network(rounding=16, padding=2, stride=1)
     layer = net.layers[0]
     columns = im2col(layer, np.zeros((1, 1, 28, 28), np.uint8))
-    np.testing.assert_array_equal(columns[0], 16 * real_taps(layer, 28))
-    assert not real_taps(layer, 28).all()
+    inside = np.zeros((32, 32), bool)
+    inside[2:30, 2:30] = True
+    for y, x in np.ndindex(30, 30):
+        assert columns[0, y, x].tolist() == (16 * inside[y : y + 3, x : x + 3].ravel()).tolist()
 
 
 def test_im2col_meets_the_weights_of_the_sums():
@@ -141,11 +151,11 @@ def test_im2col_meets_the_weights_of_the_sums():
 
 def test_inputs_are_the_outputs_of_the_layer_before():
     inference, images = Inference(network()), mnist_test().images[:2]
-    inputs, outputs = inference.inputs(images), inference.outputs(images)
-    np.testing.assert_array_equal(inputs["conv1"][:, 0], images)
-    np.testing.assert_array_equal(inputs["conv2"], outputs["conv1"])
-    np.testing.assert_array_equal(inputs["fc1"], outputs["conv2"].reshape(2, -1))
-    np.testing.assert_array_equal(inputs["fc3"], outputs["fc2"])
+    inputs, found = inference.inputs(images), inference.outputs(images)
+    np.testing.assert_array_equal(inputs["conv1"], images)
+    np.testing.assert_array_equal(inputs["conv2"], found["pool1"])
+    np.testing.assert_array_equal(inputs["fc1"], found["pool2"].reshape(2, -1))
+    np.testing.assert_array_equal(inputs["fc3"], found["fc2"])
 
 
 @pytest.mark.parametrize("largest", [2**20, 2**27], ids=["beyond float32", "near 32 bits"])
@@ -154,7 +164,7 @@ def test_large_products_are_added_exactly(largest, table):
     """Odd products whose sums need more than 24 bits: float32 would lose their last bits."""
     rng = np.random.default_rng(3)
     weights = np.array([[1, 2, 3, 4, 5, 6, 7, 8]], dtype=np.int8)
-    layer = QuantisedLayer("fc1", weights, [0], None)
+    layer = linear("fc1", weights, [0])
     if table == "any":
         products = random_table(4, largest=largest).products
     else:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from amhw import Masked
-from amhw.datasets.mnist import mnist_slice, mnist_test
+from amhw.datasets import mnist_slice, mnist_test
 from amhw.network.inference import Inference
 from amhw.network.models.lenet5 import float_network, network, network_for
 from amhw.network.quantise import best_scale, quantise

@@ -10,14 +10,16 @@ from click.testing import CliRunner
 
 from amhw import ProductTable, parse
 from amhw.commands.train import command
-from amhw.datasets.mnist import DataSet, balanced, mnist_slice, mnist_test, write_idx
+from amhw.datasets import DataSet, balanced, mnist_slice, mnist_test
+from amhw.datasets.idx import write_idx
 from amhw.network.inference import Inference
 from amhw.network.models.lenet5 import float_network, network
+from amhw.network.operands import distribution, some_windows
 from amhw.network.quantised import QuantisedNetwork
-from amhw.network.real import FloatLayer, FloatNetwork
+from amhw.network.real import real_valued
 from amhw.nn import Recipe, export, fine_tune
-from amhw.nn.finetune import dequantised, split, trainable
-from amhw.nn.noise import measured_noise, operand_pairs
+from amhw.nn.finetune import split, trainable
+from amhw.nn.noise import measured_noise
 from amhw.refusal import Refusal
 
 NAME = "mul_u8s8_pp_0_0_0_0_0_0_c0_c0"
@@ -96,8 +98,8 @@ def test_scales_that_run_away_stop_the_training_with_the_step(few):
 
 def test_a_loss_that_is_no_number_stops_the_training_with_the_step(few):
     last = float_network().layers[-1]
-    broken = FloatLayer(last.name, last.weights, np.full(10, np.nan))
-    teacher = FloatNetwork((*float_network().layers[:-1], broken))
+    broken = replace(last, bias=np.full(10, np.nan))
+    teacher = replace(float_network(), layers=(*float_network().layers[:-1], broken))
     with pytest.raises(Refusal, match="the loss is nan at step 1 of 10"):
         fine_tune(float_network(), TABLES, few, QUICK, teacher=teacher)
 
@@ -140,7 +142,7 @@ def test_operands_that_do_not_fit_are_refused_before_any_step(few, name, start, 
 def test_a_quantised_start_is_taken_up_where_it_is(tables, few, tuned):
     """The model made of a network file has the file's logits, before any step."""
     start = tuned[0] if tables else network()
-    model = trainable(start, dequantised(start, tables), tables, few.images)
+    model = trainable(start, real_valued(start, tables), tables, few.images)
     images = mnist_test().images[:50]
     np.testing.assert_array_equal(
         Inference(export(model), tables).logits(images), Inference(start, tables).logits(images)
@@ -156,7 +158,8 @@ def test_noise_is_the_errors_of_the_pairs_that_meet():
     windows = windows.reshape(-1, 150)
     errors = TABLE.errors[windows[:, None, :], layer.weight_codes[None]]
     assert noise["conv2"] == pytest.approx((errors.mean(), errors.std()), rel=1e-9)
-    assert operand_pairs(layer, codes).sum() == windows.size * layer.outputs
+    counted = distribution(layer, some_windows(layer, codes)).joint
+    assert counted[:, layer.weight_codes].sum() > 0 and counted.sum() == pytest.approx(1)
 
 
 def test_training_with_noise_is_training_of_the_exact_network(few):
@@ -173,7 +176,7 @@ def test_training_with_noise_is_training_of_the_exact_network(few):
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
     for prefix, part in (("train", balanced(mnist_slice(), 36)), ("t10k", mnist_test().first(300))):
-        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(write_idx(part.images))
+        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(write_idx(part.images[:, 0]))
         (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(write_idx(part.labels))
     return folder
 
@@ -228,14 +231,14 @@ def test_too_few_images_are_refused():
 @pytest.mark.parametrize("name", ["mul_s8s8_pp_full", "mul_u4s3_pp_full", "mul_u8s8_sm_drum_4"])
 def test_other_operands_and_families_train_and_export(few, name):
     tables = dict.fromkeys(("conv1", "conv2"), ProductTable.of(parse(name)))
-    part = DataSet("part", few.images[:120], few.labels[:120])
+    part = few.taken(slice(120), "part")
     net = fine_tune(float_network(), tables, part, Recipe(epochs=1, batch=30, learning_rate=1e-4))
     assert net["conv1"].operands.name == name.split("_")[1]
     images = mnist_test().images[:200]
     assert (Inference(net, tables).predictions(images) == mnist_test().labels[:200]).mean() > 0.95
-    model = trainable(net, dequantised(net, tables), tables, part.images).eval()
+    model = trainable(net, real_valued(net, tables), tables, part.images).eval()
     with torch.no_grad():
-        logits = model(torch.tensor(images[:, None]).float() / 255).numpy()
+        logits = model(torch.tensor(images).float() / 255).numpy()
     np.testing.assert_array_equal(
         (Inference(export(model), tables).logits(images) * model.fc3.unit).astype("f4"), logits
     )

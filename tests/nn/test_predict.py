@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from amhw import Masked, ProductTable, parse
-from amhw.datasets.mnist import balanced, mnist_slice
+from amhw.datasets import balanced, mnist_slice
 from amhw.families import broken_array
 from amhw.network.inference import Inference, im2col
 from amhw.network.models.lenet5 import network

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from amhw import parse
-from amhw.datasets.mnist import mnist_slice, mnist_test
+from amhw.datasets import mnist_slice, mnist_test
 from amhw.network.inference import Inference
 from amhw.network.models.lenet5 import float_network
 from amhw.nn import ApproxConv2d, ApproxLinear, approximate, export
-from amhw.nn.layers import _Requantise
+from amhw.nn.layers import Codes, Grid, requantised
 from amhw.nn.products import Products
 from amhw.nn.swap import swapped_layers, table_of
 from amhw.refusal import Refusal
@@ -115,14 +115,14 @@ def test_the_nearest_effective_value_is_the_lower_of_equals(name):
 
 def lenet(multiplier, seed=0):
     """The shipped network, swapped and then disturbed, so that nothing is special about its constants."""
-    images = torch.tensor(mnist_slice().images[:100, None]).float() / 255
+    images = torch.tensor(mnist_slice().images[:100]).float() / 255
     names = float_network().layer_names
     multipliers = {name: multiplier if name.startswith("conv") else None for name in names}
-    model = approximate(float_network().model(), multipliers, inputs=images, input_scale=1 / 255)
+    model = approximate(float_network().module(), multipliers, inputs=images, input_scale=1 / 255)
     torch.manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if name != "conv1.log_activation_scale":
+            if name != "conv1.grid.log_scale":
                 parameter.add_(torch.randn_like(parameter) * parameter.abs().mean() * 0.05)
     return model.eval()
 
@@ -133,19 +133,19 @@ def test_the_exported_network_gives_the_models_bits(multiplier):
     network = export(model)
     tables = {name: table_of(multiplier) for name in ("conv1", "conv2")}
     with torch.no_grad():
-        found = model(torch.tensor(images[:, None]).float() / 255).numpy()
+        found = model(torch.tensor(images).float() / 255).numpy()
     logits = Inference(network, tables).logits(images)
     assert len(np.unique(logits)) > 300
     np.testing.assert_array_equal((logits * model.fc3.unit).astype(np.float32), found)
     # And every layer on the way: codes times the next layer's scale.
-    outputs, x = Inference(network, tables).outputs(images), torch.tensor(images[:, None]).float() / 255
-    scales = dict(zip(network.layer_names, [layer.activation_scale for layer in network.layers[1:]], strict=False))
+    outputs, x = Inference(network, tables).outputs(images), torch.tensor(images).float() / 255
+    followers = {"conv1": "conv2", "pool1": "conv2", "conv2": "fc1", "pool2": "fc1", "fc1": "fc2", "fc2": "fc3"}
     with torch.no_grad():
         for name, part in model.named_children():
             x = part(x)
-            if name.startswith("pool"):
-                codes = outputs[f"conv{name[-1]}"]
-                np.testing.assert_array_equal((codes * scales[f"conv{name[-1]}"]).astype(np.float32), x.numpy())
+            if name in followers:
+                scale = network[followers[name]].activation_scale
+                np.testing.assert_array_equal((outputs[name] * scale).astype(np.float32), x.numpy())
 
 
 def test_every_pixel_enters_as_its_code_at_every_width():
@@ -153,10 +153,10 @@ def test_every_pixel_enters_as_its_code_at_every_width():
     for width in range(2, 9):
         a, b = np.arange(1 << width), np.array([0, 1, -2, -1])
         table = ProductTable(a[:, None] * b[None, :], False, True)
-        images = np.arange(256, dtype=np.uint8).reshape(1, 1, 256)
-        model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU(), nn.Conv2d(1, 1, 1))
-        x = torch.tensor(images[:, None]).float() / 255
-        swapped = approximate(model, table, inputs=x, input_scale=2.0 ** (8 - width) / 255).eval()
+        images = np.arange(256, dtype=np.uint8).reshape(2, 1, 1, 128)
+        model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2))
+        x = torch.tensor(images).float() / 255
+        swapped = approximate(model, table, ["0", "3"], inputs=x, input_scale=2.0 ** (8 - width) / 255).eval()
         layer = swapped[0]
         codes = np.floor(x.double().numpy() / layer.activation_scale + 0.5 + 2.0**-16).clip(0, 2**width - 1)
         np.testing.assert_array_equal(codes, export(swapped).layers[0].operands.codes_of(images))
@@ -182,7 +182,7 @@ def test_the_gradient_of_exact_products_is_that_of_the_quantised_values():
     # LSQ: the scale's derivative is that of s·code less x, and the same of the bias, where nothing was clamped.
     wanted = (values.grad * torch.where(inside, codes * s - x.detach(), codes * s)).sum()
     wanted += (bias.grad * (bias - layer.bias)).sum()
-    torch.testing.assert_close(layer.log_activation_scale.grad, wanted, rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(layer.grid.log_scale.grad, wanted, rtol=1e-2, atol=1e-3)
 
 
 def test_the_gradient_of_requantisation_is_that_of_its_formula():
@@ -191,7 +191,7 @@ def test_the_gradient_of_requantisation_is_that_of_its_formula():
     sums = (400 * torch.randn(3, 2, 5, 5)).requires_grad_()
     ratio, scale = torch.tensor(0.31, requires_grad=True), torch.tensor(0.07, requires_grad=True)
     weights = torch.randn_like(sums)
-    (_Requantise.apply(sums, ratio, scale, 100) * weights).sum().backward()
+    (requantised(sums, ratio, scale, Codes(Grid(-128, 100), 0)) * weights).sum().backward()
     found = sums.grad, ratio.grad, scale.grad
     sums.grad = ratio.grad = scale.grad = None
     real = sums * ratio
@@ -238,15 +238,15 @@ class Residual(nn.Module):
 def test_a_residual_network_is_swapped_and_trains():
     torch.manual_seed(7)
     data = mnist_slice()
-    images, labels = torch.tensor(data.images[:48, None]).float() / 255, torch.tensor(data.labels[:48].astype(int))
+    images, labels = torch.tensor(data.images[:48]).float() / 255, torch.tensor(data.labels[:48].astype(int))
     model = Residual()
     model(images)
     swapped = approximate(model, THREE_ROWS, inputs=images)
     assert set(swapped_layers(swapped)) == {"first", "body.0", "body.2", "down"}
     assert not swapped_layers(model)
     # Only inside the Sequential is it certain who takes a layer's outputs.
-    assert swapped.body[0].following is swapped.body[2]
-    assert all(swapped_layers(swapped)[name].following is None for name in ("first", "body.2", "down"))
+    assert swapped.body[0].output.grid is swapped.body[2].grid
+    assert all(swapped_layers(swapped)[name].output is None for name in ("first", "body.2", "down"))
     optimiser = torch.optim.Adam(swapped.parameters(), 2e-2)
     losses = []
     for _ in range(25):
@@ -319,13 +319,13 @@ def test_a_multiplier_may_be_given_by_name():
 
 def test_what_is_no_chain_of_integers_is_not_exported():
     x = torch.rand(4, 1, 8, 8)
-    chain = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3))
+    chain = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
     with pytest.raises(Refusal, match="1 layers are not swapped"):
         export(approximate(chain, FOUR, ["0"], inputs=x, input_scale=1 / 255))
     with pytest.raises(Refusal, match="input_scale"):
-        export(approximate(chain, FOUR, inputs=x))
+        export(approximate(chain, FOUR, ["0", "3"], inputs=x))
     with pytest.raises(Refusal, match=r"wanted an nn\.Sequential"):
         export(Residual())
     with pytest.raises(Refusal, match="without a ReLU"):
-        model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3))
-        export(approximate(model, parse("mul_s8s8_pp_full"), inputs=x, input_scale=2 / 255))
+        model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3))
+        export(approximate(model, parse("mul_s8s8_pp_full"), ["0", "2"], inputs=x, input_scale=2 / 255))

@@ -14,7 +14,8 @@ from ctrl_c import listening
 
 from amhw.commands.accuracy import command as accuracy
 from amhw.commands.select import command
-from amhw.datasets.mnist import mnist_slice, mnist_test, write_idx
+from amhw.datasets import mnist_slice, mnist_test
+from amhw.datasets.idx import write_idx
 from amhw.network.models.lenet5 import float_network
 from amhw.network.quantise import quantise
 from amhw.network.quantised import Operands, QuantisedNetwork

@@ -1,15 +1,18 @@
 """The closed form against what masks really do to a layer's sums, the border included."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from amhw import Masked, ProductTable
-from amhw.datasets.mnist import mnist_slice
+from amhw.datasets import mnist_slice
 from amhw.network.inference import LayerSums
 from amhw.network.models.lenet5 import network
-from amhw.network.quantised import QuantisedLayer
-from amhw.select.statistics import LayerStatistics, MaskRanking, dropped, greedy, mask_of
+from amhw.network.quantised import Operands
+from amhw.select.space import Space
+from amhw.select.statistics import LayerStatistics, MaskRanking, dropped, greedy
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,7 @@ def ranking(images):
 
 def errors_of(layer, mask, codes):
     """Approximate minus exact sums [N, out, H', W'] of a layer without bias."""
-    bare = QuantisedLayer(layer.name, layer.weights, np.zeros(layer.outputs), None, layer.operands, layer.geometry)
+    bare = replace(layer, bias=np.zeros(layer.outputs))
     codes = torch.from_numpy(codes)
     return (LayerSums(bare, ProductTable.of(mask))(codes) - LayerSums(bare)(codes)).numpy()
 
@@ -80,5 +83,9 @@ def test_greedy_keeps_as_many_as_asked_and_no_exchange_helps(ranking, kept):
 
 
 def test_a_mask_and_what_it_drops_are_one():
-    mask = Masked.from_text("0,0,0,0,0,c0,e0,e1", 8, 8, signed_b=True)
-    assert mask_of(dropped([mask])[0]) == mask
+    for operands in (Operands(), Operands(activation_signed=True), Operands(5, 3)):
+        exact = Space(operands).exact()
+        kept = np.random.default_rng(3).random(exact.width_a * exact.width_b) < 0.5
+        mask = Space(operands).without(~kept)
+        assert dropped([mask])[0].tolist() == (~kept).tolist()
+        assert (mask.signed_a, mask.width_a, mask.width_b) == (exact.signed_a, exact.width_a, exact.width_b)

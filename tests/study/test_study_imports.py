@@ -16,9 +16,9 @@ from amhw.workers import executor
 @pytest.fixture
 def few_images(tmp_path):
     """Forty test images in IDX files."""
-    from amhw.datasets.mnist import test_set
+    from amhw.datasets import mnist_test
 
-    data = test_set().first(40)
+    data = mnist_test().first(40)
     folder = tmp_path / "images"
     folder.mkdir()
     header = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (40, 28, 28))

@@ -1,40 +1,18 @@
-"""The quantised network as a value and as a file, and its one rounding."""
+"""The quantised network as a value and as a file."""
 
 import dataclasses
 import io
+import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from chains import chain, with_layer
 
+from amhw.network.layers import Convolution, Linear
 from amhw.network.models.lenet5 import network
-from amhw.network.quantised import Geometry, Operands, QuantisedLayer, QuantisedNetwork, Requantisation
+from amhw.network.quantised import Operands, QuantisedLayer, QuantisedNetwork
+from amhw.network.requantisation import Requantisation
 from amhw.refusal import Refusal
-
-
-@given(
-    value=st.integers(-(2**31), 2**31 - 1),
-    multiplier=st.integers(1, 2**16 - 1),
-    shift=st.integers(1, 40),
-    maximum=st.integers(1, 255),
-)
-def test_requantisation_is_python_integer_arithmetic(value, multiplier, shift, maximum):
-    found = Requantisation(multiplier, shift, maximum)(np.array([value], np.int32))[0]
-    assert found == min(max((value * multiplier + 2 ** (shift - 1)) // 2**shift, 0), maximum)
-
-
-def test_ties_round_up_and_negative_values_become_zero():
-    quarter = Requantisation(1, 2, 255)
-    assert quarter(np.array([-6, -2, -1, 0, 1, 2, 3, 5, 6, 10, 1018, 1022])).tolist() == [
-        0, 0, 0, 0, 0, 1, 1, 1, 2, 3, 255, 255
-    ]  # fmt: skip
-
-
-@given(scale=st.floats(1e-6, 1e3))
-def test_requantisation_constants_are_within_half_a_unit_in_the_last_place(scale):
-    constants = Requantisation.of(scale, 255)
-    assert constants.multiplier * 2.0**-constants.shift == pytest.approx(scale, rel=2**-15)
 
 
 def test_the_files_bytes_are_the_same_every_time_and_give_the_value_back(tmp_path):
@@ -55,8 +33,7 @@ def test_the_files_bytes_are_the_same_every_time_and_give_the_value_back(tmp_pat
 )
 def test_the_hash_changes_with_every_constant(change):
     shipped = network()
-    layers = (dataclasses.replace(shipped.layers[0], **change), *shipped.layers[1:])
-    assert QuantisedNetwork(layers, shipped.name).sha256 != shipped.sha256
+    assert with_layer(shipped, 0, **change).sha256 != shipped.sha256
 
 
 def test_arrays_cannot_be_written():
@@ -83,12 +60,12 @@ def test_a_truncated_file_is_refused(tmp_path):
         QuantisedNetwork.load(file)
 
 
-def layer(**members):
+def layer(name="fc1", relu=True, **members):
     given = {
-        "name": "fc1",
+        "layer": Linear(name, 2, relu),
         "weights": np.ones((2, 3), int),
         "bias": np.zeros(2, int),
-        "requantisation": Requantisation(1, 1, 255),
+        "requantisation": Requantisation(1, 1, 255) if relu else None,
     }
     return QuantisedLayer(**given | members)
 
@@ -97,12 +74,14 @@ def layer(**members):
     ("members", "message"),
     [
         ({"weights": np.ones((2, 3, 5))}, "shape"),
+        ({"layer": Convolution("c", 2, (3, 3)), "weights": np.ones((2, 1, 3, 2))}, "shape"),
         ({"weights": np.full((2, 3), 128)}, "outside -128…127"),
         ({"weights": np.full((2, 3), 4), "operands": Operands(8, 3)}, "outside -4…3"),
         ({"bias": np.zeros(3)}, "bias of shape"),
         ({"bias": np.full(2, 2**30)}, "bias"),
         ({"input_rounding": 256}, "input rounding"),
-        ({"geometry": Geometry(padding=1)}, "fully-connected"),
+        ({"weight_scale": float("nan")}, "weight scale nan"),
+        ({"requantisation": Requantisation(1, 1, 127, -128)}, "but ReLU is True"),
     ],
 )
 def test_a_layer_out_of_range_is_refused(members, message):
@@ -111,19 +90,23 @@ def test_a_layer_out_of_range_is_refused(members, message):
 
 
 @pytest.mark.parametrize(
-    "layers",
+    ("layers", "message"),
     [
-        (),
-        (layer(),),
-        (layer(), layer(requantisation=None)),
-        (layer(requantisation=None), layer(name="fc2", requantisation=None)),
-        (layer(), layer(name="fc2", operands=Operands(4, 4), requantisation=None)),
+        ((), "no convolution and no linear layer"),
+        ((layer(),), "last layer"),
+        ((layer(relu=False), layer(relu=False)), "names must differ"),
+        ((layer(relu=False), layer(name="fc2", weights=np.ones((2, 2)), relu=False)), "fc1 has no requantisation"),
+        ((layer(), layer(name="fc2", weights=np.ones((2, 3)), relu=False)), r"fc2: weights \[2, 3\]; wanted \[2, 2\]"),
+        (
+            (layer(), layer(name="fc2", weights=np.ones((2, 2)), operands=Operands(4, 4), relu=False)),
+            "fc1 gives codes 0…255, fc2 takes 0…15",
+        ),
     ],
-    ids=["none", "last requantised", "same name", "first not requantised", "widths"],
+    ids=["none", "last requantised", "same name", "first not requantised", "shape", "widths"],
 )
-def test_layers_that_do_not_follow_one_another_are_refused(layers):
-    with pytest.raises(Refusal):
-        QuantisedNetwork(layers)
+def test_layers_that_do_not_follow_one_another_are_refused(layers, message):
+    with pytest.raises(Refusal, match=message):
+        chain(layers, (3, 1, 1))
 
 
 @pytest.mark.parametrize("width", [1, 9])
@@ -135,7 +118,25 @@ def test_widths_out_of_range_are_refused(width):
 
 
 def test_pixels_become_codes_by_rounding_and_saturating():
-    pixels = np.array([[[0, 1, 2, 127, 128, 253, 254, 255]]], np.uint8)
-    assert Operands().codes_of(pixels)[0, 0, 0].tolist() == pixels[0, 0].tolist()
-    assert Operands(8, 8, True).codes_of(pixels)[0, 0, 0].tolist() == [0, 1, 1, 64, 64, 127, 127, 127]
-    assert Operands(2, 8).codes_of(pixels)[0, 0, 0].tolist() == [0, 0, 0, 2, 2, 3, 3, 3]
+    pixels = np.array([0, 1, 2, 127, 128, 253, 254, 255], np.uint8)
+    assert Operands().codes_of(pixels).tolist() == pixels.tolist()
+    assert Operands(8, 8, True).codes_of(pixels).tolist() == [0, 1, 1, 64, 64, 127, 127, 127]
+    assert Operands(2, 8).codes_of(pixels).tolist() == [0, 0, 0, 2, 2, 3, 3, 3]
+
+
+def test_a_file_of_another_version_is_refused(tmp_path):
+    old = network().to_bytes().replace(b'"schema":2', b'"schema":1')
+    file = tmp_path / "old.npz"
+    file.write_bytes(_with_right_checksums(old))
+    with pytest.raises(Refusal, match="of file version 1, and this amhw reads version 2"):
+        QuantisedNetwork.load(file)
+
+
+def _with_right_checksums(archive):
+    """The archive with its members stored again, so that only what was edited differs."""
+    rebuilt = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as source, zipfile.ZipFile(rebuilt, "w") as target:
+        for member in source.infolist():
+            start = member.header_offset + 30 + len(member.filename)
+            target.writestr(member.filename, archive[start : start + member.file_size])
+    return rebuilt.getvalue()
