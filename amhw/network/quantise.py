@@ -75,7 +75,7 @@ def quantise(
                 state.flatten(layer)
     layers = tuple(state.layers[name] for name in names)
     title = f"{network.name}, {'/'.join(dict.fromkeys(each.name for each in wanted.values()))}"
-    return QuantisedNetwork(structure, layers, state.joins, title)
+    return QuantisedNetwork(structure, layers, title, state.joins)
 
 
 def code_range(network: Network, name: str, operands: Mapping[str, Operands]) -> tuple[int, int]:

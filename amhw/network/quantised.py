@@ -15,21 +15,18 @@ x_max = 2^bits − 1. The pixel p of an image enters as x = min((p + ⌊2^(7−b
 for 8 bits. Weight codes are two's complement. Codes that are only added, without a ReLU, may be negative.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import numpy as np
 
-from amhw.files import read_whole, write_atomically
-from amhw.network import archive
 from amhw.network.layers import IMAGE, Add, AveragePool, Convolution, Pair
 from amhw.network.network import Multiplying, Network
 from amhw.network.requantisation import Addition, Requantisation
+from amhw.network.weighted import WeightedNetwork
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
 
@@ -201,43 +198,29 @@ class QuantisedLayer:
 
 
 @dataclass(frozen=True, eq=False)
-class QuantisedNetwork:
+class QuantisedNetwork(WeightedNetwork[QuantisedLayer]):
     """A network with the integers of its layers.
 
-    `sha256` identifies it; `save` and `load` are inverse; the same value gives the same bytes.
-
     Members:
-        network: what follows what.
-        layers: those that multiply, in the network's order.
         joins: constants of its average-pools and additions, by name.
-        name: what it is, with how it was made.
 
     Raises:
         Refusal: the layers do not fit the network, or codes do not fit the layer that takes them.
     """
 
-    network: Network
-    layers: tuple[QuantisedLayer, ...]
+    KIND = "quantised network"
+
     joins: Mapping[str, Join] = field(default_factory=dict)
-    name: str = "network"
 
     def __post_init__(self) -> None:
-        if tuple(layer.layer for layer in self.layers) != self.network.multiplying:
-            raise Refusal(
-                f"layers {', '.join(layer.name for layer in self.layers)} are not those of {self.network.name}: "
-                f"{', '.join(self.network.layer_names)}"
-            )
+        super().__post_init__()
         joining = {one.name: one for one in self.network.layers if isinstance(one, Add | AveragePool)}
         if set(joining) != set(self.joins):
             raise Refusal(f"constants for {', '.join(self.joins) or 'nothing'}; wanted {', '.join(joining) or 'none'}")
         for name, join in self.joins.items():
-            adds = isinstance(joining[name], Add)
-            if adds != isinstance(join, Addition):
+            if isinstance(joining[name], Add) != isinstance(join, Addition):
                 raise Refusal(f"{name}: constants of another kind of layer ({type(join).__name__})")
         for layer in self.layers:
-            shape = self.network.weight_shape(layer.layer)
-            if layer.weights.shape != shape:
-                raise Refusal(f"{layer.name}: weights {list(layer.weights.shape)}; wanted {list(shape)}")
             if (layer.requantisation is None) != (layer.name == self.network.layers[-1].name):
                 raise Refusal(
                     f"{layer.name} has no requantisation; only the last layer goes without"
@@ -254,27 +237,11 @@ class QuantisedNetwork:
                     f"{writer} gives codes {lowest}…{highest}, {layer.name} takes 0…{layer.operands.activation_max}"
                 )
 
-    def __getitem__(self, name: str) -> QuantisedLayer:
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        raise Refusal(f"no layer {name}; this network has {', '.join(self.layer_names)}")
-
     def codes_of(self, name: str) -> tuple[int, int]:
         """The least and the greatest code that leaves a layer which requantises."""
         constants = self.joins[name] if name in self.joins else self[name].requantisation
         assert constants is not None, "the last layer gives logits"
         return constants.minimum, constants.maximum
-
-    @property
-    def layer_names(self) -> tuple[str, ...]:
-        """The names of the layers that multiply."""
-        return self.network.layer_names
-
-    @property
-    def convolutions(self) -> tuple[str, ...]:
-        """Names of the convolution layers."""
-        return self.network.convolutions
 
     @cached_property
     def code_scales(self) -> Mapping[str, float]:
@@ -310,64 +277,18 @@ class QuantisedNetwork:
                     f"not for {instead}"
                 )
 
-    def to_bytes(self) -> bytes:
-        """The network file's content."""
-        header = {
-            "name": self.name,
-            "network": self.network.described(),
+    def _constants(self) -> dict[str, Any]:
+        return {
             "layers": {layer.name: _described(layer) for layer in self.layers},
             "pools": {name: vars(join) for name, join in self.joins.items() if isinstance(join, Requantisation)},
             "additions": {name: vars(join) for name, join in self.joins.items() if isinstance(join, Addition)},
         }
-        arrays = {}
-        for layer in self.layers:
-            arrays[f"{layer.name}.weights"] = layer.weights
-            arrays[f"{layer.name}.bias"] = layer.bias
-        return archive.pack(KIND, header, arrays)
 
-    @cached_property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.to_bytes()).hexdigest()
-
-    def save(self, path: Path | str) -> Path:
-        """Write the network file (atomically).
-
-        Raises:
-            Refusal: the path cannot be written.
-        """
-        return write_atomically(path, self.to_bytes())
-
-    @staticmethod
-    def of_bytes(data: bytes, source: str) -> "QuantisedNetwork":
-        """The inverse of `to_bytes`; `source` names the bytes in messages.
-
-        Raises:
-            Refusal: they are no quantised network.
-        """
-        header, arrays = archive.unpack(data, source, KIND)
-        try:
-            given = msgspec.convert(header, _Header)
-            network = Network.of(given.network)
-            layers = tuple(_layer(layer, given.layers[layer.name], arrays) for layer in network.multiplying)
-            return QuantisedNetwork(network, layers, {**given.pools, **given.additions}, given.name)
-        except Refusal as refusal:
-            raise Refusal(f"{source}: {refusal}") from refusal
-        except KeyError as error:
-            raise Refusal(f"{source} is a damaged {KIND} file: {error} is missing") from error
-        except (msgspec.ValidationError, TypeError, ValueError) as error:
-            raise Refusal(f"{source} is a damaged {KIND} file: {error}") from error
-
-    @staticmethod
-    def load(path: Path | str) -> "QuantisedNetwork":
-        """Read a network file.
-
-        Raises:
-            Refusal: the file is unreadable or no quantised network.
-        """
-        return QuantisedNetwork.of_bytes(read_whole(path), str(path))
-
-
-KIND = "quantised network"
+    @classmethod
+    def _made(cls, network: Network, name: str, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
+        given = msgspec.convert(header, _Header)
+        layers = tuple(_layer(layer, given.layers[layer.name], arrays) for layer in network.multiplying)
+        return cls(network, layers, name, {**given.pools, **given.additions})
 
 
 @dataclass(frozen=True)
@@ -384,8 +305,6 @@ class _Constants:
 
 @dataclass(frozen=True)
 class _Header:
-    name: str
-    network: dict[str, Any]
     layers: dict[str, _Constants]
     pools: dict[str, Requantisation]
     additions: dict[str, Addition]

@@ -3,28 +3,24 @@
 The pixels enter as pixel / 255, not standardised, so that zero padding is black.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import msgspec
 import numpy as np
 import torch
 from torch import nn
 
-from amhw.files import read_whole, write_atomically
+from amhw.files import read_whole
 from amhw.network import archive
 from amhw.network.layers import Convolution, Flatten, Layer, Linear, MaxPool
 from amhw.network.module import NetworkModule
 from amhw.network.network import Multiplying, Network
 from amhw.network.quantised import QuantisedNetwork
+from amhw.network.weighted import WeightedNetwork
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
-
-KIND = "float network"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,51 +44,10 @@ class FloatLayer:
 
 
 @dataclass(frozen=True, eq=False)
-class FloatNetwork:
-    """A network with real weights; saved and identified like a quantised one.
+class FloatNetwork(WeightedNetwork[FloatLayer]):
+    """A network with real weights; saved and identified like a quantised one."""
 
-    Members:
-        network: what follows what.
-        layers: those that multiply, in the network's order.
-        name: what it is, with how it was made.
-
-    Raises:
-        Refusal: the layers do not fit the network.
-    """
-
-    network: Network
-    layers: tuple[FloatLayer, ...]
-    name: str = "network"
-
-    def __post_init__(self) -> None:
-        if tuple(layer.layer for layer in self.layers) != self.network.multiplying:
-            raise Refusal(
-                f"layers {', '.join(layer.name for layer in self.layers)} are not those of {self.network.name}: "
-                f"{', '.join(self.network.layer_names)}"
-            )
-        for layer in self.layers:
-            shape = self.network.weight_shape(layer.layer)
-            if layer.weights.shape != shape or layer.bias.shape != shape[:1]:
-                raise Refusal(
-                    f"{layer.name}: weights {list(layer.weights.shape)} and bias {list(layer.bias.shape)}; "
-                    f"wanted {list(shape)} and {list(shape[:1])}"
-                )
-
-    def __getitem__(self, name: str) -> FloatLayer:
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        raise Refusal(f"no layer {name}; this network has {', '.join(self.layer_names)}")
-
-    @property
-    def layer_names(self) -> tuple[str, ...]:
-        """The names of the layers that multiply."""
-        return self.network.layer_names
-
-    @property
-    def convolutions(self) -> tuple[str, ...]:
-        """Names of the convolution layers."""
-        return self.network.convolutions
+    KIND = "float network"
 
     def logits(self, images: np.ndarray, batch: int = 500) -> np.ndarray:
         """Logits float32[N, classes] of uint8 images [N, C, H, W]."""
@@ -103,57 +58,16 @@ class FloatNetwork:
                 parts.append(module(pixels(images[start : start + batch])).numpy())
         return np.concatenate(parts)
 
-    def to_bytes(self) -> bytes:
-        """The file's content."""
-        arrays = {}
-        for layer in self.layers:
-            arrays[f"{layer.name}.weights"] = layer.weights
-            arrays[f"{layer.name}.bias"] = layer.bias
-        return archive.pack(KIND, {"name": self.name, "network": self.network.described()}, arrays)
+    def _constants(self) -> dict[str, Any]:
+        return {}
 
-    @cached_property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.to_bytes()).hexdigest()
-
-    def save(self, path: Path | str) -> Path:
-        """Write the file (atomically).
-
-        Raises:
-            Refusal: the path cannot be written.
-        """
-        return write_atomically(path, self.to_bytes())
-
-    @staticmethod
-    def of_bytes(data: bytes, source: str) -> "FloatNetwork":
-        """The inverse of `to_bytes`; `source` names the bytes in messages.
-
-        Raises:
-            Refusal: they are no float network.
-        """
-        header, arrays = archive.unpack(data, source, KIND)
-        try:
-            given = msgspec.convert(header, _Header)
-            network = Network.of(given.network)
-            layers = tuple(
-                FloatLayer(layer, arrays[f"{layer.name}.weights"], arrays[f"{layer.name}.bias"])
-                for layer in network.multiplying
-            )
-            return FloatNetwork(network, layers, given.name)
-        except Refusal as refusal:
-            raise Refusal(f"{source}: {refusal}") from refusal
-        except KeyError as error:
-            raise Refusal(f"{source} is a damaged {KIND} file: {error} is missing") from error
-        except (msgspec.ValidationError, TypeError, ValueError) as error:
-            raise Refusal(f"{source} is a damaged {KIND} file: {error}") from error
-
-    @staticmethod
-    def load(path: Path | str) -> "FloatNetwork":
-        """Read a float network.
-
-        Raises:
-            Refusal: the file is unreadable or something else.
-        """
-        return FloatNetwork.of_bytes(read_whole(path), str(path))
+    @classmethod
+    def _made(cls, network: Network, name: str, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
+        layers = tuple(
+            FloatLayer(layer, arrays[f"{layer.name}.weights"], arrays[f"{layer.name}.bias"])
+            for layer in network.multiplying
+        )
+        return cls(network, layers, name)
 
     def module(self) -> NetworkModule:
         """The torch model with these weights, its modules called as the layers are."""
@@ -192,12 +106,6 @@ class FloatNetwork:
         return _of_sequential(model, input_shape, name)
 
 
-@dataclass(frozen=True)
-class _Header:
-    name: str
-    network: dict[str, Any]
-
-
 def load_network(path: Path | str) -> FloatNetwork | QuantisedNetwork:
     """The network in a file, whichever of the two kinds it holds.
 
@@ -205,7 +113,7 @@ def load_network(path: Path | str) -> FloatNetwork | QuantisedNetwork:
         Refusal: the file is unreadable or holds no network.
     """
     data = read_whole(path)
-    if archive.kind_of(data) == KIND:
+    if archive.kind_of(data) == FloatNetwork.KIND:
         return FloatNetwork.of_bytes(data, str(path))
     return QuantisedNetwork.of_bytes(data, str(path))
 

@@ -218,7 +218,7 @@ def export(model: nn.Module, name: str = "network") -> QuantisedNetwork:
         for part_name, part in model.named_children()
         if isinstance(part, ApproxAdd | ApproxAverage)
     }
-    return QuantisedNetwork(described.network, tuple(layers), joins, name)
+    return QuantisedNetwork(described.network, tuple(layers), name, joins)
 
 
 def _described(model: nn.Module, found: list[ApproxLayer]) -> FloatNetwork:

@@ -135,7 +135,7 @@ def fit(
     name = f"{base.name}, for {', '.join(dict.fromkeys(table.name for table in tables.values()))}"
     fitted = []
     for path in paths:
-        made = QuantisedNetwork(network, tuple(path.layers.values()), path.joins, name)
+        made = QuantisedNetwork(network, tuple(path.layers.values()), name, path.joins)
         divergence, logits = judge.judged(made, tables)
         fitted.append(Fitted(made, divergence, logits.argmax(axis=1), path.errors))
     return min(fitted, key=lambda found: found.divergence)

@@ -96,7 +96,7 @@ def test_a_layer_out_of_range_is_refused(members, message):
         ((layer(),), "last layer"),
         ((layer(relu=False), layer(relu=False)), "names must differ"),
         ((layer(relu=False), layer(name="fc2", weights=np.ones((2, 2)), relu=False)), "fc1 has no requantisation"),
-        ((layer(), layer(name="fc2", weights=np.ones((2, 3)), relu=False)), r"fc2: weights \[2, 3\]; wanted \[2, 2\]"),
+        ((layer(), layer(name="fc2", weights=np.ones((2, 3)), relu=False)), r"fc2: weights \[2, 3\] and bias"),
         (
             (layer(), layer(name="fc2", weights=np.ones((2, 2)), operands=Operands(4, 4), relu=False)),
             "fc1 gives codes 0…255, fc2 takes 0…15",
