@@ -13,8 +13,8 @@ import numpy as np
 from streams import Streams, beat_to_lanes, lanes_to_beat
 
 from amhw.array.golden import matmul
-from amhw.array.matmul import SUM_BITS
 from amhw.array.tiling import Tiling
+from amhw.array.widths import SUM_BITS
 from amhw.multiplier import parse
 from amhw.table import ProductTable
 
