@@ -7,6 +7,7 @@ then a reset in the middle of a product and one more.
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -20,7 +21,7 @@ from amhw.table import ProductTable
 
 
 @cocotb.test()
-async def sums_match(dut: object) -> None:
+async def sums_match(dut: Any) -> None:
     """Every sum is the golden model's."""
     manifest = json.loads(Path(os.environ["AMHW_MANIFEST"]).read_text())
     multiplier = parse(manifest["multiplier"])
