@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from pathlib import Path
 
+from amhw.extras import optional
 from amhw.refusal import Refusal
 
 
@@ -95,12 +96,9 @@ def _kill(pool: ProcessPoolExecutor) -> None:
 
 @contextmanager
 def _dask_executor(address: str) -> Iterator[Executor]:
+    distributed = optional("distributed", "dask", "--dask")
     try:
-        from distributed import Client
-    except ImportError:
-        raise Refusal("--dask needs the package 'distributed'; install amhw[dask]") from None
-    try:
-        client = Client(address, timeout="10s")
+        client = distributed.Client(address, timeout="10s")
     except (OSError, ValueError) as error:
         raise Refusal(f"no Dask scheduler answers at {address}: {error}") from None
     with client:

@@ -33,7 +33,7 @@ def truncating() -> ProductTable:
 
 
 def arbitrary() -> ProductTable:
-    products = np.random.default_rng(0).integers(-30_000, 30_000, (256, 256))
+    products = np.random.default_rng(0).integers(-30_000, 30_000, (256, 256), dtype=np.int32)
     products[0, :] = products[:, 0] = 0
     return ProductTable(products, False, True)
 

@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 import time
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def _ranking() -> MaskRanking:
     return _KNOWN[0]
 
 
-def ranking_figures(results: Results, pool: object, out: Path) -> dict[str, float]:
+def ranking_figures(results: Results, pool: Executor, out: Path) -> dict[str, float]:
     ranking = _ranking()
     drops = np.random.default_rng(0).random((400_000, 64)) < 0.5
     ranking.scores(drops[:1000])
@@ -90,7 +91,11 @@ def ranking_figures(results: Results, pool: object, out: Path) -> dict[str, floa
     rate = len(drops) / (time.perf_counter() - started)
     masks = structured_and_random_masks()
     tasks = [Task({"stage": "mask loss", "mask": m.name, "images": IMAGES}, masked_accuracy, (m.name,)) for m in masks]
-    losses = {task.arguments[0]: record["loss"] for task, record, _ in run(tasks, results, pool)}
+    losses = {}
+    for task, record, _ in run(tasks, results, pool):
+        if isinstance(record, Exception):
+            raise record
+        losses[task.arguments[0]] = record["loss"]
     scores = ranking.scores(dropped(masks))
     found = [losses[mask.name] for mask in masks]
     _scatter(scores, found, out / "ranking.svg")

@@ -20,13 +20,13 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+from scipy.stats import rankdata, spearmanr
 
 from amhw.bitheap import ADDERS, TREES
 from amhw.commands.base import Group
@@ -52,17 +52,6 @@ LIKE_THE_PUBLISHED = ("array", "ripple", AREA_AS_GIVEN.name)
 """The published circuits descend from array multipliers, so this tree, this adder and the recipe that keeps the
 structure is the nearest single flow. One flow's luck is larger than the differences between most of the circuits,
 though, which is why the mean over all of them is given too."""
-
-
-def ranks(values: Sequence[float]) -> np.ndarray:
-    """Ranks from 1, ties share their mean."""
-    given = np.asarray(values, dtype=float)
-    return np.array([(given < v).sum() + ((given == v).sum() + 1) / 2 for v in given])
-
-
-def spearman(x: Sequence[float], y: Sequence[float]) -> float:
-    """Spearman's rank correlation."""
-    return float(np.corrcoef(ranks(x), ranks(y))[0, 1])
 
 
 @click.group(cls=Group)
@@ -124,7 +113,7 @@ def summarise_published(rows: list[dict[str, str]]) -> None:
             names = {recipe.name for recipe in RECIPES if recipe.aim == figure.partition("_")[0] and not recipe.adders}
             aimed = [row for row in default if row["recipe"] in names]
             print(f"{name}: geometric mean of the recipes that aim at it, {TREES[0]} {ADDERS[0]}: "
-                  f"{figure} {spearman(_means(aimed, circuits, figure), target):.3f}")  # fmt: skip
+                  f"{figure} {spearmanr(_means(aimed, circuits, figure), target).statistic:.3f}")  # fmt: skip
         print(f"{name}: best of all trees, adders, recipes: area {_against(mine, circuits, 'area_um2', area):.3f}, "
               f"delay {_against(mine, circuits, 'delay_ps', delay):.3f}")  # fmt: skip
         every = [
@@ -134,7 +123,10 @@ def summarise_published(rows: list[dict[str, str]]) -> None:
         ]  # fmt: skip
         print(f"{name}: all {len(every[0])} of tree, adder, recipe: area {min(every[0]):.3f} to {max(every[0]):.3f}, "
               f"delay {min(every[1]):.3f} to {max(every[1]):.3f}, median {np.median(every[1]):.3f}")  # fmt: skip
-        areas, delays = (spearman(_means(mine, circuits, f), t) for f, t in (("area_um2", area), ("delay_ps", delay)))
+        areas, delays = (
+            spearmanr(_means(mine, circuits, figure), target).statistic
+            for figure, target in (("area_um2", area), ("delay_ps", delay))
+        )
         print(f"{name}: geometric mean over all of these: area {areas:.3f}, delay {delays:.3f}")
 
 
@@ -145,14 +137,14 @@ def _means(rows: list[dict[str, str]], circuits: list[str], figure: str) -> list
 
 def _against(rows: list[dict[str, str]], circuits: list[str], figure: str, target: list[float]) -> float:
     best = [min(float(r[figure]) for r in rows if r["circuit"] == c and r[figure]) for c in circuits]
-    return spearman(best, target)
+    return float(spearmanr(best, target).statistic)
 
 
 def _bound(circuits: list[str], target: list[float]) -> float:
     """The largest rank correlation of any order in which a mask within another's comes before it."""
     from evoapprox import SIGNED, mask_of
 
-    masks = {row["name"]: mask_of(row).rows for row in SIGNED}  # type: ignore[attr-defined]
+    masks = {row["name"]: mask_of(row).rows for row in SIGNED}
     rows = [masks[c] for c in circuits]
     below = [
         sum(
@@ -162,7 +154,7 @@ def _bound(circuits: list[str], target: list[float]) -> float:
         )
         for row in rows
     ]
-    wanted = ranks(target)
+    wanted = rankdata(target)
 
     @functools.cache
     def best(placed: int) -> float:
@@ -249,7 +241,8 @@ def summarise_timers(rows: list[dict[str, str]]) -> None:
         ratios = np.array(ours) / np.array(sta)
         worst = np.abs(ratios / ratios.mean() - 1).max()
         print(f"{name}: shipped tables against OpenSTA with the complete library: ratio {ratios.mean():.4f} "
-              f"± {worst:.2%} (largest), sd {ratios.std():.2%}, Spearman {spearman(ours, sta):.4f}")  # fmt: skip
+              f"± {worst:.2%} (largest), sd {ratios.std():.2%}, "
+              f"Spearman {spearmanr(ours, sta).statistic:.4f}")  # fmt: skip
 
 
 def _with_cells_of(netlist: Netlist, technology: Technology) -> Netlist:
@@ -451,7 +444,7 @@ def draw() -> None:
             circuits = sorted({r["circuit"] for r in mine})
             x = [float(next(r[target] for r in mine if r["circuit"] == c)) for c in circuits]
             y = _means(mine, circuits, key)
-            axis.plot(x, y, marker, label=f"{name}, Spearman {spearman(x, y):.3f}")
+            axis.plot(x, y, marker, label=f"{name}, Spearman {spearmanr(x, y).statistic:.3f}")
         axis.set(xlabel=f"published (PDK45): {published_label}", ylabel=f"here: {label}")
         axis.legend(frameon=False)
     _save(figure, "cost-published.svg")

@@ -60,8 +60,8 @@ def fingerprints() -> dict[str, dict[str, object]]:
             found["verilog"][multiplier.name] = digest(Design(multiplier).verilog())
             found["table"][multiplier.name] = ProductTable.of(multiplier).sha256
     with tempfile.TemporaryDirectory() as folder:
-        for title, (multiplier, *shape) in ARRAYS.items():
-            command("array", "--multiplier", multiplier, *shape, "--name", "fingerprinted", "--out", folder)
+        for title, (name, *shape) in ARRAYS.items():
+            command("array", "--multiplier", name, *shape, "--name", "fingerprinted", "--out", folder)
             found["array"][title] = digest((Path(folder) / "fingerprinted.v").read_text(encoding="utf-8"))
     for name in DESIGNS:
         found["correct"][name] = json.loads(command("accuracy", "--multiplier", name, "--json"))["correct"]

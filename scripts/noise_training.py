@@ -55,15 +55,16 @@ def main(name: str, data_dir: Path | None, epochs: int, seeds: int) -> None:
     noise = measured_noise(network(), tables, balanced(training, 20).images)
     print(f"{name}: {', '.join(f'{n}: mean {m:.1f}, deviation {d:.1f} a product' for n, (m, d) in noise.items())}")
     print(f"{'trained with':18}{'evaluated: exactly':>20}{'under noise':>14}{'with the table':>16}")
-    for title, arguments in (
-        ("exact products", {"multipliers": {}}),
-        ("noise", {"multipliers": {}, "noise": noise}),
-        ("the table", {"multipliers": tables}),
-    ):
+    kinds: tuple[tuple[str, dict[str, ProductTable], dict[str, tuple[float, float]] | None], ...] = (
+        ("exact products", {}, None),
+        ("noise", {}, noise),
+        ("the table", tables, None),
+    )
+    for title, multipliers, added in kinds:
         found = []
         for seed in range(seeds):
             recipe = replace(Recipe(), epochs=epochs, seed=seed)
-            net = fine_tune(start, arguments["multipliers"], training, recipe, noise=arguments.get("noise"))
+            net = fine_tune(start, multipliers, training, recipe, noise=added)
             found.append(
                 (
                     Inference(net).correct(test).mean(),

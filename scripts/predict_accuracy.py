@@ -12,10 +12,12 @@ of the 10,000 test images.
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import click
 import numpy as np
 import torch
+from scipy.stats import spearmanr
 
 from amhw import Masked, ProductTable
 from amhw.datasets import DataSet, balanced, mnist_slice, mnist_test
@@ -38,7 +40,7 @@ from amhw.network.models.lenet5 import network
 from amhw.nn.predict import Predictor
 
 LAYERS = ("conv1", "conv2")
-OPERANDS = {"width_a": 8, "width_b": 8, "signed_b": True}
+OPERANDS: dict[str, Any] = {"width_a": 8, "width_b": 8, "signed_b": True}
 RANDOM_MASKS = 4000
 SURVIVORS = np.array([*np.linspace(0.5, 0.75, 11), 0.8, 0.85, 0.9, 0.95, np.inf])
 """Bins of the predicted share of surviving images; those below 0.75 are narrow because there losses grow fast."""
@@ -65,7 +67,7 @@ def first_population() -> list[Multiplier]:
     found += [Masked.columns(k, **OPERANDS) for k in range(3, 11)]
     found += [broken_array(h, v, **OPERANDS) for h in (0, 2, 3, 4) for v in (0, 4, 6, 7, 8, 9) if h + v]
     found += [perforated(range(i), range(j), **OPERANDS) for i in range(7) for j in range(6) if i + j]
-    cores = [Drum(bits=k, width_a=8, width_b=8) for k in range(3, 8)]
+    cores: list[Multiplier] = [Drum(bits=k, width_a=8, width_b=8) for k in range(3, 8)]
     cores += [StaticSegment(bits=k, width_a=8, width_b=8) for k in range(4, 8)]
     cores += [Mitchell(bits=k, width_a=8, width_b=8) for k in range(4, 9)]
     found += [SignMagnitude(core=core, signed_b=True) for core in cores]
@@ -115,16 +117,10 @@ def cross_validated(predictor: Predictor, tables: list[ProductTable], accuracies
     return predicted
 
 
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks, equal values sharing their mean rank."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-
-
 def report(title: str, exact: float, truth: np.ndarray, predicted: np.ndarray) -> None:
     spanned = exact - truth <= WORST
     loss, deviation = 100 * (exact - truth[spanned]), 100 * np.abs(predicted - truth)[spanned]
-    rho = np.corrcoef(ranks(predicted[spanned]), ranks(truth[spanned]))[0, 1]
+    rho = spearmanr(predicted[spanned], truth[spanned]).statistic
     print(f"\n{title}: {spanned.sum()} of {len(truth)} lose {100 * WORST:.0f} points or less")
     print(f"true loss {loss.min():.2f}…{loss.max():.2f} points")
     for low, high in ((-1, 1), (1, 5), (5, 20), (20, 35), (35, 50)):

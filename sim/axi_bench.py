@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -18,7 +19,8 @@ from amhw.table import ProductTable
 
 
 @cocotb.test()
-async def frames_in_frames_out(dut):
+async def frames_in_frames_out(dut: Any) -> None:
+    """Every code of every frame is the golden model's, with pauses on both sides."""
     path = Path(os.environ["AMHW_MANIFEST"])
     manifest = json.loads(path.read_text())
     network = QuantisedNetwork.load(path.with_name(manifest["network"]))
@@ -27,7 +29,7 @@ async def frames_in_frames_out(dut):
     expected = convolutions(network, ProductTable.of(parse(manifest["multiplier"])), images)
     dut.rst.value = 1
     dut.s_axis_config_tvalid.value = 0
-    cocotb.start_soon(Clock(dut.clk, 2, "ns").start())
+    Clock(dut.clk, 2, "ns").start()
     source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis_image"), dut.clk, dut.rst)
     sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_codes"), dut.clk, dut.rst)
     source.set_pause_generator(itertools.cycle([0, 0, 1, 0, 1]))

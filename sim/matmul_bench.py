@@ -7,20 +7,21 @@ then a reset in the middle of a product and one more.
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import cocotb
 import numpy as np
 from streams import Streams, beat_to_lanes, lanes_to_beat
 
 from amhw.array.golden import matmul
-from amhw.array.matmul import SUM_BITS
 from amhw.array.tiling import Tiling
+from amhw.array.widths import SUM_BITS
 from amhw.multiplier import parse
 from amhw.table import ProductTable
 
 
 @cocotb.test()
-async def sums_match(dut: object) -> None:
+async def sums_match(dut: Any) -> None:
     """Every sum is the golden model's."""
     manifest = json.loads(Path(os.environ["AMHW_MANIFEST"]).read_text())
     multiplier = parse(manifest["multiplier"])

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -54,11 +55,11 @@ def operand_pairs(multiplier: Multiplier, seed: int) -> Iterator[tuple[np.ndarra
 
 
 @cocotb.test()
-async def products_match(dut: object) -> None:
+async def products_match(dut: Any) -> None:
     """Every product of the circuit is the golden model's."""
     manifest = json.loads(Path(os.environ["AMHW_MANIFEST"]).read_text())
     multiplier = parse(manifest["multiplier"])
-    port_a, port_b, port_p = dut.a, dut.b, dut.p  # type: ignore[attr-defined]
+    port_a, port_b, port_p = dut.a, dut.b, dut.p
     mask_a, mask_b = (1 << multiplier.width_a) - 1, (1 << multiplier.width_b) - 1
     bits_p = multiplier.width_a + multiplier.width_b
     step = Timer(1, "ns")
@@ -81,10 +82,10 @@ async def products_match(dut: object) -> None:
     assert first is None, f"{tried - matched} of {tried} products differ, first {first}"
 
 
-def _signed(seen: object, multiplier: Multiplier) -> int | str:
+def _signed(seen: Any, multiplier: Multiplier) -> int | str:
     """The product as people read it, or its bits where some are unknown."""
-    if not seen.is_resolvable:  # type: ignore[attr-defined]
+    if not seen.is_resolvable:
         return str(seen)
-    value = int(seen)  # type: ignore[call-overload]
+    value = int(seen)
     bits = multiplier.width_a + multiplier.width_b
     return value - (1 << bits) if multiplier.shape_p.signed and value >> (bits - 1) else value

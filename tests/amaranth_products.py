@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from amaranth.hdl import Module, Signal
-from amaranth.sim import Simulator
+from amaranth.sim import Simulator, SimulatorContext
 
 from amhw.multiplier import Multiplier, MultiplierComponent
 
@@ -19,7 +19,7 @@ def simulate(components: Sequence[MultiplierComponent], a: np.ndarray, b: np.nda
         m.d.comb += [component.a.eq(port_a), component.b.eq(port_b)]
     products = np.zeros((len(components), len(a)), dtype=object)
 
-    async def drive(ctx):
+    async def drive(ctx: SimulatorContext) -> None:
         for n, (x, y) in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
             ctx.set(port_a, x)
             ctx.set(port_b, y)

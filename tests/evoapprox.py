@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from amhw import Masked, Multiplier, ProductTable
+from amhw import Masked, ProductTable
 
 FOLDER = Path(__file__).parent / "data" / "evoapprox8"
 
@@ -20,7 +20,7 @@ SIGNED = [row for row in PUBLISHED if row["signedness"] == "signed"]
 UNSIGNED = [row for row in PUBLISHED if row["signedness"] == "unsigned"]
 
 
-def mask_of(row: dict[str, str]) -> Multiplier:
+def mask_of(row: dict[str, str]) -> Masked:
     """The masked multiplier that a signed circuit is."""
     rows = tuple(int(bits, 16) for bits in row["rows"].split())
     return Masked(rows=rows, width_a=8, width_b=8, signed_a=True, signed_b=True)

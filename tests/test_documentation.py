@@ -1,6 +1,7 @@
 """What the documentation names exists: files, pictures, scripts, commands, their options, make's targets."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from amhw.cli import COMMANDS
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 SCRIPTS = {path.name: path.read_text() for path in (ROOT / "scripts").glob("*.py")}
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
@@ -83,3 +84,10 @@ def test_no_picture_is_left_over():
     }
     there = {path for suffix in ("png", "svg") for path in (ROOT / "docs").rglob(f"*.{suffix}")}
     assert there <= used
+
+
+def test_one_version_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\ndate-released: " in (ROOT / "CITATION.cff").read_text()
+    released = re.search(r"^date-released: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)[1]
+    assert re.search(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == f"{version} ({released})"

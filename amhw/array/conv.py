@@ -15,16 +15,17 @@ units as there are columns. Only the activation bits that the multiplier reads a
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory, ReadPort, WritePort
 from amaranth.lib.wiring import In, Out
 
-from amhw.array.element import pack
+from amhw.array.delay import delay_line, delayed, delayed_flag, flag_line
+from amhw.array.element import pack, sum_shape
 from amhw.array.loops import Loops
 from amhw.array.mesh import SystolicArray
 from amhw.array.plan import FETCH, POOL, ConvPlan, LayerPlan
+from amhw.array.queue import CreditQueue
 from amhw.array.widths import width_of
 from amhw.multiplier import Multiplier
 from amhw.network.requantisation import Requantisation
@@ -85,7 +86,7 @@ class ConvEngine(wiring.Component):
         layer_ends = last_position & walk.last["channel"] & walk.last["group"]
 
         weights_ready = self._weights(m, issue & first_position)
-        images, image_banks, image_buffer = self._image_memory(m, _later(m, issue & layer_ends & ~layer))
+        images, image_banks, image_buffer = self._image_memory(m, delayed_flag(m, issue & layer_ends & ~layer))
         rows_written = Signal(range(first.pooled + 1))
         free_outputs = Signal(range(3), init=2)
         rows_needed = _table(
@@ -110,12 +111,10 @@ class ConvEngine(wiring.Component):
         array_a = self._window(m, walk, image_banks, image_buffer, map_banks)
         m.d.comb += array.a.eq(array_a)
 
-        line = Signal(self.latency - 1)
-        m.d.sync += line.eq(Cat(issue, line)[: len(line)])
-        m.d.comb += array.swap.eq(_delayed(m, issue & first_position, FETCH, "swap"))
+        m.d.comb += array.swap.eq(delayed(m, issue & first_position, FETCH, "swap"))
 
         # One clock before its sums, each position has its turn again: the same loops, later.
-        coming = line[-1]
+        coming = flag_line(m, issue, self.latency - 1, "line")[-1]
         retire = _walk(m, coming, plan, "retire_")
         sums = self._sums(m, coming, retire)
         pooled = self._pool(m, coming, retire, sums)
@@ -179,13 +178,14 @@ class ConvEngine(wiring.Component):
 
         fetched = Signal(range(plan.lanes + 1))
         wait = Signal(range(array.swap_time + FETCH + 1))
-        fetch, address_now = Signal(), Signal(range(len(init)))
+        fetch = Signal()
+        address_now = Signal(range(len(init)))
         ready = Signal()
         m.d.comb += [
             fetch.eq((fetched != plan.lanes) & (wait == 0)),
             read.addr.eq(address_now),
             ready.eq(fetched == plan.lanes),
-            array.w_load.eq(_later(m, fetch)),
+            array.w_load.eq(delayed_flag(m, fetch)),
             Value.cast(array.w).eq(read.data),
         ]
         with m.If(wait != 0):
@@ -221,10 +221,14 @@ class ConvEngine(wiring.Component):
         side = plan.image_side
         layer = plan.convolutions[0]
         reads, writes = _banks(m, "image", plan.kernel, side, unsigned(len(plan.widths.bits_a)), 2)
-        images, filling, reading = Signal(range(3)), Signal(), Signal()
-        taken, whole = Signal(), Signal()
+        images = Signal(range(3))
+        filling = Signal()
+        reading = Signal()
+        taken = Signal()
+        whole = Signal()
         m.d.comb += [self.image.ready.eq(images != 2), taken.eq(self.image.valid & self.image.ready)]
-        x, y = Signal(range(side)), Signal(range(side))
+        x = Signal(range(side))
+        y = Signal(range(side))
         m.d.comb += whole.eq(taken & (x == side - 1) & (y == side - 1))
         with m.If(taken):
             m.d.sync += x.eq(x + 1)
@@ -304,8 +308,8 @@ class ConvEngine(wiring.Component):
 
         # Clock 2: choose the memory and the channel, rotate the banks into the window's order, mask the padding.
         y2, x2 = y1.later(m, "y2"), x1.later(m, "x2")
-        from_map = _delayed(m, layer, 2, "from_map")
-        channel = _delayed(m, walk.index["channel"], 2, "channel")
+        from_map = delayed(m, layer, 2, "from_map")
+        channel = delayed(m, walk.index["channel"], 2, "channel")
         width = len(plan.widths.bits_a)
         grid: list[list[Value]] = []
         for i in range(kernel):
@@ -329,7 +333,8 @@ class ConvEngine(wiring.Component):
     def _sums(self, m: Module, coming: Value, retire: Loops) -> list[Signal]:
         """Sums over the channels so far, a clock after they leave the array (two after `coming`)."""
         plan, array = self.plan, self.array
-        width = plan.widths.sum_width(plan.terms)
+        shape = sum_shape(plan.widths, plan.terms)
+        width = shape.width
         depth = max((layer.positions for layer in plan.layers if layer.channels > 1), default=1)
         place = Signal(range(max(depth, 2)))
         with m.If(coming & retire.index["layer"]):
@@ -338,27 +343,27 @@ class ConvEngine(wiring.Component):
                 m.d.sync += place.eq(0)
         m.submodules.partial = memory = Memory(shape=unsigned(width * plan.cols), depth=max(depth, 2), init=[])
         read, write = memory.read_port(), memory.write_port()
-        fresh = _later(m, retire.index["channel"] == 0)
-        totals = [Signal(_shape(plan, width), name=f"total_{j}", reset_less=True) for j in range(plan.cols)]
+        fresh = delayed_flag(m, retire.index["channel"] == 0)
+        totals = [Signal(shape, name=f"total_{j}", reset_less=True) for j in range(plan.cols)]
         totals_now = []
         for j in range(plan.cols):
             stored = (read.data[j * width : (j + 1) * width] & (~fresh).replicate(width)).as_signed()
-            now = Signal(_shape(plan, width), name=f"total_now_{j}")
+            now = Signal(shape, name=f"total_now_{j}")
             m.d.comb += now.eq(stored + array.s[j])
             m.d.sync += totals[j].eq(now)
             totals_now.append(now)
         m.d.comb += [
             read.addr.eq(place),
-            write.addr.eq(_delayed(m, place, 1, "place")),
+            write.addr.eq(delayed(m, place, 1, "place")),
             write.data.eq(Cat(*totals_now)),
-            write.en.eq(_later(m, coming & ~retire.last["channel"])),
+            write.en.eq(delayed_flag(m, coming & ~retire.last["channel"])),
         ]
         return totals
 
     def _pool(self, m: Module, coming: Value, retire: Loops, totals: list[Signal]) -> tuple["_Tag", list[Signal]]:
         """The greatest sum of each 2×2 block, held for `phases` clocks, and whose it is."""
         plan = self.plan
-        begins = _delayed(m, retire.index["sub"] == 0, 2, "block_begins")
+        begins = delayed(m, retire.index["sub"] == 0, 2, "block_begins")
         tag = _Tag(m, "pooled", plan, 3)
         tag.load(m, retire, coming & retire.last["channel"] & retire.last["sub"])
         held = []
@@ -378,7 +383,8 @@ class ConvEngine(wiring.Component):
         plan = self.plan
         units, phases = plan.requantisers, plan.phases
         shift = plan.widths.shift
-        phase, active = Signal(range(phases)), Signal()
+        phase = Signal(range(phases))
+        active = Signal()
         with m.If(tag.valid):
             m.d.sync += [phase.eq(1), active.eq(1)]
         with m.Elif(active):
@@ -403,7 +409,7 @@ class ConvEngine(wiring.Component):
         part = -(-most.bit_length() // 4)
 
         write = _Write(plan, self.code_bits, m)
-        layers = _line(m, tag.layer, 5, "requantised_layer")
+        layers = delay_line(m, tag.layer, 5, "requantised_layer")
         factor = Signal(4 * part, reset_less=True)
         m.d.sync += factor.eq(Mux(layers[0], constants[1].multiplier, constants[0].multiplier))
         for unit in range(units):
@@ -457,32 +463,30 @@ class ConvEngine(wiring.Component):
             shape=data.ArrayLayout(self.code_bits, layer.outputs), depth=2 * places, init=[]
         )
         read, port = memory.read_port(), memory.write_port(granularity=1)
-        filling, sending = Signal(), Signal()
+        filling = Signal()
+        sending = Signal()
         waiting = Signal(range(3))
         m.d.comb += [
             port.addr.eq(Mux(filling, places, 0) + write.py * layer.pooled + write.px),
             port.en.eq(Cat(*(enable & write.valid & write.layer for enable in self._lane_enables(write, layer)))),
             Value.cast(port.data).eq(Cat(*(self._lane(write, channel) for channel in range(layer.outputs)))),
         ]
-        m.submodules.queue = queue = SyncFIFOBuffered(width=self.code_bits + 1, depth=QUEUE)
-        room = Signal(range(QUEUE + 1), init=QUEUE)
-        take, sent, done = Signal(), Signal(), Signal()
+        m.submodules.queue = queue = CreditQueue(self.codes.payload.shape(), QUEUE)
+        take = Signal()
+        done = Signal()
         order = Loops(m, take, {"place": places, "channel": layer.outputs}, "send_")
-        channel = _delayed(m, order.index["channel"], 1, "sent_channel")
+        channel = delayed(m, order.index["channel"], 1, "sent_channel")
+        wiring.connect(m, queue.output, wiring.flipped(self.codes))
         m.d.comb += [
-            take.eq((waiting != 0) & (room != 0)),
+            take.eq((waiting != 0) & queue.room),
             read.addr.eq(Mux(sending, places, 0) + order.index["place"]),
             done.eq(take & order.all_last),
-            queue.w_en.eq(_later(m, take)),
-            queue.w_data.eq(Cat(Array(read.data[k] for k in range(layer.outputs))[channel], _later(m, order.all_last))),
-            self.codes.valid.eq(queue.r_rdy),
-            queue.r_en.eq(self.codes.ready),
-            sent.eq(queue.r_rdy & self.codes.ready),
-            self.codes.payload.data.eq(queue.r_data[:-1]),
-            self.codes.payload.last.eq(queue.r_data[-1]),
+            queue.reserve.eq(take),
+            queue.push.eq(delayed_flag(m, take)),
+            queue.word.data.eq(Array(read.data[k] for k in range(layer.outputs))[channel]),
+            queue.word.last.eq(delayed_flag(m, order.all_last)),
         ]
         m.d.sync += [
-            room.eq(room + sent - take),
             waiting.eq(waiting + whole - done),
             filling.eq(filling ^ whole),
             sending.eq(sending ^ done),
@@ -556,11 +560,11 @@ class _Tag:
 
     def load(self, m: Module, retire: Loops, complete: Value) -> None:
         """Follow `retire`: `early` one clock before `valid`; the rest stays from `valid` to the next."""
-        complete_line = _line(m, complete, self._clocks, f"{self._name}_valid", reset_less=False)
+        complete_line = delay_line(m, complete, self._clocks, f"{self._name}_valid", reset_less=False)
         self.early, self.valid = complete_line[-2], complete_line[-1]
         fields = {}
         for field in ("layer", "group", "py", "px"):
-            before = _delayed(m, retire.index[field], self._clocks - 1, f"{self._name}_{field}_next")
+            before = delayed(m, retire.index[field], self._clocks - 1, f"{self._name}_{field}_next")
             kept = Signal(len(before), name=f"{self._name}_{field}", reset_less=True)
             with m.If(self.early):
                 m.d.sync += kept.eq(before)
@@ -577,12 +581,12 @@ class _Write:
         self.code = [Signal(bits, name=f"code_{unit}", reset_less=True) for unit in range(plan.requantisers)]
 
     def follow(self, m: Module, tag: _Tag, phase: Value, valid: Value, clocks: int) -> None:
-        self.valid = _line(m, valid, clocks, "code_valid", reset_less=False)[-1]
-        self.layer = _delayed(m, tag.layer, clocks, "code_layer")
-        self.group = _delayed(m, tag.group, clocks, "code_group")
-        self.py = _delayed(m, tag.py, clocks, "code_py")
-        self.px = _delayed(m, tag.px, clocks, "code_px")
-        self.phase = _delayed(m, phase, clocks, "code_phase")
+        self.valid = delay_line(m, valid, clocks, "code_valid", reset_less=False)[-1]
+        self.layer = delayed(m, tag.layer, clocks, "code_layer")
+        self.group = delayed(m, tag.group, clocks, "code_group")
+        self.py = delayed(m, tag.py, clocks, "code_py")
+        self.px = delayed(m, tag.px, clocks, "code_px")
+        self.phase = delayed(m, phase, clocks, "code_phase")
         groups = [layer.groups for layer in self._plan.layers]
         self.last_group = self.group == Mux(self.layer, groups[1] - 1, groups[0] - 1)
 
@@ -668,28 +672,6 @@ def _rotated(m: Module, name: str, items: list[list[Value]], by: Value) -> list[
     return [list(item) for item in turned]
 
 
-def _line(m: Module, value: Value, clocks: int, name: str, *, reset_less: bool = True) -> list[Signal]:
-    """The value 1, 2, … `clocks` clocks ago."""
-    line: list[Signal] = []
-    for k in range(clocks):
-        later = Signal(len(Value.cast(value)), name=f"{name}_{k}", reset_less=reset_less)
-        m.d.sync += later.eq(line[-1] if line else value)
-        line.append(later)
-    return line
-
-
-def _delayed(m: Module, value: Value, clocks: int, name: str) -> Signal:
-    """The value `clocks` clocks ago; not reset where it is data."""
-    return _line(m, value, clocks, name)[-1]
-
-
-def _later(m: Module, flag: Value) -> Signal:
-    """A flag one clock ago, low after reset."""
-    later = Signal(name="flag_later")
-    m.d.sync += later.eq(flag)
-    return later
-
-
 def _requantisation(plan: ConvPlan, index: int) -> Requantisation:
     constants = plan.convolutions[index].requantisation
     assert constants is not None, "only a network's last layer goes without, and these are followed by others"
@@ -698,10 +680,6 @@ def _requantisation(plan: ConvPlan, index: int) -> Requantisation:
 
 def _side(plan: ConvPlan, layer: Value) -> Value:
     return Mux(layer, plan.layers[1].pooled, plan.layers[0].pooled)
-
-
-def _shape(plan: ConvPlan, width: int) -> Shape:
-    return signed(width) if plan.widths.signed else unsigned(width)
 
 
 def _packed_code(code: int, bits: Sequence[int]) -> int:

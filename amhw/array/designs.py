@@ -4,10 +4,10 @@ from typing import Any
 
 from amhw.array import files
 from amhw.array.conv import ConvEngine
-from amhw.array.matmul import SUM_BITS, MatMul
+from amhw.array.matmul import MatMul
 from amhw.array.plan import ConvPlan
 from amhw.array.tiling import Tiling
-from amhw.array.widths import Widths
+from amhw.array.widths import SUM_BITS, Widths
 from amhw.multiplier import Multiplier
 from amhw.table import ProductTable
 from amhw.verilog import check_identifier

@@ -27,7 +27,7 @@ the other works: Jouppi et al., "In-datacenter performance analysis of a tensor 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from amaranth.hdl import Cat, ClockDomain, Const, Module, Shape, Signal, Value
+from amaranth.hdl import Cat, ClockDomain, Const, Module, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -241,6 +241,12 @@ class OutputElement(_Element):
         m.d.sync += acc.eq(self._sum(m, a, b, list(going_on), len(acc)))
         m.d.comb += [self.a_out.eq(a), self.b_out.eq(b), self.d_out.eq(d)]
         return m
+
+
+def sum_shape(widths: Widths, terms: int) -> Shape:
+    """Of a sum of `terms` products in units of 2^widths.shift."""
+    width = widths.sum_width(terms)
+    return signed(width) if widths.signed else unsigned(width)
 
 
 def pack(value: Value, bits: Sequence[int]) -> Value:

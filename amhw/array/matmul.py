@@ -3,21 +3,19 @@
 `amhw.array.tiling` says how matrices are cut into beats, and does so in NumPy.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from amhw.array.element import pack
+from amhw.array.delay import flag_line
+from amhw.array.element import pack, sum_shape
 from amhw.array.loops import Loops
 from amhw.array.mesh import OutputStationaryArray, SystolicArray
+from amhw.array.queue import CreditQueue
 from amhw.array.tiling import Tiling
-from amhw.array.widths import Widths
+from amhw.array.widths import SUM_BITS, Widths
 from amhw.multiplier import Multiplier
-
-SUM_BITS = 32
-"""Bits of each sum at the output."""
 
 
 class MatMul(wiring.Component):
@@ -47,10 +45,11 @@ class MatMul(wiring.Component):
         self.multiplier = multiplier
         self.widths = widths
         self.tiling = tiling
-        self.cols, self.depth = tiling.cols, tiling.depth
+        rows, cols, depth = tiling.rows, tiling.cols, tiling.depth
+        self.cols, self.depth = cols, depth
         inner = tiling.shape[1]
         self.sum_width = widths.sum_width(inner)
-        rows, cols, depth = tiling.rows, tiling.cols, tiling.depth
+        self.sums = data.ArrayLayout(sum_shape(widths, inner), cols)
         self.array: SystolicArray | OutputStationaryArray
         if tiling.is_weight_stationary:
             self.array = SystolicArray(multiplier, self.widths, rows, cols, depth)
@@ -79,6 +78,7 @@ class MatMul(wiring.Component):
     def _weight_stationary(self, m: Module, array: SystolicArray) -> None:
         tiles_m, tiles_k, tiles_n = self.tiling.tiles
         order = {"row": tiles_m, "part": tiles_k, "tile": tiles_n}
+        queue = self._output_queue(m, array.latency + 6)
 
         loaded = Signal(range(array.lanes + 1))
         wait = Signal(range(array.swap_time + 1))
@@ -94,10 +94,10 @@ class MatMul(wiring.Component):
 
         issue = Signal()
         walk = Loops(m, issue, order, "issue_")
-        room = Signal()
         m.d.comb += [
-            self.a.ready.eq(room & ((walk.index["row"] != 0) | (loaded == array.lanes))),
+            self.a.ready.eq(queue.room & ((walk.index["row"] != 0) | (loaded == array.lanes))),
             issue.eq(self.a.valid & self.a.ready),
+            queue.reserve.eq(issue & walk.last["part"]),
             array.swap.eq(issue & (walk.index["row"] == 0)),
             array.a.eq(Cat(*(pack(lane, self.widths.bits_a) for lane in self.a.payload))),
         ]
@@ -105,20 +105,19 @@ class MatMul(wiring.Component):
             m.d.sync += [loaded.eq(0), wait.eq(array.swap_time)]
 
         # One clock before a sum leaves the array, the sum to which it belongs is read.
-        line = Signal(array.latency)
-        m.d.sync += line.eq(Cat(issue, line)[: len(line)])
-        coming = Signal()
-        m.d.comb += coming.eq(line[-2] if array.latency > 1 else issue)
+        coming = flag_line(m, issue, array.latency - 1, "line")[-1]
         retire = Loops(m, coming, order, "retire_")
         here = Signal()
-        fresh, finished, final = Signal(), Signal(), Signal()
+        fresh = Signal()
+        finished = Signal()
+        final = Signal()
         m.d.sync += [
             here.eq(coming),
             fresh.eq(retire.index["part"] == 0),
             finished.eq(retire.last["part"]),
             final.eq(retire.all_last),
         ]
-        total = Signal(data.ArrayLayout(_sum_shape(self.widths, self.sum_width), self.cols))
+        total = Signal(self.sums)
         if tiles_k == 1:
             m.d.comb += [total[j].eq(array.s[j]) for j in range(self.cols)]
         else:
@@ -136,18 +135,20 @@ class MatMul(wiring.Component):
                 write.en.eq(here & ~finished),
                 *(total[j].eq(stored[j] + array.s[j]) for j in range(self.cols)),
             ]
-        self._send(m, here & finished, total, final, array.latency + 6, room, 1, issue & walk.last["part"])
+        m.d.comb += [queue.push.eq(here & finished), queue.word.data.eq(total), queue.word.last.eq(final)]
 
     def _output_stationary(self, m: Module, array: OutputStationaryArray) -> None:
         tiles_m, tiles_k, tiles_n = self.tiling.tiles
+        queue = self._output_queue(m, 2 * self.tiling.rows + 2, batch=self.tiling.rows)
         issue = Signal()
         walk = Loops(m, issue, {"step": tiles_k}, "issue_")
-        dirty, real = Signal(init=1), Signal()  # finished sums lie in the elements; they are worth sending
+        full = Signal(init=1)  # the elements hold finished sums, which the next start sends out …
+        real = Signal()  # … and which are a product's, as all but those after reset are
         gap = Signal(range(array.spacing))
-        room, ready = Signal(), Signal()
+        ready = Signal()
         m.d.comb += [
-            array.start.eq(dirty & (gap == 0) & room),
-            ready.eq((walk.index["step"] != 0) | ~dirty | array.start),
+            array.start.eq(full & (gap == 0) & queue.room),
+            ready.eq((walk.index["step"] != 0) | ~full | array.start),
             issue.eq(ready & self.a.valid & self.b.valid),
             self.a.ready.eq(issue),
             self.b.ready.eq(issue),
@@ -158,60 +159,41 @@ class MatMul(wiring.Component):
         with m.If(gap != 0):
             m.d.sync += gap.eq(gap - 1)
         with m.If(array.start):
-            m.d.sync += [dirty.eq(0), gap.eq(array.spacing - 1)]
+            m.d.sync += [full.eq(0), gap.eq(array.spacing - 1)]
         with m.If(issue & walk.last["step"]):
-            m.d.sync += [dirty.eq(1), real.eq(1)]
+            m.d.sync += [full.eq(1), real.eq(1)]
 
         sent = Signal()
-        m.d.comb += sent.eq(array.start & real)
-        line = Signal(array.latency)
-        m.d.sync += line.eq(Cat(sent, line)[: len(line)])
+        m.d.comb += [sent.eq(array.start & real), queue.reserve.eq(sent)]
+        first_row = flag_line(m, sent, array.latency, "line")[-1]
         left = Signal(range(array.spacing))
         push = Signal()
-        with m.If(line[-1]):
+        with m.If(first_row):
             m.d.sync += left.eq(array.spacing - 1)
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
-        m.d.comb += push.eq(line[-1] | ((left != 0) & ~left[0]))
+        m.d.comb += push.eq(first_row | ((left != 0) & ~left[0]))
         retire = Loops(m, push, {"row": self.tiling.rows, "tile": tiles_m * tiles_n}, "retire_")
-        self._send(m, push, array.c, retire.all_last, 2 * self.tiling.rows + 2, room, self.tiling.rows, sent)
+        m.d.comb += [queue.push.eq(push), queue.word.data.eq(array.c), queue.word.last.eq(retire.all_last)]
 
-    def _send(
-        self, m: Module, push: Value, sums: Value, last: Value, entries: int, room: Signal, each: int, take: Value
-    ) -> None:
-        """Queue beats for `c`. `room` is high while `each` more beats may be started by `take`.
-
-        What is under way through the array has its place in the queue reserved, because nothing stops it.
-        """
-        width = len(Value.cast(sums))
-        m.submodules.queue = queue = SyncFIFOBuffered(width=width + 1, depth=entries)
-        taken = Signal()
-        free = Signal(range(entries + 1), init=entries)
+    def _output_queue(self, m: Module, depth: int, batch: int = 1) -> CreditQueue:
+        """The queue in front of `c`. It holds sums as the array makes them; `c` has them in units of 1."""
+        word = data.StructLayout({"data": self.sums, "last": 1})
+        m.submodules.queue = queue = CreditQueue(word, depth, batch)
         m.d.comb += [
-            queue.w_en.eq(push),
-            queue.w_data.eq(Cat(sums, last)),
-            self.c.valid.eq(queue.r_rdy),
-            queue.r_en.eq(self.c.ready),
-            taken.eq(queue.r_rdy & self.c.ready),
-            room.eq(free >= each),
-            self.c.payload.last.eq(queue.r_data[-1]),
+            self.c.valid.eq(queue.output.valid),
+            queue.output.ready.eq(self.c.ready),
+            self.c.payload.last.eq(queue.output.payload.last),
         ]
-        m.d.sync += free.eq(free + taken - Mux(take, each, 0))
-        each_sum = width // self.cols
         for j in range(self.cols):
-            bits = queue.r_data[j * each_sum : (j + 1) * each_sum]
-            value = bits.as_signed() if self.widths.signed else bits
-            m.d.comb += self.c.payload.data[j].eq(value.shift_left(self.widths.shift))
+            m.d.comb += self.c.payload.data[j].eq(queue.output.payload.data[j].shift_left(self.widths.shift))
+        return queue
 
 
 def _packed_lanes(target: data.View, lanes: data.View, bits: tuple[int, ...], depth: int) -> list[Value]:
     """Assignments of `depth` lanes at a time to each packed entry of `target`."""
     count = lanes.shape().length
     return [target[k].eq(Cat(*(pack(lanes[k * depth + d], bits) for d in range(depth)))) for k in range(count // depth)]
-
-
-def _sum_shape(widths: Widths, width: int) -> object:
-    return signed(width) if widths.signed else unsigned(width)
 
 
 def _whole_bytes(bits: int) -> int:

@@ -12,11 +12,12 @@ side `latency` clocks later. Both arrays take one set of operands a clock, alway
                                 [de-skew cols−1−j] ──► s
 """
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Value, signed, unsigned
+from amaranth.hdl import ClockSignal, Const, Instance, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from amhw.array.element import OutputElement, ProcessingElement, at_edge
+from amhw.array.delay import delayed, flag_line
+from amhw.array.element import OutputElement, ProcessingElement, at_edge, sum_shape
 from amhw.array.tiling import check_array, start_spacing, swap_time
 from amhw.array.widths import Widths
 from amhw.multiplier import Multiplier
@@ -59,14 +60,13 @@ class SystolicArray(wiring.Component):
             if key not in kinds:
                 kinds[key] = ProcessingElement(multiplier, widths, depth, terms)
             self.elements.append(kinds[key])
-        width = widths.sum_width(rows)
         super().__init__(
             {
                 "a": In(rows * len(widths.bits_a)),
                 "swap": In(1),
                 "w": In(data.ArrayLayout(depth * len(widths.bits_b), cols)),
                 "w_load": In(1),
-                "s": Out(data.ArrayLayout(signed(width) if widths.signed else unsigned(width), cols)),
+                "s": Out(data.ArrayLayout(sum_shape(widths, rows), cols)),
             }
         )
 
@@ -89,12 +89,12 @@ class SystolicArray(wiring.Component):
         m = Module()
         read_a = self.depth * len(self.widths.bits_a)
         wide_a, wide_b = self.elements[0].packed_a, self.elements[0].packed_b
-        swaps = _taps(m, self.swap, self.lanes + self.cols - 1)
+        swaps = flag_line(m, self.swap, self.lanes + self.cols - 2, "flag_line")
         weights = [[Signal(wide_b, name=f"w_{i}_{j}") for j in range(self.cols)] for i in range(self.lanes)]
         incoming = [at_edge(m, self.multiplier, self.widths, self.w[j], "b", f"w_{j}") for j in range(self.cols)]
         sums: list[Value] = [Signal(0) for _ in range(self.cols)]
         for i, element in enumerate(self.elements):
-            skewed = _delayed(m, self.a[i * read_a : (i + 1) * read_a], i, f"skew_{i}")
+            skewed = delayed(m, self.a[i * read_a : (i + 1) * read_a], i, f"skew_{i}")
             activation: Value = at_edge(m, self.multiplier, self.widths, skewed, "a", f"a_{i}")
             for j in range(self.cols):
                 passed = Signal(wide_a, name=f"a_{i}_{j}")
@@ -114,7 +114,7 @@ class SystolicArray(wiring.Component):
                 m.submodules[f"pe_{i}_{j}"] = Instance(element.name, **ports)
                 activation, sums[j] = passed, result
         for j in range(self.cols):
-            m.d.comb += self.s[j].eq(_delayed(m, sums[j], self.cols - 1 - j, f"deskew_{j}"))
+            m.d.comb += self.s[j].eq(delayed(m, sums[j], self.cols - 1 - j, f"deskew_{j}"))
         return m
 
 
@@ -149,13 +149,12 @@ class OutputStationaryArray(wiring.Component):
         self.cols = cols
         self.depth = depth
         self.elements = [OutputElement(multiplier, widths, depth, terms)]
-        width = widths.sum_width(terms)
         super().__init__(
             {
                 "a": In(data.ArrayLayout(depth * len(widths.bits_a), rows)),
                 "b": In(data.ArrayLayout(depth * len(widths.bits_b), cols)),
                 "start": In(1),
-                "c": Out(data.ArrayLayout(signed(width) if widths.signed else unsigned(width), cols)),
+                "c": Out(data.ArrayLayout(sum_shape(widths, terms), cols)),
             }
         )
 
@@ -172,14 +171,14 @@ class OutputStationaryArray(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         (element,) = self.elements
-        starts = _taps(m, self.start, self.rows + self.cols)
+        starts = flag_line(m, self.start, self.rows + self.cols - 1, "flag_line")
         leaving = [[Signal(len(element.d_out), name=f"d_{i}_{j}") for j in range(self.cols)] for i in range(self.rows)]
         downwards: list[Value] = [
-            at_edge(m, self.multiplier, self.widths, _delayed(m, self.b[j], j, f"skew_b_{j}"), "b", f"b_{j}")
+            at_edge(m, self.multiplier, self.widths, delayed(m, self.b[j], j, f"skew_b_{j}"), "b", f"b_{j}")
             for j in range(self.cols)
         ]
         for i in range(self.rows):
-            skewed = _delayed(m, self.a[i], i, f"skew_a_{i}")
+            skewed = delayed(m, self.a[i], i, f"skew_a_{i}")
             activation: Value = at_edge(m, self.multiplier, self.widths, skewed, "a", f"a_{i}")
             for j in range(self.cols):
                 passed_a = Signal(element.packed_a, name=f"a_{i}_{j}")
@@ -197,21 +196,5 @@ class OutputStationaryArray(wiring.Component):
                 )
                 activation, downwards[j] = passed_a, passed_b
         for j in range(self.cols):
-            m.d.comb += self.c[j].eq(_delayed(m, leaving[0][j], self.cols - 1 - j, f"deskew_{j}"))
+            m.d.comb += self.c[j].eq(delayed(m, leaving[0][j], self.cols - 1 - j, f"deskew_{j}"))
         return m
-
-
-def _taps(m: Module, flag: Value, count: int) -> list[Value]:
-    """The flag now, one clock ago, … `count` values in all."""
-    line = Signal(max(count - 1, 1), name="flag_line")
-    m.d.sync += line.eq(Cat(flag, line)[: len(line)])
-    return [flag, *line[: count - 1]]
-
-
-def _delayed(m: Module, value: Value, clocks: int, name: str) -> Value:
-    """`value` some clocks ago; the registers are not reset."""
-    for k in range(clocks):
-        later = Signal(len(Value.cast(value)), name=f"{name}_{k}", reset_less=True)
-        m.d.sync += later.eq(value)
-        value = later
-    return value

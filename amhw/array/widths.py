@@ -14,6 +14,9 @@ import numpy as np
 from amhw.refusal import Refusal
 from amhw.table import ProductTable, bits_read
 
+SUM_BITS = 32
+"""Bits of a sum, two's complement, wherever sums leave an array or go on to the next layer."""
+
 
 @dataclass(frozen=True)
 class Widths:

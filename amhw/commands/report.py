@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import pyarrow as pa
-from pyarrow import parquet
 
 from amhw.commands.base import Command
+from amhw.extras import optional
 from amhw.files import write_atomically
 from amhw.refusal import Refusal
 from amhw.report import charts
@@ -30,12 +29,15 @@ from amhw.study.peers import read_peers
     "--peers", type=click.Path(path_type=Path), metavar="FILE", help="CSV of published circuits; see docs/study.md."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder. [default: the first FOLDER]")
-def command(sources: tuple[Path, ...], peers: Path | None, out: Path | None) -> None:
-    """Write one HTML page that opens without a network, its fronts as PNG and SVG, its points as CSV and Parquet.
+@click.option("--parquet", is_flag=True, help="The points as Parquet too; needs the extra amhw[parquet].")
+def command(sources: tuple[Path, ...], peers: Path | None, out: Path | None, parquet: bool) -> None:
+    """Write one HTML page that opens without a network, its fronts as PNG and SVG, its points as CSV.
 
     Each FOLDER is where amhw study or amhw select wrote (default: study), or a file that amhw select --json
     printed. Several are drawn on the same axes where technology and test images are the same.
     """
+    if parquet:
+        optional("pyarrow", "parquet", "--parquet")  # before anything is written
     read = [entry for path in sources or (Path("study"),) for entry in contents_of(path)]
     found = told_apart([_source(file, content) for file, content in read])
     points = distinct(point for source in found for point in source.points)
@@ -51,7 +53,8 @@ def command(sources: tuple[Path, ...], peers: Path | None, out: Path | None) -> 
     written = [write_atomically(file, data) for file, data in pictures.items()]
     records = [point.record() for point in points]
     written.append(write_atomically(folder / "report.csv", _csv(records)))
-    written.append(write_atomically(folder / "report.parquet", _parquet(records)))
+    if parquet:
+        written.append(write_atomically(folder / "report.parquet", _parquet(records)))
     written.append(write_atomically(folder / "report.html", text))
     click.echo("\n".join(map(str, written)))
 
@@ -105,6 +108,9 @@ def _csv(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _parquet(records: list[dict[str, Any]]) -> bytes:
+    import pyarrow
+    from pyarrow import parquet
+
     data = io.BytesIO()
-    parquet.write_table(pa.Table.from_pylist(records), data)
+    parquet.write_table(pyarrow.Table.from_pylist(records), data)
     return data.getvalue()

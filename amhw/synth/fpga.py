@@ -5,7 +5,6 @@ module gets a register at every input and output, so that there is a clock frequ
 counted without them. Nothing is constrained to pins.
 """
 
-import importlib
 import json
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from amhw.extras import optional
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
 from amhw.synth.reports import error_in
@@ -95,10 +95,7 @@ def fpga(verilog: str, family: str, top: str | None = None, *, dsp: bool = True,
     if family not in FAMILIES:
         raise Refusal(f"unknown FPGA family {family!r}; known: {', '.join(FAMILIES)}")
     chosen = FAMILIES[family]
-    try:
-        importlib.import_module(chosen.package)
-    except ImportError:
-        raise Refusal(f"--fpga {family} needs nextpnr; install amhw[fpga]") from None
+    optional(chosen.package, "fpga", f"--fpga {family}")
     synthesis = chosen.synthesis if dsp else chosen.synthesis.removesuffix(" -dsp")
     if family == "ecp5" and not dsp:
         synthesis += " -nodsp"

@@ -55,7 +55,7 @@ def folder(tmp_path_factory):
     (folder / "study.toml").write_text(STUDY.format(names=json.dumps(NAMES)))
     arguments = [str(folder / "study.toml"), "--out", str(folder), "--workers", "2"]
     assert CliRunner().invoke(study, arguments).exit_code == 0
-    result = CliRunner().invoke(command, [str(folder), str(SELECTION)])
+    result = CliRunner().invoke(command, [str(folder), str(SELECTION), "--parquet"])
     assert result.exit_code == 0, result.stderr
     assert result.stdout.splitlines()[-1] == str(folder / "report.html")
     return folder
