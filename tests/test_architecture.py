@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "documents": set(),
     "results": set(),
     "workers": set(),
+    "pareto": set(),
     "bitheap": set(),
     "operands": set(),
     "multiplier": {"bitheap"},
