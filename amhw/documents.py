@@ -5,6 +5,7 @@ says of which kind it is and by which schema it was written, so that a foreign, 
 sentence and not by what goes wrong later. A schema's number changes whenever a field's name or meaning does.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
@@ -32,18 +33,23 @@ Name = Annotated[str, msgspec.Meta(max_length=4096)]
 """What something is called; no name of ours is longer."""
 
 
+class DamagedError(ValueError):
+    """A text is not the record that it should be; the message names the field."""
+
+
 class Record:
     """A frozen dataclass that can be kept as JSON.
 
-    >>> from dataclasses import dataclass
-    >>> @dataclass(frozen=True)
-    ... class Cost(Record):
-    ...     area_um2: Amount
-    >>> Cost(3.5).to_json()
-    '{"area_um2":3.5}'
-    >>> Cost.from_json('{"area_um2": "large"}')
-    Traceback (most recent call last):
-    amhw.refusal.Refusal: Expected `float`, got `str` - at `area_um2`
+        >>> from collections.abc import Iterable
+    from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Cost(Record):
+        ...     area_um2: Amount
+        >>> Cost(3.5).to_json()
+        '{"area_um2":3.5}'
+        >>> Cost.from_json('{"area_um2": "large"}')
+        Traceback (most recent call last):
+        amhw.documents.DamagedError: Expected `float`, got `str` - at `area_um2`
     """
 
     def plain(self) -> dict[str, Any]:
@@ -60,7 +66,7 @@ class Record:
         """The inverse of `to_json`.
 
         Raises:
-            Refusal: the text is no JSON, or a field is missing or of another type; the field is named.
+            DamagedError: the text is no JSON, or a field is missing or of another type; the field is named.
         """
         return _decoded(text, cls)
 
@@ -71,13 +77,13 @@ class Document(Record):
     Attributes:
         kind: what the file says it is.
         schema: the number of the layout of its fields.
-        title: what people call it.
+        called: what people call it.
         written_by: the command that writes it.
     """
 
     kind: ClassVar[str]
     schema: ClassVar[int]
-    title: ClassVar[str]
+    called: ClassVar[str]
     written_by: ClassVar[str]
 
     def plain(self) -> dict[str, Any]:
@@ -108,20 +114,18 @@ class Document(Record):
     @classmethod
     def of(cls, content: bytes, path: Path | str) -> Self:
         """The same of a file's content; `path` is for refusals."""
-        found = Header.of(content)
-        if found is None or found.kind != cls.kind:
-            why = "no JSON object" if found is None else f"its kind is {found.kind!r}" if found.kind else "no kind"
-            raise Refusal(f"{path} is no {cls.title} ({why}); give the .json file that {cls.written_by} wrote")
-        if found.schema != cls.schema:
-            has = "no schema number" if found.schema is None else f"schema {found.schema}"
+        header = Header.of(content)
+        one_of((cls,), header, path, cls.called, cls.written_by)
+        if header is None or header.schema != cls.schema:
+            has = "no schema number" if header is None or header.schema is None else f"schema {header.schema}"
             raise Refusal(
-                f"{path} is a {cls.title} of another version ({has}, this one reads schema {cls.schema}); "
+                f"{path} is a {cls.called} of another version ({has}, this one reads schema {cls.schema}); "
                 f"write it again with {cls.written_by}"
             )
         try:
             return _decoded(content, cls)
-        except Refusal as refusal:
-            raise Refusal(f"{path} is a damaged {cls.title}: {refusal}; write it again with {cls.written_by}") from None
+        except DamagedError as error:
+            raise Refusal(f"{path} is a damaged {cls.called}: {error}; write it again with {cls.written_by}") from None
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,25 @@ class Header:
         return cls(_value(found.get("kind"), str), _value(found.get("schema"), int))
 
 
+D = TypeVar("D", bound=Document)
+
+
+def one_of(types: Iterable[type[D]], header: Header | None, path: Path | str, called: str, written_by: str) -> type[D]:
+    """Which of several types the file at `path` with this header is of.
+
+    Args:
+        called, written_by: what all of them are called, and by whom they are written.
+
+    Raises:
+        Refusal: none.
+    """
+    for kind in types:
+        if header is not None and header.kind == kind.kind:
+            return kind
+    why = "no JSON object" if header is None else f"its kind is {header.kind!r}" if header.kind else "no kind"
+    raise Refusal(f"{path} is no {called} ({why}); give the .json file that {written_by} wrote")
+
+
 T = TypeVar("T")
 
 
@@ -155,7 +178,7 @@ def _decoded(text: str | bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(text, type=kind)
     except RecursionError:
-        raise Refusal("values are nested too deeply") from None
+        raise DamagedError("values are nested too deeply") from None
     except ValueError as error:
         why = str(error).replace(f"`str` matching regex {_PLAIN!r}", "the name of a file in the same folder")
-        raise Refusal(why.replace("`$.", "`").replace("`$`", "the top")) from None
+        raise DamagedError(why.replace("`$.", "`").replace("`$`", "the top")) from None

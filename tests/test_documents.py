@@ -20,7 +20,7 @@ class Part:
 class Inventory(Document):
     kind: ClassVar[str] = "inventory"
     schema: ClassVar[int] = 3
-    title: ClassVar[str] = "list of parts"
+    called: ClassVar[str] = "list of parts"
     written_by: ClassVar[str] = "amhw count"
 
     file: FileName

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
+from amhw.select.stages import Problem
+
 from amhw.nn import Recipe, fine_tune
 from amhw.select import stages
-from amhw.select.stages import Problem
 
 NAME = "mul_u8s8_pp_0_0_0_0_0_0_f0_f0"
 
