@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from amhw.commands.base import Command
-from amhw.datasets.mnist import test_set
+from amhw.datasets import data_source
 from amhw.files import write_atomically
 from amhw.refusal import Refusal
 from amhw.results import Results
@@ -151,7 +151,7 @@ def _provenance(plan: Plan, rows: Sequence[Row]) -> dict[str, str]:
         "python": platform.python_version(),
         **{tool: importlib.metadata.version(tool) for tool in tools},
         **{f"technology {name}": technology_named(name).sha256 for name in plan.technologies},
-        **{f"images {data.name}": test_set(data.folder).sha256 for data in plan.data},
+        **{f"images {data.name}": data_source(data.folder).test.sha256 for data in plan.data},
         **{f"network {sha[:12]}": sha for sha in dict.fromkeys(row.network for row in rows) if sha},
     }
 

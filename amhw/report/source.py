@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from amhw.datasets.mnist import DataSet
+from amhw.datasets import DataSet
 from amhw.documents import Document, Header, one_of
 from amhw.files import read_whole
 from amhw.network.quantised import QuantisedNetwork

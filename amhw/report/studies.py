@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from amhw.datasets import DataSet, data_source
+from amhw.datasets import data_source
 from amhw.families import Masked
 from amhw.imports.source import table_of
 from amhw.network.models.lenet5 import network_for
@@ -52,11 +52,7 @@ def study_setting(study: StudyRecord) -> Setting:
         network = QuantisedNetwork.load(study.network)
     else:
         network = network_for(table_of(study.rows[0].source), study.layers)
-    return Setting(network, _images(study.data_dir), study.layers)
-
-
-def _images(folder: str | None) -> DataSet:
-    return data_source(folder).representative
+    return Setting(network, data_source(study.data_dir).representative, study.layers)
 
 
 def _point(row: Row) -> Point | None:

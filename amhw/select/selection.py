@@ -37,7 +37,7 @@ from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicte
 from amhw.select.settings import DEFAULTS, Settings
 from amhw.select.solutions import Baseline, Choice, Loss, Solution, best_of, pareto_front
 from amhw.select.space import Candidate, Space
-from amhw.select.statistics import MaskRanking, greedy, mask_of
+from amhw.select.statistics import MaskRanking, greedy
 from amhw.stages.content import unpacked
 from amhw.stages.emission import emission
 from amhw.stages.finetuning import fine_tuning
@@ -129,7 +129,7 @@ class Selection:
 
         Args:
             implementations: of each multiplier, by its name.
-            beam: as in `amhw.select.fit.fit`; default the thorough one.
+            beam: as in `amhw.remap.fit.fit`; default the thorough one.
         """
         beam = self.settings.thorough_beam if beam is None else beam
         different = list(dict.fromkeys(choices))
@@ -227,7 +227,7 @@ class Selection:
             nearest = min(max(kept, 1), products)
             raise Refusal(f"cannot keep {kept} of {products} partial products; the nearest possible is {nearest}")
         starts: dict[str, Candidate] = {}
-        wanted = mask_of(greedy(self.ranking.form, kept), self.space.width_a, self.space.width_b)
+        wanted = self.space.without(greedy(self.ranking.form, kept))
         starts[wanted.name] = wanted
         for _, _, mask in self.space.precisions():
             if mask.kept == kept:
@@ -282,7 +282,7 @@ class Selection:
         ]
         products = self.space.width_a * self.space.width_b
         for kept in (some for some in self.settings.greedy if some <= products):
-            seeds.append(mask_of(greedy(self.ranking.form, kept), self.space.width_a, self.space.width_b))
+            seeds.append(self.space.without(greedy(self.ranking.form, kept)))
         return list({seed.name: seed for seed in seeds}.values())
 
     def _cost_model(
@@ -333,14 +333,7 @@ class Selection:
 
     def _multiplications(self) -> list[float]:
         """Each layer's share of the multiplications."""
-        counts = []
-        side = self.loaded.training.images.shape[1]
-        for layer in self.loaded.base.layers:
-            if layer.is_linear:
-                break
-            pooled = layer.geometry.output_side(side, layer.kernel)
-            counts.append(layer.matrix.size * (pooled * layer.geometry.pool) ** 2)
-            side = pooled
+        counts = [self.loaded.base.network.multiplications[name] for name in self.layers]
         return [count / sum(counts) for count in counts]
 
     def _exchanged(self, start: Candidate) -> Candidate:

@@ -28,7 +28,7 @@ class Settings:
         rounds: the second search knows from the first round what errors cost, so it may propose more. Networks are two
             thirds of a selection's time (docs/selection.md); 24 a round keep the whole near five minutes on two cores.
         quick_beam: requantisation constants that are followed to the end where networks are only compared.
-        thorough_beam: the same for the networks that are kept; see `amhw.select.fit.fit`.
+        thorough_beam: the same for the networks that are kept; see `amhw.remap.fit.fit`.
         largest_area: what is larger than so many times the smallest exact multiplier is not proposed. LeNet-5 loses
             nothing at half of it; a fifth leaves room for harder data.
         negligible_loss: a multiplier that loses no more of the judging images than this share (two of 4,000) loses

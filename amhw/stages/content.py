@@ -6,11 +6,9 @@ that finds something else refuses.
 
 import base64
 import functools
-import tempfile
 import zlib
-from pathlib import Path
 
-from amhw.datasets.mnist import DataSet, test_set
+from amhw.datasets import DataSet, data_source
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 from amhw.synth.store import technology_named
@@ -25,21 +23,18 @@ def packed(network: QuantisedNetwork) -> str:
 @functools.lru_cache(maxsize=256)
 def unpacked(text: str) -> QuantisedNetwork:
     """The inverse of `packed`."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "network.npz"
-        file.write_bytes(zlib.decompress(base64.b64decode(text)))
-        return QuantisedNetwork.load(file)
+    return QuantisedNetwork.of_bytes(zlib.decompress(base64.b64decode(text)), "a stored network")
 
 
 @functools.cache
-def images_at(folder: str | None, sha256: str) -> DataSet:
-    """The test images of a data set's folder; None is the packaged MNIST.
+def images_at(path: str | None, sha256: str) -> DataSet:
+    """The test images of the data set at a path; None is the packaged MNIST.
 
     Raises:
         Refusal: they are not those with this hash any more.
     """
-    found = test_set(folder)
-    check_unchanged(f"the test images in {folder}", found.sha256, sha256)
+    found = data_source(path).test
+    check_unchanged(f"the test images of {path}", found.sha256, sha256)
     return found
 
 

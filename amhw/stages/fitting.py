@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from amhw.documents import Record
+from amhw.remap.fit import fit
 from amhw.results import Task
-from amhw.select.fit import fit
 from amhw.stages.content import packed
 from amhw.stages.keys import Stage
 from amhw.stages.problem import Hashes, Problem, unchanged
@@ -18,7 +18,7 @@ class FittedNetwork(Record):
 
     Attributes:
         network: see `amhw.stages.content.unpacked`.
-        divergence: from the teacher, see `amhw.select.fit.Judge`.
+        divergence: from the teacher, see `amhw.remap.fit.Judge`.
         training_loss: the share of the judging images that are lost against exact products.
         errors: relative error of each layer's pre-activations; empty where they were not measured.
     """
@@ -30,7 +30,7 @@ class FittedNetwork(Record):
 
 
 def fitting(problem: Problem, tables: Mapping[str, ProductTable], beam: int) -> Task[FittedNetwork]:
-    """Fit a problem's network to product tables, by layer; `beam` as in `amhw.select.fit.fit`."""
+    """Fit a problem's network to product tables, by layer; `beam` as in `amhw.remap.fit.fit`."""
     return FIT.task({**inputs_of(problem, tables), "beam": beam}, problem, problem.loaded.hashes, dict(tables), beam)
 
 
@@ -43,10 +43,10 @@ def _fit(problem: Problem, hashes: Hashes, tables: dict[str, ProductTable], beam
     loaded = unchanged(problem, hashes)
     found = fit(loaded.base, tables, loaded.teacher, loaded.judge, beam=beam)
     loss = loaded.training_loss(found.predictions)
-    return FittedNetwork(packed(found.network), found.divergence, loss, found.errors)
+    return FittedNetwork(packed(found.network), found.divergence, loss, dict(found.errors))
 
 
-GIVEN = ("amhw.stages.content", "amhw.multiplier", "amhw.datasets", "amhw.network.models", "amhw.network.quantise")
+GIVEN = ("amhw.stages.content", "amhw.multiplier", "amhw.datasets", "amhw.network.models")
 """What gives networks, tables and images, whose content is among the inputs."""
 
 FIT = Stage("fit", FittedNetwork, _fit, given=GIVEN)

@@ -68,7 +68,7 @@ class Stage(Generic[R_co]):
 
     @cached_property
     def _versions(self) -> dict[str, str]:
-        return {package: _version(package) for package in self.packages(SourceTree.own())}
+        return {package: version_of(package) for package in self.packages(SourceTree.own())}
 
 
 def digest_of(text: str) -> str:
@@ -76,7 +76,8 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """The version of an installed package."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -10,19 +10,17 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from amhw.datasets.mnist import DataSet, calibration_set, test_set
-from amhw.files import read_whole
-from amhw.network import archive
+from amhw.datasets import DataSet, DataSource, data_source
 from amhw.network.inference import Inference
 from amhw.network.models.lenet5 import float_network
 from amhw.network.models.lenet5 import network as shipped_network
 from amhw.network.quantise import quantise
 from amhw.network.quantised import QuantisedNetwork
-from amhw.network.real import FloatNetwork
+from amhw.network.real import FloatNetwork, load_network, pixels, real_valued
 from amhw.network.training import augmented
 from amhw.refusal import Refusal
-from amhw.select.fit import Judge
-from amhw.select.teacher import Teacher, real_valued
+from amhw.remap.fit import Judge
+from amhw.remap.teacher import Teacher
 from amhw.stages.content import check_unchanged
 
 _TEACHING = 1000
@@ -43,7 +41,7 @@ class Problem:
 
     Attributes:
         network: a float or a quantised network file; None for the shipped one.
-        data_dir: a folder of IDX files; None for the packaged MNIST sets.
+        data_dir: the path of its data set; None for the packaged MNIST.
     """
 
     network: str | None = None
@@ -75,23 +73,27 @@ class Loaded:
     Attributes:
         network: in floating point, the teacher.
         base: quantised, for exact products: what losses are measured against.
-        training: images for every choice.
+        data: where images come from.
     """
 
     network: FloatNetwork
     base: QuantisedNetwork
-    training: DataSet
-    data_dir: str | None
+    data: DataSource
+
+    @property
+    def training(self) -> DataSet:
+        """Images for every choice."""
+        return self.data.calibration
+
+    @property
+    def test(self) -> DataSet:
+        """Images for the report, and for nothing else."""
+        return self.data.test
 
     @cached_property
     def hashes(self) -> Hashes:
         """The hash of each of them."""
         return Hashes(self.network.sha256, self.base.sha256, self.training.sha256)
-
-    @cached_property
-    def test(self) -> DataSet:
-        """Images for the report, and for nothing else."""
-        return test_set(self.data_dir)
 
     @cached_property
     def teacher(self) -> Teacher:
@@ -107,11 +109,11 @@ class Loaded:
         some = np.arange(len(images))[:: max(1, len(images) // _MOVED)][:_MOVED]
         with torch.random.fork_rng():
             torch.manual_seed(_SEED)
-            moved = augmented(torch.tensor(images[some, None]).float() / 255)[:, 0]
-        pixels = (moved.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+            moved = augmented(pixels(images[some]))
+        distorted = (moved.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
         return DataSet(
             f"{self.training.name}, moved",
-            np.concatenate([images[other], pixels]),
+            np.concatenate([images[other], distorted]),
             np.concatenate([labels[other], labels[some]]),
         )
 
@@ -151,18 +153,17 @@ def _loaded(problem: Problem) -> Loaded:
 def _read(problem: Problem) -> Loaded:
     if problem.network is None:
         if problem.data_dir is None:
-            return Loaded(float_network(), shipped_network(), calibration_set(), None)
+            return Loaded(float_network(), shipped_network(), data_source())
         raise Refusal("--data-dir needs a network that was trained on it: give its file as --network")
-    kind = archive.kind_of(read_whole(problem.network))
-    training = calibration_set(problem.data_dir)
-    if kind != "quantised network":
-        network = FloatNetwork.load(problem.network)
-        return Loaded(network, quantise(network, training.images), training, problem.data_dir)
-    base = QuantisedNetwork.load(problem.network)
-    made = next((layer for layer in base.layers if layer.made_for is not None), None)
+    data = data_source(problem.data_dir)
+    network = load_network(problem.network)
+    network.network.check_images(data.calibration)
+    if isinstance(network, FloatNetwork):
+        return Loaded(network, quantise(network, data.calibration.images), data)
+    made = next((layer for layer in network.layers if layer.made_for is not None), None)
     if made is not None and made.made_for is not None:
         raise Refusal(
             f"{problem.network} was made for {made.made_for.name} in {made.name}; "
             "give the network that it was made from"
         )
-    return Loaded(real_valued(base), base, training, problem.data_dir)
+    return Loaded(real_valued(network), network, data)

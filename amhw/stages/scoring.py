@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from amhw.datasets.mnist import DataSet
+from amhw.datasets import DataSet
 from amhw.documents import Count, Record
 from amhw.network.inference import Inference
 from amhw.network.quantised import QuantisedNetwork
@@ -56,25 +56,25 @@ class Score(Record):
 
 
 def scoring(
-    network: QuantisedNetwork, tables: Mapping[str, ProductTable], folder: str | None, images: DataSet
+    network: QuantisedNetwork, tables: Mapping[str, ProductTable], path: str | None, images: DataSet
 ) -> Task[Score]:
     """Classify the test images of a data set.
 
     Args:
         tables: by layer; the others multiply exactly.
-        folder: where the images lie; None for the packaged MNIST.
-        images: what lies there.
+        path: of the data set; None for the packaged MNIST.
+        images: its test images.
     """
     inputs = {
         "network": network.sha256,
         "tables": {layer: table.sha256 for layer, table in tables.items()},
         "images": images.sha256,
     }
-    return SCORE.task(inputs, packed(network), dict(tables), folder, images.sha256)
+    return SCORE.task(inputs, packed(network), dict(tables), path, images.sha256)
 
 
-def _score(network: str, tables: dict[str, ProductTable], folder: str | None, images: str) -> Score:
-    return Score.of(Inference(unpacked(network), tables).correct(images_at(folder, images)))
+def _score(network: str, tables: dict[str, ProductTable], path: str | None, images: str) -> Score:
+    return Score.of(Inference(unpacked(network), tables).correct(images_at(path, images)))
 
 
 # A network, a table and a set of images are inputs by their content, however they were made.

@@ -45,12 +45,13 @@ class SourceTree:
             module = waiting.pop()
             if module not in found:
                 found.add(module)
-                waiting += [name for name in self._imports(module) if self._file(name) and not _within(name, without)]
+                imported = {name for name, _ in self.imports(module)}
+                waiting += [name for name in imported if self._file(name) and not _within(name, without)]
         return tuple(sorted(found))
 
     def packages(self, modules: Collection[str]) -> tuple[str, ...]:
         """The packages of other people that these modules import, by the name of their distribution."""
-        names = {name.partition(".")[0] for module in modules for name in self._imports(module) if not self._file(name)}
+        names = {name.partition(".")[0] for module in modules for name, _ in self.imports(module)}
         return tuple(sorted({_distribution(name) for name in names - {"amhw"} - sys.stdlib_module_names}))
 
     def digest(self, modules: Collection[str]) -> str:
@@ -58,11 +59,12 @@ class SourceTree:
         lines = [f"{name} {hashlib.sha256(self._text(name)).hexdigest()}\n" for name in sorted(modules)]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
-    def _imports(self, module: str) -> set[str]:
+    def imports(self, module: str) -> set[tuple[str, str]]:
+        """What a module imports: the module from which, and the name that is taken from it; empty for all of it."""
         found = set()
         for package, name in _import_statements(self._text(module)):
             part = f"{package}.{name}"
-            found.add(part if name and self._file(part) else package)
+            found.add((part, "") if name and self._file(part) else (package, name))
         return found
 
     def _text(self, module: str) -> bytes:

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from amhw.datasets.mnist import test_set
+from amhw.datasets import DataSet, data_source
 from amhw.families.exact import exact_structures
 from amhw.imports import Imported
 from amhw.network.inference import check_operands
 from amhw.network.models.lenet5 import network_for
 from amhw.network.quantised import QuantisedNetwork
+from amhw.network.trained_on import own_data
 from amhw.results import Task
 from amhw.simulation import Outcome
 from amhw.stages.emission import Emitted, emission
@@ -21,7 +22,7 @@ from amhw.stages.energy import OperationEnergy, check_voltage, energy
 from amhw.stages.scoring import Score, scoring
 from amhw.stages.simulation import simulation
 from amhw.stages.synthesis import Synthesised, synthesis
-from amhw.stimulus import Trace, mnist_trace
+from amhw.stimulus import Trace, layer_trace
 from amhw.study.plan import Data, Plan, PlannedDesign
 from amhw.synth import Expected
 from amhw.synth.store import technology_named
@@ -59,7 +60,7 @@ class Tasks:
         self.exact = tuple(PlannedDesign(design, design.name) for design in _exact_designs(plan.designs[0].design))
         self._tables = cache(_table)
         self._networks = cache(QuantisedNetwork.load)
-        self._images = {data: test_set(data.folder) for data in plan.data}
+        self._images = {data: data_source(data.folder).test for data in plan.data}
         every = [*plan.designs, *self.exact]
         for technology in plan.technologies:
             technology_named(technology)
@@ -67,7 +68,7 @@ class Tasks:
                 check_voltage(technology)
         if plan.energy is not None:
             for planned in every:
-                self._network(planned, (plan.energy,))[plan.energy]  # refuses a layer that there is not
+                self._operands(planned, plan.energy)  # refuses a layer that there is not, and data that are not its own
         self.networks = {planned: self._network(planned, plan.layers).sha256 for planned in plan.designs}
         self.scores = {(planned, data): self._scoring(planned, data) for planned in plan.designs for data in plan.data}
         self.exact_scores = {data: self._scoring(self.exact[0], data) for data in plan.data}
@@ -100,9 +101,9 @@ class Tasks:
         traces: dict[str, Trace] = {}
 
         def powered(planned: PlannedDesign, technology: str, layer: str) -> Task[OperationEnergy]:
-            network = self._network(planned, (layer,))
+            network, images = self._operands(planned, layer)
             if network.sha256 not in traces:
-                traces[network.sha256] = mnist_trace(network, layer)
+                traces[network.sha256] = layer_trace(network, layer, images)
             trace = traces[network.sha256]
             design = planned.design
             return energy(text(design), _top(design), technology, self._expected(design), trace["a"], trace["b"])
@@ -127,6 +128,12 @@ class Tasks:
         for layer in layers:
             check_operands(network[layer], table)
         return scoring(network, dict.fromkeys(layers, table), data.folder, self._images[data])
+
+    def _operands(self, planned: PlannedDesign, layer: str) -> tuple[QuantisedNetwork, DataSet]:
+        """The network whose operands a design sees in a layer, and images of the network's own data set."""
+        network = self._network(planned, (layer,))
+        network[layer]  # refuses a layer that there is not
+        return network, own_data(network.network, self.plan.data[0].folder).representative
 
     def _network(self, planned: PlannedDesign, layers: tuple[str, ...]) -> QuantisedNetwork:
         """Its own, the plan's, or the shipped one at the multiplier's widths."""
