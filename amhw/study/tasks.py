@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from amhw.datasets import DataSet, data_source
+from amhw.datasets import data_source
 from amhw.families.exact import exact_structures
 from amhw.imports import Imported
 from amhw.network.inference import check_operands
@@ -60,6 +60,7 @@ class Tasks:
         self.exact = tuple(PlannedDesign(design, design.name) for design in _exact_designs(plan.designs[0].design))
         self._tables = cache(_table)
         self._networks = cache(QuantisedNetwork.load)
+        self._traces: dict[str, Trace] = {}
         self._images = {data: data_source(data.folder).test for data in plan.data}
         every = [*plan.designs, *self.exact]
         for technology in plan.technologies:
@@ -68,7 +69,7 @@ class Tasks:
                 check_voltage(technology)
         if plan.energy is not None:
             for planned in every:
-                self._operands(planned, plan.energy)  # refuses a layer that there is not, and data that are not its own
+                self._trace(planned, plan.energy)  # refuses a layer that there is not, and data that are not its own
         self.networks = {planned: self._network(planned, plan.layers).sha256 for planned in plan.designs}
         self.scores = {(planned, data): self._scoring(planned, data) for planned in plan.designs for data in plan.data}
         self.exact_scores = {data: self._scoring(self.exact[0], data) for data in plan.data}
@@ -98,14 +99,8 @@ class Tasks:
                 return emitted[design].verilog if design in emitted else ""
             return design.verilog or ""
 
-        traces: dict[str, Trace] = {}
-
         def powered(planned: PlannedDesign, technology: str, layer: str) -> Task[OperationEnergy]:
-            network, images = self._operands(planned, layer)
-            if network.sha256 not in traces:
-                traces[network.sha256] = layer_trace(network, layer, images)
-            trace = traces[network.sha256]
-            design = planned.design
+            design, trace = planned.design, self._trace(planned, layer)
             return energy(text(design), _top(design), technology, self._expected(design), trace["a"], trace["b"])
 
         return Costs(
@@ -129,11 +124,13 @@ class Tasks:
             check_operands(network[layer], table)
         return scoring(network, dict.fromkeys(layers, table), data.folder, self._images[data])
 
-    def _operands(self, planned: PlannedDesign, layer: str) -> tuple[QuantisedNetwork, DataSet]:
-        """The network whose operands a design sees in a layer, and images of the network's own data set."""
+    def _trace(self, planned: PlannedDesign, layer: str) -> Trace:
+        """The operands that a design sees in a layer of its network, on images of the network's own data set."""
         network = self._network(planned, (layer,))
-        network[layer]  # refuses a layer that there is not
-        return network, own_data(network.network, self.plan.data[0].folder).representative
+        if network.sha256 not in self._traces:
+            images = own_data(network.network, self.plan.data[0].folder).representative
+            self._traces[network.sha256] = layer_trace(network, layer, images)
+        return self._traces[network.sha256]
 
     def _network(self, planned: PlannedDesign, layers: tuple[str, ...]) -> QuantisedNetwork:
         """Its own, the plan's, or the shipped one at the multiplier's widths."""

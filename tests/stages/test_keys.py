@@ -122,7 +122,7 @@ def test_imports_within_functions_and_of_packages_are_followed(tmp_path):
 
 
 def test_what_is_given_gives_values_and_computes_nothing_else():
-    """Modules whose work is among the inputs are not in the key: the others may take from them only what makes inputs."""
+    """Modules whose work is among the inputs are not in the key; others may take from them only what makes inputs."""
     own = SourceTree.own()
     taken: dict[str, set[str]] = {}
     for stage in STAGES.values():
