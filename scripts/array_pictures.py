@@ -20,6 +20,7 @@ from amhw.array.designs import matrix_product
 from amhw.array.tiling import Tiling
 from amhw.commands.base import Command
 from amhw.files import write_atomically
+from amhw.manifests import Port
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 STYLE = "font-family: sans-serif; font-size: 12px"
@@ -116,7 +117,7 @@ def tile(folder: Path) -> str:
     a = np.arange(1, 1 + 6 * 9).reshape(6, 9)
     b = np.where(np.eye(9, 2, dtype=bool) | (np.arange(9)[:, None] > 2), 1, -1) * (1 + np.arange(9)[:, None])
     (folder / "product.v").write_text(text)
-    (folder / "bench.v").write_text(_bench(manifest["ports"], *TILING.tiles_of(a, b)))
+    (folder / "bench.v").write_text(_bench(manifest.ports, *TILING.tiles_of(a, b)))
     for command in (["iverilog", "-g2005", "-o", "run", "bench.v", "product.v"], ["vvp", "-n", "run"]):
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
     waves, sizes = _vcd((folder / "waves.vcd").read_text())
@@ -193,7 +194,7 @@ def _waveform(
     return _svg(left + step * len(clocks) + 10, 14 + len(rows) * height + 4, parts)
 
 
-def _bench(ports: dict[str, dict[str, object]], beats_a: np.ndarray, beats_b: np.ndarray) -> str:
+def _bench(ports: dict[str, Port], beats_a: np.ndarray, beats_b: np.ndarray) -> str:
     """A Verilog bench that offers a product's beats without a pause and dumps the array's signals."""
 
     def words(name: str, beats: np.ndarray) -> str:
@@ -202,7 +203,7 @@ def _bench(ports: dict[str, dict[str, object]], beats_a: np.ndarray, beats_b: np
             for k, beat in enumerate(beats)
         )
 
-    widths = {name: int(str(port["width"])) for name, port in ports.items()}
+    widths = {name: port.width for name, port in ports.items()}
     return f"""
 module bench;
   reg clk = 0, rst = 1;

@@ -22,8 +22,8 @@ from amhw.network.inference import Inference, LayerSums, finish
 from amhw.network.models import lenet5 as shipped
 from amhw.network.quantised import QuantisedNetwork
 from amhw.remap.fit import fit
-from amhw.select.stages import Problem
 from amhw.simulation import simulator_environment
+from amhw.stages.problem import Problem
 
 HARNESS = Path(__file__).parent.parent / "sim" / "engine_harness.cpp"
 

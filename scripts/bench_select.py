@@ -10,21 +10,23 @@ import json
 import sys
 import time
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from scipy.stats import spearmanr
 
+from amhw.documents import Record
 from amhw.families.masked import Masked
 from amhw.files import write_atomically
 from amhw.multiplier import parse
 from amhw.network.inference import Inference
 from amhw.network.quantised import QuantisedLayer
 from amhw.results import Results, Task, run
-from amhw.select.front import Baseline, Point, Selection, is_reduced_precision, nondominated
-from amhw.select.stages import Problem
+from amhw.select.selection import Selection
+from amhw.select.solutions import Baseline, Solution, is_reduced_precision, pareto_front
 from amhw.select.statistics import MaskRanking, dropped
+from amhw.stages.problem import Problem
 from amhw.table import ProductTable
 from amhw.workers import executor
 
@@ -53,7 +55,15 @@ def structured_and_random_masks(count: int = RANKED) -> list[Masked]:
     return masks
 
 
-def masked_accuracy(name: str) -> dict[str, float]:
+@dataclass(frozen=True)
+class MaskLoss(Record):
+    """What a mask loses."""
+
+    mask: str
+    loss: float
+
+
+def masked_accuracy(name: str) -> MaskLoss:
     """Accuracy of the shipped network with a mask and the mean error folded into the biases; nothing remapped."""
     loaded = Problem().loaded
     mask = parse(name)
@@ -69,7 +79,7 @@ def masked_accuracy(name: str) -> dict[str, float]:
     tables = dict.fromkeys(statistics, ProductTable.of(mask))
     data = loaded.test.first(IMAGES)
     correct = Inference(replace(loaded.base, layers=tuple(layers)), tables).correct(data)
-    return {"loss": float(Inference(loaded.base).correct(data).mean() - correct.mean())}
+    return MaskLoss(name, float(Inference(loaded.base).correct(data).mean() - correct.mean()))
 
 
 _KNOWN: list[MaskRanking] = []
@@ -90,12 +100,9 @@ def ranking_figures(results: Results, pool: Executor, out: Path) -> dict[str, fl
     ranking.scores(drops)
     rate = len(drops) / (time.perf_counter() - started)
     masks = structured_and_random_masks()
-    tasks = [Task({"stage": "mask loss", "mask": m.name, "images": IMAGES}, masked_accuracy, (m.name,)) for m in masks]
-    losses = {}
-    for task, record, _ in run(tasks, results, pool):
-        if isinstance(record, Exception):
-            raise record
-        losses[task.arguments[0]] = record["loss"]
+    identities = {mask.name: {"stage": "mask loss", "mask": mask.name, "images": IMAGES} for mask in masks}
+    tasks = [Task(identity, MaskLoss, masked_accuracy, (name,)) for name, identity in identities.items()]
+    losses = {found.mask: found.loss for _, found, _ in run(tasks, results, pool) if isinstance(found, MaskLoss)}
     scores = ranking.scores(dropped(masks))
     found = [losses[mask.name] for mask in masks]
     _scatter(scores, found, out / "ranking.svg")
@@ -120,7 +127,7 @@ def _scatter(scores: np.ndarray, losses: list[float], path: Path) -> None:
     pyplot.close(figure)
 
 
-def plot(points: list[Point], baseline: Baseline, path: Path) -> None:
+def plot(points: list[Solution], baseline: Baseline, path: Path) -> None:
     """Loss against the smallest netlist's area and the fastest one's delay: masks, some OR-ed, reduced precisions."""
     import matplotlib
 
@@ -128,7 +135,7 @@ def plot(points: list[Point], baseline: Baseline, path: Path) -> None:
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(1, 2, figsize=(10, 4.2), sharey=True)
-    kinds: dict[str, list[Point]] = {"reduced precision": [], "mask": [], "mask, columns OR-ed": []}
+    kinds: dict[str, list[Solution]] = {"reduced precision": [], "mask": [], "mask, columns OR-ed": []}
     for point in points:
         if is_reduced_precision(parse(point.names[0])):
             kinds["reduced precision"].append(point)
@@ -139,8 +146,8 @@ def plot(points: list[Point], baseline: Baseline, path: Path) -> None:
         loss = [100 * p.loss.mean if p.loss else np.nan for p in some]
         error = [100 * p.loss.half_width if p.loss else 0 for p in some]
         places = (
-            [baseline.area_ratio(p.netlists[0]) for p in some],
-            [baseline.delay_ratio(p.netlists[-1]) for p in some],
+            [baseline.area_ratio(p.implementations[0]) for p in some],
+            [baseline.delay_ratio(p.implementations[-1]) for p in some],
         )
         for axes, place in zip(panels, places, strict=True):
             axes.errorbar(
@@ -166,14 +173,14 @@ def plot(points: list[Point], baseline: Baseline, path: Path) -> None:
     pyplot.close(figure)
 
 
-def target_lines(selection: Selection, points: list[Point], baseline: Baseline) -> list[str]:
+def target_lines(selection: Selection, points: list[Solution], baseline: Baseline) -> list[str]:
     """For each target, the point within its area and delay that is best on training images; simulated."""
     lines = []
     for loss, area, delay in TARGETS:
         fitting = [
             (point, netlist)
             for point in points
-            for netlist in point.netlists
+            for netlist in point.implementations
             if baseline.area_ratio(netlist) <= area and baseline.delay_ratio(netlist) <= delay
         ]
         wanted = f"loss ≤ {loss:.2f} at area ≤ {area:g}" + (f", delay ≤ {delay:g}" if np.isfinite(delay) else "")
@@ -240,21 +247,21 @@ def main() -> None:
     write_atomically(arguments.out / "summary.json", json.dumps(summary, indent=2) + "\n")
 
 
-def with_reduced_precision(selection: Selection, points: list[Point]) -> list[Point]:
+def with_reduced_precision(selection: Selection, points: list[Solution]) -> list[Solution]:
     """The points and every reduced precision, 1 to 8 bits by 1 to 8 bits."""
     have = {point.name for point in points}
     masks = [mask for _, _, mask in selection.space.precisions() if mask.name not in have]
-    netlists = selection.netlists(masks, "reduced precision")
-    fitted = selection.fit([selection.everywhere(mask.name) for mask in masks], netlists, "reduced precision")
+    implementations = selection.implementations(masks, "reduced precision")
+    fitted = selection.fit([selection.everywhere(mask.name) for mask in masks], implementations, "reduced precision")
     return [*points, *selection.score(fitted)]
 
 
-def print_table(points: list[Point], baseline: Baseline) -> None:
-    best = {point.name for point in nondominated(points)}
+def print_table(points: list[Solution], baseline: Baseline) -> None:
+    best = {point.name for point in pareto_front(points)}
     print("  kept  area    delay   loss          training  divergence  multiplier (* beaten by none)")
-    for point in sorted(points, key=lambda p: p.netlists[0].area_um2):
+    for point in sorted(points, key=lambda p: p.implementations[0].area_um2):
         assert point.loss is not None
-        netlist = point.netlists[0]
+        netlist = point.implementations[0]
         mark = "*" if point.name in best else " "
         kind = " reduced precision" if is_reduced_precision(parse(point.names[0])) else ""
         print(
@@ -264,18 +271,18 @@ def print_table(points: list[Point], baseline: Baseline) -> None:
         )
 
 
-def write_csv(points: list[Point], baseline: Baseline, path: Path) -> None:
+def write_csv(points: list[Solution], baseline: Baseline, path: Path) -> None:
     """Every point: ratios of its smallest netlist, of that with the least area × delay, and of its fastest."""
-    best = {point.name for point in nondominated(points)}
+    best = {point.name for point in pareto_front(points)}
     lines = [
         "multiplier,kept,reduced_precision,on_front,smallest_area,smallest_delay,balanced_area,balanced_delay,"
         "fastest_area,fastest_delay,loss_points,half_width,training_loss_points,divergence"
     ]
-    for point in sorted(points, key=lambda p: p.netlists[0].area_um2):
+    for point in sorted(points, key=lambda p: p.implementations[0].area_um2):
         assert point.loss is not None
         ratios = [
             f"{baseline.area_ratio(netlist):.4f},{baseline.delay_ratio(netlist):.4f}"
-            for netlist in (point.netlists[0], point.balanced, point.netlists[-1])
+            for netlist in (point.implementations[0], point.balanced, point.implementations[-1])
         ]
         plain = is_reduced_precision(parse(point.names[0]))
         lines.append(

@@ -19,8 +19,8 @@ import numpy as np
 from amhw.circuit import Circuit
 from amhw.network.inference import Inference
 from amhw.remap.fit import fit
-from amhw.select.front import Loss
-from amhw.select.stages import Problem
+from amhw.select.solutions import Loss
+from amhw.stages.problem import Problem
 from amhw.synth import Synthesiser, Technology
 from amhw.table import ProductTable
 from amhw.workers import executor

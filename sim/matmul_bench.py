@@ -16,6 +16,7 @@ from streams import Streams, beat_to_lanes, lanes_to_beat
 from amhw.array.golden import matmul
 from amhw.array.tiling import Tiling
 from amhw.array.widths import SUM_BITS
+from amhw.manifests import MatrixProductManifest
 from amhw.multiplier import parse
 from amhw.table import ProductTable
 
@@ -23,9 +24,9 @@ from amhw.table import ProductTable
 @cocotb.test()
 async def sums_match(dut: Any) -> None:
     """Every sum is the golden model's."""
-    manifest = json.loads(Path(os.environ["AMHW_MANIFEST"]).read_text())
-    multiplier = parse(manifest["multiplier"])
-    unit = Tiling(tuple(manifest["shape"]), manifest["rows"], manifest["cols"], manifest["depth"], manifest["dataflow"])
+    manifest = MatrixProductManifest.read(os.environ["AMHW_MANIFEST"])
+    multiplier = parse(manifest.multiplier)
+    unit = Tiling(manifest.shape, manifest.rows, manifest.cols, manifest.depth, manifest.dataflow)
     table = ProductTable.of(multiplier)
     rows, inner, cols = unit.shape
     random = np.random.default_rng(int(os.environ["AMHW_SEED"]))

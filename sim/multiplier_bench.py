@@ -16,6 +16,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import Timer
 
+from amhw.manifests import MultiplierManifest
 from amhw.multiplier import Multiplier, parse
 
 EXHAUSTIVE = 1 << 20
@@ -57,8 +58,8 @@ def operand_pairs(multiplier: Multiplier, seed: int) -> Iterator[tuple[np.ndarra
 @cocotb.test()
 async def products_match(dut: Any) -> None:
     """Every product of the circuit is the golden model's."""
-    manifest = json.loads(Path(os.environ["AMHW_MANIFEST"]).read_text())
-    multiplier = parse(manifest["multiplier"])
+    manifest = MultiplierManifest.read(os.environ["AMHW_MANIFEST"])
+    multiplier = parse(manifest.multiplier)
     port_a, port_b, port_p = dut.a, dut.b, dut.p
     mask_a, mask_b = (1 << multiplier.width_a) - 1, (1 << multiplier.width_b) - 1
     bits_p = multiplier.width_a + multiplier.width_b

@@ -179,10 +179,12 @@ def test_an_order_is_stated_or_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"kind": "conv-engine", "name": "x"}', "describes 'conv-engine', no single multiplier"),
-        ('{"accuracy": 1}', "give the .json file that amhw gen or amhw import wrote"),
-        ("[1, 2]", "give the .json file that amhw gen or amhw import wrote"),
-        ("not json", "give the .json file that amhw gen or amhw import wrote"),
+        ('{"kind": "toaster"}', "is no manifest (its kind is 'toaster')"),
+        ('{"kind": "multiplier", "name": "x"}', "of another version (no schema number"),
+        ('{"kind": "imported", "schema": 1, "name": 7}', "Expected `str`, got `int` - at `name`"),
+        ('{"accuracy": 1}', "give the .json file that amhw gen, import or array wrote"),
+        ("[1, 2]", "give the .json file that amhw gen, import or array wrote"),
+        ("not json", "give the .json file that amhw gen, import or array wrote"),
     ],
 )
 def test_a_manifest_of_something_else_is_refused(tmp_path, content, message):

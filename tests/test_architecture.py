@@ -1,51 +1,32 @@
 """Imports point one way; see docs/architecture.md."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "amhw"
 
-LEAVES = {"refusal", "extras", "files", "results", "workers"}
+RULE = re.compile(r"^    (\w+) +([→=]) (.+(?:\n {10,}.+)*)$", re.MULTILINE)
+
+
+def rules() -> dict[str, set[str]]:
+    """The table of docs/architecture.md: what each room may import beside itself and the leaves."""
+    text = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = text[text.index("## Imports point one way") :]
+    found = {name: set(re.findall(r"\w+", given)) for name, _, given in RULE.findall(table)}
+    nothing = set("no other room".split())
+    return {name: set() if given == nothing else given for name, given in found.items()}
+
+
+RULES = rules()
+LEAVES = RULES.pop("leaves")
 """Any module may import these; they import nothing from amhw but each other."""
 
-CORE = {"bitheap", "operands", "multiplier", "table", "verilog", "families"}
-
-MAY_IMPORT: dict[str, set[str]] = {
-    "refusal": set(),
-    "extras": set(),
-    "files": set(),
-    "results": set(),
-    "workers": set(),
-    "bitheap": set(),
-    "operands": set(),
-    "multiplier": {"bitheap"},
-    "table": {"multiplier"},
-    "families": {"multiplier", "bitheap", "operands"},
-    "errors": {"table", "operands"},
-    "verilog": {"multiplier", "bitheap"},
-    "diagram": {"multiplier", "bitheap", "families", "verilog"},
-    "circuit": set(),
-    "imports": {"circuit", "multiplier", "table", "verilog"},
-    "exports": {"table"},
-    "simulation": {"verilog"},
-    "synth": set(),
-    "manifests": {"imports", "synth", "table", "verilog"},
-    "datasets": set(),
-    "network": {"table", "operands", "datasets"},
-    "array": {"multiplier", "bitheap", "table", "verilog", "network"},
-    "nn": {"multiplier", "table", "network", "datasets"},
-    "scoring": {"table", "verilog", "network", "datasets"},
-    "stimulus": {"array", "network", "datasets"},
-    "energy": {"array", "manifests", "multiplier", "network", "stimulus", "synth", "table", "verilog"},
-    "remap": {"table", "network"},
-    "select": CORE | {"errors", "network", "datasets", "nn", "remap", "synth", "simulation"},
-    "study": CORE | {"array", "datasets", "imports", "network", "scoring", "simulation", "stimulus", "synth", "select"},
-    "report": CORE | {"array", "datasets", "errors", "imports", "network", "scoring", "select", "study", "synth"},
-    "__init__": CORE,
+MAY_IMPORT = {"__init__" if name == "amhw" else name: given for name, given in RULES.items()} | {
+    leaf: set() for leaf in LEAVES
 }
-"""What each room may import beside itself and the leaves."""
 
 COMMANDS = "commands"
 """The command line: may import every room; nothing but `cli` and the doors imports it."""

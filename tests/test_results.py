@@ -1,26 +1,34 @@
-"""Results are computed once, survive interruption, and may be shared by two processes."""
+"""Results are computed once, survive interruption and damage, and may be shared by two processes."""
 
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 
+from amhw.documents import Record
 from amhw.refusal import Refusal
-from amhw.results import Results, Task, key_of, run
+from amhw.results import Outcomes, Results, Task, run
 
 calls = []
 
 
-def square(x: int) -> dict:
+@dataclass(frozen=True)
+class Square(Record):
+    y: int
+
+
+def square(x: int) -> Square:
     calls.append(x)
     if x < 0:
         raise ValueError("negative")
-    return {"y": x * x}
+    return Square(x * x)
 
 
-def task(x: int) -> Task:
-    return Task({"stage": "square", "x": x}, square, (x,))
+def task(x: int) -> Task[Square]:
+    return Task({"stage": "square", "x": x}, Square, square, (x,))
 
 
 def test_nothing_is_computed_twice(tmp_path):
@@ -30,16 +38,18 @@ def test_nothing_is_computed_twice(tmp_path):
             seen = {
                 t.identity["x"]: (record, known) for t, record, known in run([task(2), task(3), task(2)], results, pool)
             }
-        assert seen == {2: ({"y": 4}, expected_known), 3: ({"y": 9}, expected_known)}
+        assert seen == {2: (Square(4), expected_known), 3: (Square(9), expected_known)}
     assert sorted(calls) == [2, 3]
 
 
 def test_a_failure_costs_its_own_task_and_is_tried_again(tmp_path):
+    outcomes = Outcomes()
     with Results(tmp_path / "r.sqlite") as results, ThreadPoolExecutor(1) as pool:
-        seen = {t.identity["x"]: record for t, record, _ in run([task(-1), task(4)], results, pool)}
-        assert seen[4] == {"y": 16}
-        assert isinstance(seen[-1], ValueError)
+        for done, record, _ in run([task(-1), task(4)], results, pool):
+            outcomes.add(done, record)
         assert len(results) == 1
+    assert outcomes[task(4)] == Square(16)
+    assert isinstance(outcomes[task(-1)], ValueError)
 
 
 def test_stopping_midway_keeps_what_is_finished(tmp_path):
@@ -54,15 +64,26 @@ def test_stopping_midway_keeps_what_is_finished(tmp_path):
 
 
 def test_the_key_is_the_content_not_the_order():
-    assert key_of({"a": 1, "b": [2]}) == key_of({"b": [2], "a": 1})
-    assert key_of({"a": 1}) != key_of({"a": "1"})
+    def key(identity: dict) -> str:
+        return Task(identity, Square, square).key
+
+    assert key({"a": 1, "b": [2]}) == key({"b": [2], "a": 1})
+    assert key({"a": 1}) != key({"a": "1"})
 
 
 def test_two_processes_share_a_file(tmp_path):
     script = (
-        "import sys; from amhw.results import Results\n"
+        "import sys\n"
+        "from dataclasses import dataclass\n"
+        "from amhw.documents import Record\n"
+        "from amhw.results import Results, Task\n"
+        "@dataclass(frozen=True)\n"
+        "class By(Record):\n"
+        "    name: str\n"
         "with Results(sys.argv[1]) as results:\n"
-        "    for n in range(200): results.put({'stage': 's', 'n': n % 150, 'half': n // 150}, {'by': sys.argv[2]})"
+        "    for n in range(200):\n"
+        "        task = Task({'stage': 's', 'n': n % 150, 'half': n // 150}, By, By)\n"
+        "        results.put(task, By(sys.argv[2]))"
     )
     file = str(tmp_path / "shared.sqlite")
     processes = [subprocess.Popen([sys.executable, "-c", script, file, name]) for name in "ab"]
@@ -77,3 +98,37 @@ def test_a_file_that_is_something_else_is_refused(tmp_path):
         Results(tmp_path / "notes.txt")
     with pytest.raises(Refusal, match="cannot hold"):
         Results(tmp_path / "notes.txt" / "r.sqlite")
+    with sqlite3.connect(tmp_path / "other.sqlite") as other:
+        other.execute("CREATE TABLE result (team TEXT, goals INTEGER)")
+    with pytest.raises(Refusal, match="another program's"):
+        Results(tmp_path / "other.sqlite")
+
+
+@pytest.mark.parametrize("record", [b"", b"no json", b"[]", b'{"z": 9}', b'{"y": "nine"}', b'{"y": "\xff"}', b"\x00"])
+@pytest.mark.parametrize("kind", ["TEXT", "BLOB"])
+def test_a_damaged_record_is_computed_again(tmp_path, record, kind):
+    file = tmp_path / "r.sqlite"
+    with Results(file) as results:
+        for x in (2, 3):
+            results.put(task(x), square(x))
+    with sqlite3.connect(file) as damaged:
+        damaged.execute(f"UPDATE result SET record = CAST(? AS {kind}) WHERE key = ?", [record, task(3).key])
+    for again in ([3], []):
+        calls.clear()
+        with Results(file) as results, ThreadPoolExecutor(1) as pool:
+            seen = {t.identity["x"]: record for t, record, _ in run([task(2), task(3)], results, pool)}
+        assert seen == {2: Square(4), 3: Square(9)}
+        assert calls == again
+
+
+def test_a_file_damaged_in_the_middle_is_refused_by_name(tmp_path):
+    file = tmp_path / "r.sqlite"
+    with Results(file) as results:
+        for x in range(2000):
+            results.put(task(x), Square(x))
+        results._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(file.read_bytes())
+    content[4096:] = b"\xa5" * (len(content) - 4096)
+    file.write_bytes(content)
+    with pytest.raises(Refusal, match=r"r\.sqlite cannot (be used|hold results)"), Results(file) as results:
+        results.get(task(1000))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from amhw import Masked, Refusal
 from amhw.bitheap import ADDERS, TREES
-from amhw.verilog import Design, read_manifest
+from amhw.manifests import MultiplierManifest, OperandPort, read_manifest, verilog_beside
+from amhw.verilog import Design
 
 EIGHT = Masked.from_text("0,0,0,0,0,c0,e0,e0", 8, 8, signed_b=True)
 
@@ -52,17 +53,19 @@ def test_manifest_describes_the_verilog(tmp_path):
     source, path = Design(EIGHT, "wallace").write(tmp_path)
     assert source.name == f"{EIGHT.name}__wallace.v"
     manifest = read_manifest(path)
-    assert manifest["multiplier"] == EIGHT.name
-    assert manifest["tree"] == "wallace"
-    assert manifest["ports"]["p"] == {"direction": "output", "width": 16, "signed": True}
-    assert manifest["parameters"]["rows"] == ["0", "0", "0", "0", "0", "c0", "e0", "e0"]
-    assert manifest["verilog"] == str(source)
+    assert isinstance(manifest, MultiplierManifest)
+    assert manifest.multiplier == EIGHT.name
+    assert manifest.tree == "wallace"
+    assert manifest.ports["p"] == OperandPort("output", 16, True)
+    assert manifest.parameters["rows"] == ["0", "0", "0", "0", "0", "c0", "e0", "e0"]
+    assert verilog_beside(path, manifest) == source
+    assert manifest == Design(EIGHT, "wallace").manifest(source.read_text())
 
 
 def test_a_changed_verilog_is_noticed(tmp_path):
     source, path = Design(EIGHT).write(tmp_path)
     source.write_text(source.read_text() + "\n")
-    with pytest.raises(Refusal, match="generate it again"):
+    with pytest.raises(Refusal, match="write it again with amhw gen"):
         read_manifest(path)
 
 

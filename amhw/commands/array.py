@@ -1,6 +1,5 @@
 """The command `amhw array`."""
 
-import json
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ from amhw.array.designs import conv_engine, matrix_product
 from amhw.array.plan import ConvPlan
 from amhw.array.tiling import DATAFLOWS, Tiling
 from amhw.commands.base import Command, print_json
+from amhw.manifests import ArrayManifest
 from amhw.multiplier import parse
 from amhw.network.models import lenet5 as shipped
 from amhw.network.quantised import QuantisedNetwork
@@ -50,32 +50,29 @@ def command(
     It runs a network's two convolutions, or with --matmul a matrix product.
     """
     multiplier = parse(multiplier_name)
+    manifest: ArrayManifest
     if matmul is not None:
         if network is not None:
             raise Refusal("give --network or --matmul, not both")
         text, manifest = matrix_product(multiplier, Tiling(_shape(matmul), rows, cols, depth, dataflow), name)
-        paths = files.write(out, text, manifest)
+        speed = f"{manifest.cycles} clocks a product, utilisation {manifest.utilisation:.1%}"
     else:
         if dataflow != DATAFLOWS[0]:
             raise Refusal(f"a network's convolutions are {DATAFLOWS[0]}; {dataflow} is for --matmul")
         value = shipped.network() if network is None else QuantisedNetwork.load(network)
         plan = ConvPlan(value, ProductTable.of(multiplier), rows, cols, depth)
         text, manifest = conv_engine(multiplier, plan, name)
-        value.save(out / manifest["network"])
-        paths = files.write(out, text, manifest)
-    if as_json:
-        verilog, described, core = map(str, paths)
-        print_json({**json.loads(paths[1].read_text()), "verilog": verilog, "manifest": described, "core": core})
-        return
-    click.echo("\n".join(map(str, paths)))
-    if matmul is not None:
-        click.echo(f"{manifest['cycles']} clocks a product, utilisation {manifest['utilisation']:.1%}", err=True)
-    else:
-        click.echo(
-            f"{manifest['cycles_per_image']} clocks an image, utilisation {manifest['utilisation']:.1%} "
-            f"where the shape allows {manifest['ideal_utilisation']:.1%}",
-            err=True,
+        value.save(out / manifest.network)
+        speed = (
+            f"{manifest.cycles_per_image} clocks an image, utilisation {manifest.utilisation:.1%} "
+            f"where the shape allows {manifest.ideal_utilisation:.1%}"
         )
+    verilog, described, core = map(str, files.write(out, text, manifest))
+    if as_json:
+        print_json({**manifest.plain(), "verilog": verilog, "manifest": described, "core": core})
+        return
+    click.echo(f"{verilog}\n{described}\n{core}")
+    click.echo(speed, err=True)
 
 
 def _shape(text: str) -> tuple[int, int, int]:

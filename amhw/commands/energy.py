@@ -17,7 +17,7 @@ from rich.console import Console
 from amhw.commands.base import Command, print_json
 from amhw.energy.figures import Figures, figures_of
 from amhw.energy.workloads import CLOCKS, LAYER, ArrayWork, MultiplierWork, VerilogWork, Work
-from amhw.manifests import expected_of
+from amhw.neighbour import known_of
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 from amhw.stimulus import OPERATIONS
@@ -78,7 +78,7 @@ def command(
     verilog = name.endswith((".v", ".sv"))
     steered = top or trace or operands or hold
     work: Work
-    if verilog and not steered and expected_of(Path(name))[2] is not None:
+    if verilog and not steered and known_of(Path(name)).array is not None:
         work = ArrayWork(Path(name), layer or LAYER, chosen, data_dir, clocks)
     elif verilog:
         work = VerilogWork(Path(name), top, layer, chosen, data_dir, trace, operands, hold, clocks)

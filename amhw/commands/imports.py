@@ -39,7 +39,7 @@ def command(file: Path, reading: Reading, name: str | None, tech: str, out: Path
     errors = Errors.of(imported.table)
     manifest = imported.write(out)
     if as_json:
-        record: dict[str, Any] = imported.manifest() | {"manifest": str(manifest), "errors": errors.record()}
+        record: dict[str, Any] = imported.manifest().plain() | {"manifest": str(manifest), "errors": errors.record()}
         record |= {"notes": doubts, "cost": None if cost is None else cost.record()}
         print_json(record)
         return

@@ -4,7 +4,6 @@ import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,11 @@ from amhw.report import charts
 from amhw.report.points import EXACT, Point, distinct
 from amhw.report.sections import bands, html, places
 from amhw.report.selections import selection_setting, selection_source
-from amhw.report.source import Setting, Source, contents_of, told_apart
+from amhw.report.source import Setting, Source, records_of, told_apart
 from amhw.report.studies import peer_point, study_setting, study_source
+from amhw.select.record import SelectionRecord
 from amhw.study.peers import read_peers
+from amhw.study.record import Exact, StudyRecord
 
 
 @click.command(cls=Command, epilog="Example: amhw report study select   (after amhw study and amhw select)")
@@ -38,8 +39,8 @@ def command(sources: tuple[Path, ...], peers: Path | None, out: Path | None, par
     """
     if parquet:
         optional("pyarrow", "parquet", "--parquet")  # before anything is written
-    read = [entry for path in sources or (Path("study"),) for entry in contents_of(path)]
-    found = told_apart([_source(file, content) for file, content in read])
+    read = [entry for path in sources or (Path("study"),) for entry in records_of(path)]
+    found = told_apart([_source(file, record) for file, record in read])
     points = distinct(point for source in found for point in source.points)
     if peers is not None:
         points += _peers(peers, points)
@@ -49,7 +50,7 @@ def command(sources: tuple[Path, ...], peers: Path | None, out: Path | None, par
         still = charts.still([point.drawn(k) for k, point in enumerate(here)], bands(found, where[0]))
         for form in ("png", "svg"):
             pictures[folder / f"front-{_slug(where)}.{form}"] = _rendered(still, form)
-    text = html(found, [_setting(content) for _, content in read], points)
+    text = html(found, [_setting(record) for _, record in read], points)
     written = [write_atomically(file, data) for file, data in pictures.items()]
     records = [point.record() for point in points]
     written.append(write_atomically(folder / "report.csv", _csv(records)))
@@ -59,28 +60,25 @@ def command(sources: tuple[Path, ...], peers: Path | None, out: Path | None, par
     click.echo("\n".join(map(str, written)))
 
 
-def _source(file: Path, content: dict[str, Any]) -> Source:
-    if "rows" in content:
-        return study_source(file, content)
-    if "front" in content or "multiplier" in content:
-        return selection_source(file, content)
-    raise Refusal(f"{file} is neither a study nor a selection; give what amhw study or amhw select wrote")
+def _source(file: Path, record: StudyRecord | SelectionRecord) -> Source:
+    return study_source(file, record) if isinstance(record, StudyRecord) else selection_source(file, record)
 
 
-def _setting(content: dict[str, Any]) -> Setting | Refusal:
+def _setting(record: StudyRecord | SelectionRecord) -> Setting | Refusal:
     """The network behind it, or why there is none any more."""
     try:
-        return study_setting(content) if "rows" in content else selection_setting(content)
+        return study_setting(record) if isinstance(record, StudyRecord) else selection_setting(record)
     except Refusal as refusal:
         return refusal
 
 
 def _peers(file: Path, points: Sequence[Point]) -> list[Point]:
-    exact = [point for point in points if point.group == EXACT]
-    if not exact:
+    found = [point for point in points if point.group == EXACT]
+    if not found:
         raise Refusal(f"--peers {file}: nothing here says what exact multipliers reach, with which they are compared")
-    against = asdict(exact[0])
-    return [peer_point(asdict(peer), "published", exact[0].tech, exact[0].data, against) for peer in read_peers(file)]
+    first = found[0]
+    exact = Exact(first.tech, first.data, first.accuracy, first.area_um2, first.delay_ps, first.energy_fj)
+    return [peer_point(peer, "published", exact) for peer in read_peers(file)]
 
 
 def _rendered(chart: Any, form: str) -> bytes:

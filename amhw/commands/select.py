@@ -1,24 +1,25 @@
 """The select command: the multiplier that fits a demand, and the network that goes with it."""
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from amhw.commands.base import Command, print_json
-from amhw.files import write_atomically
 from amhw.multiplier import parse
 from amhw.refusal import Refusal
 from amhw.results import Results
-from amhw.select.front import Baseline, Netlist, Point, Report, Selection, nondominated
-from amhw.select.stages import Problem, unpacked
+from amhw.select.record import Yardstick
+from amhw.select.selection import Report, Selection
+from amhw.select.solutions import Baseline, Solution, pareto_front
+from amhw.stages.content import unpacked
+from amhw.stages.problem import Problem
+from amhw.stages.synthesis import Implementation
 from amhw.synth.failure import SynthesisError
 from amhw.synth.store import technology_named
 from amhw.workers import executor
@@ -66,6 +67,13 @@ class Demanded:
 @click.option("--data-dir", type=click.Path(file_okay=False), help="Folder with IDX files; default: MNIST.")
 @click.option("--tech", default="sky130hd", show_default=True, help="Technology, or a Liberty file.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("select"), show_default=True, help="Folder.")
+@click.option(
+    "--results",
+    "store",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The results store. [default: results.sqlite in --out]",
+)
 @click.option("--workers", type=int, help="Processes; default: one for each core.")
 @click.option("--dask", metavar="ADDRESS", help="Use the workers of this Dask scheduler instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -79,6 +87,7 @@ def command(
     data_dir: str | None,
     tech: str,
     out: Path,
+    store: Path | None,
     workers: int | None,
     dask: str | None,
     as_json: bool,
@@ -86,8 +95,9 @@ def command(
     """Choose the partial products from what the network really multiplies.
 
     Chooses on training images, reports on test images. Writes the network with its weights remapped for the
-    multiplier, a file for amhw accuracy --network, into the folder --out; there results.sqlite keeps every result,
-    so that the next request is quick and an interrupted one goes on. Without a demand the whole front is printed.
+    multiplier, a file for amhw accuracy --network, into the folder --out; the results store, results.sqlite there,
+    keeps every result, so that the next request is quick and an interrupted one goes on. Without a demand the whole
+    Pareto front is printed.
 
     With --finetune the networks that the front ends with are trained for 24 more epochs through their multipliers, on
     the same training images, and the choice is made among them; amhw train does it on a whole training set.
@@ -99,106 +109,56 @@ def command(
     problem.loaded  # noqa: B018  (refuses unusable files before any work)
     with (
         _one_line(),
-        Results(out / "results.sqlite") as results,
+        Results(store or out / "results.sqlite") as results,
         executor(workers, dask=dask) as pool,
         _progress() as report,
     ):
         selection = Selection(problem, tech, results, pool, report)
         if kept is not None:
-            points = selection.with_kept(kept)
+            solutions = selection.with_kept(kept)
             if per_layer:
-                points = sorted([*points, *selection.each_layer_its_own(points)], key=lambda p: p.divergence)
-            points = points[:1]
-            points = selection.score(selection.fine_tune(points) if finetune else points)
+                solutions = sorted([*solutions, *selection.each_layer_its_own(solutions)], key=lambda s: s.divergence)
+            solutions = solutions[:1]
+            solutions = selection.score(selection.fine_tune(solutions) if finetune else solutions)
         else:
-            points = selection.front()
+            solutions = selection.front()
             if per_layer:
-                points += selection.score(selection.each_layer_its_own(points))
+                solutions += selection.score(selection.each_layer_its_own(solutions))
             if finetune:
-                points = selection.score(selection.fine_tune(nondominated(points)))
+                solutions = selection.score(selection.fine_tune(pareto_front(solutions)))
         baseline = selection.baseline()
-        figures = Figures(baseline, float(selection.exact_hits().mean()), tech, out, problem)
-        for point in points:
-            unpacked(point.network).save(figures.file(point))
+        yardstick = Yardstick(baseline, float(selection.exact_hits().mean()), tech, out, problem)
+        for solution in solutions:
+            unpacked(solution.fitted.network).save(yardstick.file(solution))
+        front = yardstick.records(solutions)
         if kept is None:
-            front = {"technology": tech, "front": _front(points, figures)}
-            write_atomically(out / "front.json", json.dumps(front, indent=2) + "\n")
+            front.write(out / "front.json")
         if demanded != Demanded():
-            point, netlist = _chosen(points, baseline, demanded)
-            selection.simulate(netlist.design.split("+"))
+            solution, chosen = _chosen(solutions, baseline, demanded)
+            selection.simulate(chosen.design.split("+"))
     if demanded == Demanded():
         if as_json:
-            print_json({"front": front["front"]})
+            print_json(front.plain())
         else:
-            click.echo(_front_page(points, figures))
+            click.echo(_front_page(solutions, yardstick))
     elif as_json:
-        print_json(figures.record(point, netlist))
+        print_json(yardstick.record(solution, chosen, solutions).plain())
     else:
-        click.echo(_page(point, netlist, figures))
+        click.echo(_page(solution, chosen, yardstick))
 
 
-@dataclass(frozen=True)
-class Figures:
-    """What points are compared with, and where their networks are."""
-
-    baseline: Baseline
-    exact_accuracy: float
-    technology: str
-    folder: Path
-    problem: Problem
-
-    def file(self, point: Point) -> Path:
-        """A point's network file."""
-        each = [name.removeprefix("mul_") for _, name in point.multipliers]
-        names = each[0] if len(set(each)) == 1 else "-".join(each)
-        return self.folder / f"{names}{'-finetuned' if point.fine_tuned else ''}.npz"
-
-    def record(self, point: Point, netlist: Netlist) -> dict[str, Any]:
-        """One point and one of its netlists, for JSON."""
-        assert point.loss is not None
-        return {
-            "multiplier": point.name,
-            "kept": point.kept,
-            "accuracy": point.accuracy,
-            "exact_accuracy": self.exact_accuracy,
-            "area_ratio": self.baseline.area_ratio(netlist),
-            "delay_ratio": self.baseline.delay_ratio(netlist),
-            "network": str(self.file(point)),
-            "loss_points": 100 * point.loss.mean,
-            "loss_interval": [
-                100 * (point.loss.mean - point.loss.half_width),
-                100 * (point.loss.mean + point.loss.half_width),
-            ],
-            "training_loss_points": 100 * point.training_loss,
-            "divergence": point.divergence,
-            "predicted_error": point.predicted,
-            "layer_errors": point.errors,
-            "fine_tuned": point.fine_tuned,
-            "reduced_precision": point.reduced_precision,
-            "design": netlist.design,
-            "recipe": netlist.recipe,
-            "technology": self.technology,
-            "problem": asdict(self.problem),
-            "test_images": self.problem.loaded.test.sha256,
-            "area_um2": netlist.area_um2,
-            "delay_ps": netlist.delay_ps,
-            "exact_area_um2": self.baseline.smallest.area_um2,
-            "exact_delay_ps": self.baseline.fastest.delay_ps,
-        }
-
-
-def _chosen(points: list[Point], baseline: Baseline, demanded: Demanded) -> tuple[Point, Netlist]:
-    """The point that meets the demand by what is known from training images, and its netlist.
+def _chosen(solutions: list[Solution], baseline: Baseline, demanded: Demanded) -> tuple[Solution, Implementation]:
+    """The solution that meets the demand by what is known from training images, and its implementation.
 
     Raises:
         Refusal: none does; with the nearest that there is.
     """
     if demanded.max_area_ratio is not None:
         limit = demanded.max_area_ratio * baseline.smallest.area_um2
-        possible = [(point, netlist) for point in points if (netlist := point.within(limit)) is not None]
+        possible = [(solution, found) for solution in solutions if (found := solution.within(limit)) is not None]
         if not possible:
-            smallest = min(points, key=lambda p: p.netlists[0].area_um2)
-            ratio = baseline.area_ratio(smallest.netlists[0])
+            smallest = min(solutions, key=lambda s: s.smallest.area_um2)
+            ratio = baseline.area_ratio(smallest.smallest)
             raise Refusal(
                 f"--max-area-ratio {demanded.max_area_ratio:g}: nothing on the front is so small; the nearest is "
                 f"{smallest.name} at {ratio:.4f}, which loses {100 * smallest.training_loss:.2f} points on "
@@ -206,71 +166,62 @@ def _chosen(points: list[Point], baseline: Baseline, demanded: Demanded) -> tupl
             )
         return min(possible, key=lambda pair: (pair[0].divergence, pair[1].area_um2))
     if demanded.max_loss is not None:
-        good = [point for point in points if 100 * point.training_loss <= demanded.max_loss]
+        good = [solution for solution in solutions if 100 * solution.training_loss <= demanded.max_loss]
         if not good:
-            best = min(points, key=lambda p: p.training_loss)
+            best = min(solutions, key=lambda s: s.training_loss)
             raise Refusal(
                 f"--max-loss {demanded.max_loss:g}: nothing smaller than the exact multiplier loses so little; "
                 "the nearest is "
                 f"{best.name} with {100 * best.training_loss:.2f} points on training images"
             )
-        point = min(good, key=lambda p: (p.netlists[0].area_um2, p.divergence))
-        return point, point.netlists[0]
-    return points[0], points[0].balanced
+        solution = min(good, key=lambda s: (s.smallest.area_um2, s.divergence))
+        return solution, solution.smallest
+    return solutions[0], solutions[0].balanced
 
 
-def _front(points: list[Point], figures: Figures) -> list[dict[str, Any]]:
-    """Every point with every netlist that no other of it beats."""
-    best = {id(point) for point in nondominated(points)}
-    return [
-        figures.record(point, netlist) | {"nondominated": id(point) in best}
-        for point in points
-        for netlist in point.netlists
-    ]
-
-
-def _front_page(points: list[Point], figures: Figures) -> str:
-    baseline = figures.baseline
+def _front_page(solutions: list[Solution], yardstick: Yardstick) -> str:
+    baseline = yardstick.baseline
     lines = [
-        f"exact: {100 * figures.exact_accuracy:.2f} %, {baseline.smallest.area_um2:.0f} µm² (smallest), "
+        f"exact: {100 * yardstick.exact_accuracy:.2f} %, {baseline.smallest.area_um2:.0f} µm² (smallest), "
         f"{baseline.fastest.delay_ps:.0f} ps (fastest)",
         f"{'kept':>4}  {'area':>6}  {'delay':>6}  {'loss, points':>14}  {'training':>8}  multiplier",
     ]
-    for point in sorted(points, key=lambda p: p.balanced.area_um2):
-        assert point.loss is not None
-        netlist = point.balanced
-        plain = "  (reduced precision)" if point.reduced_precision else ""
+    for solution in sorted(solutions, key=lambda s: s.balanced.area_um2):
+        assert solution.loss is not None
+        chosen = solution.balanced
+        plain = "  (reduced precision)" if solution.reduced_precision else ""
         lines.append(
-            f"{point.kept:4d}  {baseline.area_ratio(netlist):6.4f}  {baseline.delay_ratio(netlist):6.3f}  "
-            f"{100 * point.loss.mean:6.2f} ± {100 * point.loss.half_width:.2f}  {100 * point.training_loss:8.2f}  "
-            f"{point.name}{plain}"
+            f"{solution.kept:4d}  {baseline.area_ratio(chosen):6.4f}  {baseline.delay_ratio(chosen):6.3f}  "
+            f"{100 * solution.loss.mean:6.2f} ± {100 * solution.loss.half_width:.2f}  "
+            f"{100 * solution.training_loss:8.2f}  {solution.name}{plain}"
         )
-    lines.append(f"networks and front.json are in {figures.folder}")
+    lines.append(f"networks and front.json are in {yardstick.folder}")
     return "\n".join(lines)
 
 
-def _page(point: Point, netlist: Netlist, figures: Figures) -> str:
-    assert point.loss is not None and point.accuracy is not None
-    baseline = figures.baseline
+def _page(solution: Solution, chosen: Implementation, yardstick: Yardstick) -> str:
+    assert solution.loss is not None and solution.accuracy is not None
+    baseline = yardstick.baseline
     lines = []
-    for name in point.names:
+    for name in solution.names:
         lines += [name, "", parse(name).diagram()]
-    errors = ", ".join(f"{layer} {100 * error:.1f} %" for layer, error in point.errors.items())
+    errors = ", ".join(f"{layer} {100 * error:.1f} %" for layer, error in solution.fitted.errors.items())
     measured = f"{errors} of the pre-activations' deviation, training images" if errors else "none: fine-tuned"
     lines += [
-        f"partial products  {point.kept}",
-        f"predicted error   {point.predicted:.3f}",
+        f"partial products  {solution.kept}",
+        f"predicted error   {solution.predicted:.3f}",
         f"measured error    {measured}",
-        f"accuracy          {100 * point.accuracy:.2f} %, exact {100 * figures.exact_accuracy:.2f} % (test images)",
-        f"loss              {100 * point.loss.mean:.2f} ± {100 * point.loss.half_width:.2f} points, "
+        f"accuracy          {100 * solution.accuracy:.2f} %, exact {100 * yardstick.exact_accuracy:.2f} % "
+        "(test images)",
+        f"loss              {100 * solution.loss.mean:.2f} ± {100 * solution.loss.half_width:.2f} points, "
         "paired 95 % interval; "
-        f"{100 * point.training_loss:.2f} on the training images that it was chosen by",
-        f"area              {netlist.area_um2:.2f} µm², {baseline.area_ratio(netlist):.4f} of the smallest exact "
+        f"{100 * solution.training_loss:.2f} on the training images that it was chosen by",
+        f"area              {chosen.area_um2:.2f} µm², {baseline.area_ratio(chosen):.4f} of the smallest exact "
         f"({baseline.smallest.area_um2:.2f})",
-        f"delay             {netlist.delay_ps:.1f} ps, {baseline.delay_ratio(netlist):.3f} of the fastest exact "
+        f"delay             {chosen.delay_ps:.1f} ps, {baseline.delay_ratio(chosen):.3f} of the fastest exact "
         f"({baseline.fastest.delay_ps:.1f})",
-        f"netlist           {netlist.design}, recipe {netlist.recipe} (area and delay are of this one)",
-        f"network           {figures.file(point)}",
+        f"netlist           {chosen.design}, recipe {chosen.recipe} (area and delay are of this one)",
+        f"network           {yardstick.file(solution)}",
     ]
     return "\n".join(lines)
 

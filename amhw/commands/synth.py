@@ -11,7 +11,8 @@ from rich.console import Console
 
 from amhw.commands.base import Command, print_json
 from amhw.files import read_whole, write_atomically
-from amhw.manifests import expected_of
+from amhw.manifests import ArrayManifest, MatrixProductManifest
+from amhw.neighbour import known_of
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
 from amhw.synth.fpga import FAMILIES
@@ -87,7 +88,7 @@ def command(
         raise Refusal("OpenSTA is not on PATH; install the package opensta, or leave --timer opensta out")
     technology = Technology.from_liberty(liberty) if liberty else named(tech or "sky130hd")
     text = read_whole(verilog).decode("utf-8", errors="replace")
-    expected, provable, array = expected_of(Path(verilog))
+    expected, provable, array = known_of(Path(verilog))
     apart = array is not None if hierarchical is None else hierarchical
     recipes = (SEARCH,) if search else RECIPES
     with (
@@ -117,7 +118,7 @@ def command(
         click.echo(_page(result, technology, timer, figures))
 
 
-def array_figures(result: SynthesisResult, manifest: dict[str, Any]) -> dict[str, Any] | None:
+def array_figures(result: SynthesisResult, manifest: ArrayManifest) -> dict[str, Any] | None:
     """Area and longest path of the mesh and of each of its elements, where it is the top or modules were kept.
 
     Returns:
@@ -130,18 +131,18 @@ def array_figures(result: SynthesisResult, manifest: dict[str, Any]) -> dict[str
         if not result.top.endswith(".array"):
             return None
         mesh = Module(result.top, 1, best.area_um2, best.cells, best.area_um2, best.delay_ps)
-    deep = manifest["depth"] if manifest.get("dataflow") == "output-stationary" else 1
-    multipliers = manifest["rows"] * manifest["cols"] * deep
+    stationary = isinstance(manifest, MatrixProductManifest) and manifest.dataflow == "output-stationary"
+    multipliers = manifest.rows * manifest.cols * (manifest.depth if stationary else 1)
     return {
         "module": mesh.name,
-        "rows": manifest["rows"],
-        "cols": manifest["cols"],
-        "depth": manifest["depth"],
+        "rows": manifest.rows,
+        "cols": manifest.cols,
+        "depth": manifest.depth,
         "multipliers": multipliers,
         "area_um2": mesh.area_um2,
         "area_per_mac_um2": round(mesh.area_um2 / multipliers, 2),
         "delay_ps": mesh.delay_ps,
-        "elements": [asdict(modules[name]) for name in manifest["elements"] if name in modules],
+        "elements": [asdict(modules[name]) for name in manifest.elements if name in modules],
     }
 
 

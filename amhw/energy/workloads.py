@@ -11,8 +11,9 @@ from amhw.array.plan import ConvPlan
 from amhw.array.tiling import DATAFLOWS
 from amhw.array.widths import Widths
 from amhw.files import read_whole
-from amhw.manifests import expected_of
+from amhw.manifests import EngineManifest, ImportManifest, MatrixProductManifest, MultiplierManifest, read_manifest
 from amhw.multiplier import parse
+from amhw.neighbour import known_of
 from amhw.network.inference import check_operands
 from amhw.network.models.lenet5 import network as shipped_network
 from amhw.network.models.lenet5 import network_for
@@ -36,7 +37,7 @@ from amhw.stimulus import (
 from amhw.synth import Expected, Synthesiser, SynthesisResult
 from amhw.synth.netlist import Netlist
 from amhw.table import ProductTable
-from amhw.verilog import Design, emit, read_manifest
+from amhw.verilog import Design, emit
 
 CLOCKS = 1 << 12
 """Clocks in a trace of a design with registers."""
@@ -92,7 +93,7 @@ class VerilogWork:
         self.path, self.top, self.layer, self.network, self.clocks = path, top, layer or LAYER, network, clocks
         self.data_path = data
         self.text = read_whole(path).decode("utf-8", errors="replace")
-        self.expected, self.provable, self.array = expected_of(path)
+        self.expected, self.provable, self.array = known_of(path)
         self.trace = trace
         self.given: Ports = {} if trace is None else read_trace(Path(trace))
         held = [_held(each) for each in hold]
@@ -171,21 +172,23 @@ class ArrayWork:
         self, path: Path, layer: str, network: QuantisedNetwork | None, data: Path | None, clocks: int | None
     ) -> None:
         manifest = read_manifest(path.with_suffix(".json"))
-        if manifest.get("dataflow", DATAFLOWS[0]) != DATAFLOWS[0]:
-            raise Refusal(f"{path} is {manifest['dataflow']}; choose a module with --top, and --trace, instead")
-        multiplier = parse(manifest["multiplier"])
+        if isinstance(manifest, MultiplierManifest | ImportManifest):
+            raise Refusal(f"{path} is no array but what its manifest calls {manifest.kind!r}")
+        if isinstance(manifest, MatrixProductManifest) and manifest.dataflow != DATAFLOWS[0]:
+            raise Refusal(f"{path} is {manifest.dataflow}; choose a module with --top, and --trace, instead")
+        multiplier = parse(manifest.multiplier)
         self.table = ProductTable.of(multiplier)
         if network is None:
-            own = path.with_name(manifest["network"]) if "network" in manifest else None
+            own = path.with_name(manifest.network) if isinstance(manifest, EngineManifest) else None
             network = network_for(self.table, (layer,)) if own is None else QuantisedNetwork.load(own)
         check_operands(network[layer], self.table)
         self.layer, self.network, self.clocks = layer, network, clocks or CLOCKS
         self.network_sha256: str | None = network.sha256
-        self.shape: tuple[int, int, int] = (manifest["rows"], manifest["cols"], manifest["depth"])
+        self.shape: tuple[int, int, int] = (manifest.rows, manifest.cols, manifest.depth)
         self.widths = Widths.of(self.table)
-        if "image_side" in manifest:
+        if isinstance(manifest, EngineManifest):
             self.widths = ConvPlan(network, self.table, *self.shape).widths
-        self.name = f"{manifest['name']}_array"
+        self.name = f"{manifest.name}_array"
         self.mesh = SystolicArray(multiplier, self.widths, *self.shape)
         kinds = {element.name: element for element in self.mesh.elements}
         self.elements = frozenset(kinds)

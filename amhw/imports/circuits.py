@@ -3,8 +3,9 @@
 import numpy as np
 
 from amhw.circuit import Circuit
-from amhw.imports.imported import Imported, Ports
+from amhw.imports.imported import Imported
 from amhw.imports.suspicion import likelier_signs, of_codes
+from amhw.manifests import OperandPorts
 from amhw.multiplier import KINDS, SIGNEDNESS
 from amhw.refusal import Refusal
 from amhw.table import LARGEST, ProductTable
@@ -61,7 +62,7 @@ def read_circuit(
     return Imported(label=name, table=table, verilog=verilog, top=circuit.top, ports=ports)
 
 
-def _ports(circuit: Circuit, a: str | None, b: str | None, p: str | None) -> Ports:
+def _ports(circuit: Circuit, a: str | None, b: str | None, p: str | None) -> OperandPorts:
     for given, kind, known in (
         (a, "input", circuit.inputs),
         (b, "input", circuit.inputs),
@@ -86,10 +87,12 @@ def _ports(circuit: Circuit, a: str | None, b: str | None, p: str | None) -> Por
         a, b = a or other, b or other
     if a == b:
         raise Refusal(f"both operands are said to be {a}; the inputs are {' and '.join(circuit.inputs)}")
-    return Ports(a, b, p)
+    return OperandPorts(a, b, p)
 
 
-def _signs(circuit: Circuit, ports: Ports, codes: np.ndarray, width_p: int, signed: str | None) -> tuple[bool, bool]:
+def _signs(
+    circuit: Circuit, ports: OperandPorts, codes: np.ndarray, width_p: int, signed: str | None
+) -> tuple[bool, bool]:
     if signed is not None:
         return SIGNEDNESS[signed]
     declared = circuit.inputs[ports.a].signed, circuit.inputs[ports.b].signed

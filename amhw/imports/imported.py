@@ -2,26 +2,17 @@
 
 import hashlib
 import io
-import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from amhw.files import read_whole, write_atomically
+from amhw.manifests import ImportManifest, OperandPorts, verilog_beside
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
-
-
-@dataclass(frozen=True)
-class Ports:
-    """The names of the operands' and the product's ports."""
-
-    a: str
-    b: str
-    p: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +30,7 @@ class Imported:
     table: ProductTable
     verilog: str | None = None
     top: str | None = None
-    ports: Ports | None = None
+    ports: OperandPorts | None = None
 
     @property
     def name(self) -> str:
@@ -47,22 +38,21 @@ class Imported:
         stem = re.sub(r"[^A-Za-z0-9_]+", "_", self.label).strip("_") or "import"
         return f"{stem}_{self.table.sha256[:8]}"
 
-    def manifest(self) -> dict[str, Any]:
-        """What was imported, ready for JSON."""
+    def manifest(self) -> ImportManifest:
+        """What was imported."""
         table = self.table
-        return {
-            "kind": "imported",
-            "name": self.name,
-            "label": self.label,
-            "width_a": table.width_a,
-            "width_b": table.width_b,
-            "signed_a": table.signed_a,
-            "signed_b": table.signed_b,
-            "table_sha256": table.sha256,
-            "top": self.top,
-            "ports": None if self.ports is None else asdict(self.ports),
-            "verilog_sha256": None if self.verilog is None else hashlib.sha256(self.verilog.encode()).hexdigest(),
-        }
+        return ImportManifest(
+            name=self.name,
+            label=self.label,
+            width_a=table.width_a,
+            width_b=table.width_b,
+            signed_a=table.signed_a,
+            signed_b=table.signed_b,
+            table_sha256=table.sha256,
+            top=self.top,
+            ports=self.ports,
+            verilog_sha256=None if self.verilog is None else hashlib.sha256(self.verilog.encode()).hexdigest(),
+        )
 
     def write(self, folder: Path | str) -> Path:
         """Write ``NAME.npy`` (the table), ``NAME.v`` (if there is Verilog) and, last, ``NAME.json``.
@@ -76,7 +66,7 @@ class Imported:
         write_atomically(folder / f"{self.name}.npy", array.getvalue())
         if self.verilog is not None:
             write_atomically(folder / f"{self.name}.v", self.verilog)
-        return write_atomically(folder / f"{self.name}.json", json.dumps(self.manifest(), indent=2) + "\n")
+        return self.manifest().write(folder / f"{self.name}.json")
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -86,27 +76,20 @@ class Imported:
             Refusal: the file is no manifest of an import, or a file beside it is missing or has changed.
         """
         path = Path(path)
-        content = read_whole(path)
+        manifest = ImportManifest.read(path)
+        array = path.with_name(f"{manifest.name}.npy")
+        stored = read_whole(array)
         try:
-            manifest = json.loads(content)
-            if manifest["kind"] != "imported":
-                raise KeyError("kind")
-            name, ports = manifest["name"], manifest["ports"]
-            signs = bool(manifest["signed_a"]), bool(manifest["signed_b"])
-            expected, verilog_sha256 = manifest["table_sha256"], manifest["verilog_sha256"]
-            label, top = manifest["label"], manifest["top"]
-        except (ValueError, KeyError, TypeError):
-            raise Refusal(f"{path} is no manifest of an import; give the .json file that amhw import wrote") from None
-        array = read_whole(path.with_name(f"{name}.npy"))
-        try:
-            table = ProductTable(np.load(io.BytesIO(array), allow_pickle=False), *signs, name=name)
-        except (ValueError, OSError) as error:
-            raise Refusal(f"{path.with_name(f'{name}.npy')}: {error}") from None
+            products = np.load(io.BytesIO(stored), allow_pickle=False)
+            table = ProductTable(products, manifest.signed_a, manifest.signed_b, name=manifest.name)
+        except (ValueError, OSError, EOFError) as error:
+            raise Refusal(f"{array}: {error}") from None
         verilog = None
-        if verilog_sha256 is not None:
-            verilog = read_whole(path.with_name(f"{name}.v")).decode()
-            if hashlib.sha256(verilog.encode()).hexdigest() != verilog_sha256:
-                raise Refusal(f"{name}.v is not the file that {path.name} describes; import it again")
-        if table.sha256 != expected:
-            raise Refusal(f"{name}.npy is not the table that {path.name} describes; import it again")
-        return cls(label, table, verilog, top, None if ports is None else Ports(**ports))
+        if (source := verilog_beside(path, manifest)) is not None:
+            content = read_whole(source)
+            if hashlib.sha256(content).hexdigest() != manifest.verilog_sha256:
+                raise Refusal(f"{source.name} is not the file that {path.name} describes; import it again")
+            verilog = content.decode(errors="replace")
+        if table.sha256 != manifest.table_sha256:
+            raise Refusal(f"{array.name} is not the table that {path.name} describes; import it again")
+        return cls(manifest.label, table, verilog, manifest.top, manifest.ports)

@@ -1,6 +1,5 @@
 """A product table by whatever names it: a multiplier's name, a table file, Verilog, or a manifest."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +7,10 @@ from amhw.files import read_whole
 from amhw.imports.circuits import read_circuit
 from amhw.imports.imported import Imported
 from amhw.imports.tables import SUFFIXES, read_table
+from amhw.manifests import ImportManifest, MultiplierManifest, read_manifest
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
-from amhw.verilog import Design, read_manifest
+from amhw.verilog import Design
 
 VERILOG = (".v", ".sv")
 
@@ -103,14 +103,11 @@ def open_file(path: Path, reading: Reading, name: str | None = None) -> Imported
 
 
 def _described(path: Path) -> ProductTable:
-    try:
-        kind = json.loads(read_whole(path))["kind"]
-    except Refusal:
-        raise
-    except (ValueError, KeyError, TypeError):
-        raise Refusal(f"{path} is no manifest; give the .json file that amhw gen or amhw import wrote") from None
-    if kind == "multiplier":
-        return ProductTable.of(Design.parse(read_manifest(path)["design"]).multiplier)
-    if kind != "imported":
-        raise Refusal(f"{path} describes {kind!r}, no single multiplier; give what amhw gen or amhw import wrote")
-    return Imported.load(path).table
+    manifest = read_manifest(path)
+    if isinstance(manifest, ImportManifest):
+        return Imported.load(path).table
+    if not isinstance(manifest, MultiplierManifest):
+        raise Refusal(
+            f"{path} describes {manifest.kind!r}, no single multiplier; give what amhw gen or amhw import wrote"
+        )
+    return ProductTable.of(Design.parse(manifest.design).multiplier)

@@ -33,6 +33,10 @@ _LARGEST_PARAMETER = 80
 """Far above any weight or logarithm of a scale; e^80 is still a float32."""
 
 
+class Diverged(Refusal):
+    """Training has run away: its loss, or a parameter, is beyond all bounds."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How to fine-tune.
@@ -108,7 +112,8 @@ def fine_tune(
         report: is told of every step.
 
     Raises:
-        Refusal: a table does not fit, the loss is no longer a number, or the checkpoint is of another training.
+        Diverged: the loss is no longer a number; a lower learning rate may help.
+        Refusal: a table does not fit, or the checkpoint is of another training.
     """
     start.network.check_images(data)
     start.network.check_layers(multipliers)
@@ -276,9 +281,9 @@ class _Training:
                 mean.lerp_(parameter, weight)
         return value
 
-    def _diverged(self, why: str) -> Refusal:
+    def _diverged(self, why: str) -> Diverged:
         kept = f"; {self.checkpoint} holds epoch {self.epoch}" if self.checkpoint and self.epoch else ""
-        return Refusal(f"{why} at step {self.step} of {self.steps}; try a lower learning rate{kept}")
+        return Diverged(f"{why} at step {self.step} of {self.steps}; try a lower learning rate{kept}")
 
     def _accuracy(self) -> float:
         tables = {name: layer.products.table for name, layer in swapped_layers(self.averaged).items()}

@@ -6,14 +6,15 @@ colour-blind readers can tell apart, and every group has a shape of its own too.
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
-from amhw.report.points import EXACT
-from amhw.study.front import front
+from amhw.report.points import EXACT, Drawn
+from amhw.study.front import pareto_front
 
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933"]
 SHAPES = ["circle", "square", "triangle-up", "triangle-down", "triangle-right", "cross", "triangle-left"]
@@ -38,9 +39,6 @@ _TOOLTIP = {
     "command": "rebuild",
 }
 
-Drawn = Mapping[str, Any]
-"""What `amhw.report.points.Point.drawn` gives."""
-
 
 def fronts(points: Sequence[Drawn], bands: Mapping[str, float], *, width: int, columns: int) -> alt.TopLevelMixin:
     """Accuracy against each cost, and beneath it the designs that were clicked, side by side.
@@ -64,7 +62,7 @@ def fronts(points: Sequence[Drawn], bands: Mapping[str, float], *, width: int, c
         layers = line + intervals + marks.add_params(zoom, chosen) + names
         charts.append(layers.properties(width=width, height=320))
     cards = (
-        alt.Chart(alt.Data(values=list(points)))
+        alt.Chart(_data(points))
         .transform_filter(chosen)
         .transform_window(place="row_number()")
         .mark_text(align="left", baseline="top", font="monospace", fontSize=11, lineBreak="\n", color=INK)
@@ -93,7 +91,7 @@ def still(points: Sequence[Drawn], bands: Mapping[str, float]) -> alt.TopLevelMi
 
 def costs_of(points: Sequence[Drawn]) -> list[str]:
     """The costs that some point has."""
-    return [cost for cost in COSTS if any(point[cost] is not None for point in points)]
+    return [cost for cost in COSTS if any(point.cost(cost) is not None for point in points)]
 
 
 def shown(percents: Sequence[float]) -> list[float]:
@@ -156,11 +154,12 @@ def bars(values: Sequence[tuple[str, float]], axis: str, *, width: int) -> alt.T
 
 
 def _parts(points: Sequence[Drawn], cost: str, band: float) -> list[alt.Chart]:
-    """The front's line, the intervals, the points, the names at the front."""
-    here = [point for point in points if point[cost] is not None]
-    groups = list(dict.fromkeys(point["group"] for point in points))
-    frontier = alt.Data(values=front([dict(point) for point in here], cost, band))
-    smallest, largest = (pick(point[cost] for point in here) for pick in (min, max))
+    """The Pareto front's line, the intervals, the points, the names at the front."""
+    costs = {point.id: value for point in points if (value := point.cost(cost)) is not None}
+    here = [point for point in points if point.id in costs]
+    groups = list(dict.fromkeys(point.group for point in points))
+    frontier = _data(pareto_front(here, lambda point: costs[point.id], lambda point: point.accuracy_percent, band))
+    smallest, largest = min(costs.values()), max(costs.values())
     # Costs go over two decades and more; a multiplier of nothing but wires costs 0, which has no logarithm.
     scale = alt.Scale(type="log", domain=[0.8 * smallest, 1.8 * largest]) if smallest > 0 else alt.Scale(zero=True)
     x = alt.X(f"{cost}:Q", title=COSTS[cost], scale=scale, axis=alt.Axis(format="~s", tickCount=5))
@@ -168,16 +167,16 @@ def _parts(points: Sequence[Drawn], cost: str, band: float) -> list[alt.Chart]:
     y = alt.Y(
         "accuracy_percent:Q",
         title=title,
-        scale=alt.Scale(domain=shown([point["accuracy_percent"] for point in points]), nice=False),
+        scale=alt.Scale(domain=shown([point.accuracy_percent for point in points]), nice=False),
     )
     line = alt.Chart(frontier).mark_line(interpolate="step-after", color="#999999", clip=True).encode(x=x, y=y)
     intervals = (
-        alt.Chart(alt.Data(values=[point for point in here if point["low_percent"] is not None]))
+        alt.Chart(_data([point for point in here if point.low_percent is not None]))
         .mark_rule(color="#999999", opacity=0.6, clip=True)
         .encode(x=x, y=alt.Y("low_percent:Q", title=title), y2="high_percent:Q")
     )
     marks = (
-        alt.Chart(alt.Data(values=here))
+        alt.Chart(_data(here))
         .mark_point(size=75, filled=True, opacity=0.9, clip=True)
         .encode(x=x, y=y, color=_scale(alt.Color, groups, COLOURS, "#000000"), shape=_shape(groups))
     )
@@ -187,6 +186,10 @@ def _parts(points: Sequence[Drawn], cost: str, band: float) -> list[alt.Chart]:
         .encode(x=x, y=y, text="label:N")
     )
     return [line, intervals, marks, names]
+
+
+def _data(points: Sequence[Drawn]) -> alt.Data:
+    return alt.Data(values=[asdict(point) for point in points])
 
 
 def _shape(groups: Sequence[str]) -> Any:

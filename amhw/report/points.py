@@ -69,43 +69,38 @@ class Point:
         """The keys of every record, in order."""
         return [*(field.name for field in fields(cls)), "loss_points"]
 
-    def drawn(self, number: int) -> dict[str, Any]:
+    def drawn(self, number: int) -> "Drawn":
         """What the charts need: figures, and texts to hover over and to put side by side."""
         diagram = _diagram(self.design)
         percent = f"{100 * self.accuracy:.2f} %"
-        figures = {
-            "area": _figure(self.area_um2, ".1f", "µm²", self.area_ratio),
-            "delay": _figure(self.delay_ps, ".0f", "ps", self.delay_ratio),
-            "energy": _figure(self.energy_fj, ".0f", "fJ", self.energy_ratio),
-        }
-        notes = [self.group, *(["reduced precision"] if self.reduced_precision else [])]
-        lines = [
-            _short(self.name),
-            ", ".join(notes),
-            f"accuracy {percent}",
-            *([self.loss_text] if self.loss_text else []),
-        ]
+        area = _figure(self.area_um2, ".1f", "µm²", self.area_ratio)
+        delay = _figure(self.delay_ps, ".0f", "ps", self.delay_ratio)
+        energy = _figure(self.energy_fj, ".0f", "fJ", self.energy_ratio)
+        notes = ", ".join([self.group, *(["reduced precision"] if self.reduced_precision else [])])
+        lines = [_short(self.name), notes, f"accuracy {percent}", *([self.loss_text] if self.loss_text else [])]
+        figures = {"area": area, "delay": delay, "energy": energy}
         lines += [f"{what} {figure}" for what, figure in figures.items() if figure != "–"]
-        return {
-            "id": number,
-            "name": self.name,
-            "group": self.group,
-            "notes": ", ".join(notes),
-            "label": _label(self),
-            "accuracy": self.accuracy,
-            "accuracy_percent": 100 * self.accuracy,
-            "low_percent": self._percent(self.loss_high),
-            "high_percent": self._percent(self.loss_low),
-            "area_um2": self.area_um2,
-            "delay_ps": self.delay_ps,
-            "energy_fj": self.energy_fj,
-            "accuracy_text": percent,
-            "loss_text": self.loss_text or "–",
-            **{f"{what}_text": figure for what, figure in figures.items()},
-            "diagram": diagram or "–",
-            "command": "\n".join(self.commands) or "–",
-            "card": "\n".join([*lines, "", diagram]),
-        }
+        return Drawn(
+            id=number,
+            name=self.name,
+            group=self.group,
+            notes=notes,
+            label=_label(self),
+            accuracy_percent=100 * self.accuracy,
+            low_percent=self._percent(self.loss_high),
+            high_percent=self._percent(self.loss_low),
+            area_um2=self.area_um2,
+            delay_ps=self.delay_ps,
+            energy_fj=self.energy_fj,
+            accuracy_text=percent,
+            loss_text=self.loss_text or "–",
+            area_text=area,
+            delay_text=delay,
+            energy_text=energy,
+            diagram=diagram or "–",
+            command="\n".join(self.commands) or "–",
+            card="\n".join([*lines, "", diagram]),
+        )
 
     @property
     def loss_text(self) -> str:
@@ -127,6 +122,42 @@ class Point:
 
     def _percent(self, loss: float | None) -> float | None:
         return None if loss is None or self.exact_accuracy is None else 100 * self.exact_accuracy - loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A point as the charts have it.
+
+    Attributes:
+        id: its number on the axes.
+        notes, label: what stands beside it.
+        low_percent, high_percent: the accuracy's 95 % interval, where it was determined.
+        card: all of it, and the dot diagram, to be put side by side.
+    """
+
+    id: int
+    name: str
+    group: str
+    notes: str
+    label: str
+    accuracy_percent: float
+    low_percent: float | None
+    high_percent: float | None
+    area_um2: float | None
+    delay_ps: float | None
+    energy_fj: float | None
+    accuracy_text: str
+    loss_text: str
+    area_text: str
+    delay_text: str
+    energy_text: str
+    diagram: str
+    command: str
+    card: str
+
+    def cost(self, name: str) -> float | None:
+        """One of its costs, by the field's name."""
+        return {"area_um2": self.area_um2, "delay_ps": self.delay_ps, "energy_fj": self.energy_fj}[name]
 
 
 def distinct(points: Iterable[Point]) -> list[Point]:

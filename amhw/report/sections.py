@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 from amhw.errors import heat_map
 from amhw.imports.source import table_of
@@ -12,7 +11,8 @@ from amhw.report import charts, page
 from amhw.report.operands import IMAGES, operands_of
 from amhw.report.points import Point
 from amhw.report.source import Setting, Source
-from amhw.study.front import front
+from amhw.study.array import Breakdown
+from amhw.study.front import pareto_front
 
 HEAT_MAPS = 6
 """Designs of the front whose error is drawn, at most."""
@@ -64,14 +64,14 @@ def html(sources: Sequence[Source], settings: Sequence[Setting | Refusal], point
 
 def _fronts(number: int, points: Sequence[Point], noise_of: Mapping[str, float]) -> list[str]:
     drawn = [point.drawn(k) for k, point in enumerate(points)]
-    percents = [point["accuracy_percent"] for point in drawn]
+    percents = [point.accuracy_percent for point in drawn]
     low, _ = charts.shown(percents)
     hidden = sum(percent < low for percent in percents)
     noise = ", ".join(f"{noise_of[c]:.1%} in {c.partition('_')[0]}" for c in charts.costs_of(drawn) if noise_of.get(c))
     text = (
         "Hover (or tap) for a design and the command that rebuilds it; click designs to compare them side by side, "
-        "click again to drop them; scroll and drag to zoom. The grey line is the front: no design beats its points in "
-        "both accuracy and cost"
+        "click again to drop them; scroll and drag to zoom. The grey line is the Pareto front: no design beats its "
+        "points in both accuracy and cost"
         + (f", differences within the recipes' noise ({noise}) not counting" if noise else "")
         + ". Numbers at its points are kept partial products."
     )
@@ -90,9 +90,10 @@ def _fronts(number: int, points: Sequence[Point], noise_of: Mapping[str, float])
 
 
 def _error_section(points: Sequence[Point]) -> str:
-    """Heat maps of the designs on the first front."""
-    known = [{**point.record(), "accuracy": point.accuracy} for point in points if point.source]
-    sources = list(dict.fromkeys(point["source"] for point in front(known, "area_um2")))[-HEAT_MAPS:]
+    """Heat maps of the designs on the first Pareto front."""
+    known = [point for point in points if point.source]
+    best = pareto_front(known, lambda point: point.area_um2, lambda point: point.accuracy)
+    sources = list(dict.fromkeys(point.source for point in best))[-HEAT_MAPS:]
     tables = []
     for source in sources:
         with suppress(Refusal):  # an import whose files have gone
@@ -138,50 +139,44 @@ def _operand_sections(settings: Sequence[Setting | Refusal]) -> list[str]:
     return sections
 
 
-def _array_section(array: Mapping[str, Any]) -> str:
+def _array_section(array: Breakdown) -> str:
     """Clocks, memories and areas of the array."""
-    peak = array["rows"] * array["cols"]
-    rows = [
+    peak = array.rows * array.cols
+    rows: list[list[object]] = [
         [
-            *(layer[key] for key in ("layer", "tiles", "positions", "clocks")),
-            f"{layer['products']:,}",
-            f"{layer['products'] / (peak * layer['clocks']):.1%}",
+            *(layer.layer, layer.tiles, layer.positions, layer.clocks),
+            f"{layer.products:,}",
+            f"{layer.products / (peak * layer.clocks):.1%}" if layer.clocks and peak else "–",
         ]
-        for layer in array["layers"]
+        for layer in array.layers
     ]
-    products = sum(layer["products"] for layer in array["layers"])
-    rows.append(["an image", "", "", array["clocks"], f"{products:,}", f"{array['utilisation']:.1%}"])
+    products = sum(layer.products for layer in array.layers)
+    rows.append(["an image", "", "", array.clocks, f"{products:,}", f"{array.utilisation:.1%}"])
     parts = [
         page.paragraph(
-            f"{array['rows']} × {array['cols']} elements, depth {array['depth']}, weight-stationary, "
-            f"{array['multiplier']}; the shape allows {array['ideal_utilisation']:.1%}. Clocks are those of the plan, "
+            f"{array.rows} × {array.cols} elements, depth {array.depth}, weight-stationary, "
+            f"{array.multiplier}; the shape allows {array.ideal_utilisation:.1%}. Clocks are those of the plan, "
             "which simulation counts too (docs/array.md)."
         ),
         page.table(["layer", "tiles", "positions", "clocks", "products", "utilisation"], rows),
         page.heading("Memories"),
-        page.table(["memory", "bits"], [[name, f"{bits:,}"] for name, bits in array["memory_bits"].items()]),
+        page.table(["memory", "bits"], [[name, f"{bits:,}"] for name, bits in array.memory_bits.items()]),
     ]
-    if (area := array["area"]) is not None:
+    if (area := array.area) is not None:
         # Every module is the engine's, and every element has its multiplier's name in its own.
-        known = rf"^{re.escape(area['top'])}\.|{re.escape(array['multiplier'])}_"
-        modules = [(re.sub(known, "", module["module"]), module) for module in area["modules"]]
+        known = rf"^{re.escape(area.top)}\.|{re.escape(array.multiplier)}_"
+        modules = [(re.sub(known, "", module.module), module) for module in area.modules]
+        bars = [(f"{name} ×{module.instances}", module.area_um2) for name, module in modules]
         parts += [
             page.heading("Area by module"),
             page.paragraph(
-                f"{area['top']} in {area['tech']}: {area['area_um2']:,.0f} µm², memories not in it. Each bar is what "
+                f"{area.top} in {area.tech}: {area.area_um2:,.0f} µm², memories not in it. Each bar is what "
                 "modules of one kind have of their own, without what is inside them."
             ),
-            page.chart(
-                "array_area",
-                charts.bars([(f"{name} ×{m['instances']}", m["area_um2"]) for name, m in modules], "µm²", width=560),
-                charts.bars([(f"{name} ×{m['instances']}", m["area_um2"]) for name, m in modules], "µm²", width=180),
-            ),
+            page.chart("array_area", charts.bars(bars, "µm²", width=560), charts.bars(bars, "µm²", width=180)),
             page.table(
                 ["module", "instances", "area µm²", "share"],
-                [
-                    [name, m["instances"], f"{m['area_um2']:,.1f}", f"{m['area_um2'] / area['area_um2']:.1%}"]
-                    for name, m in modules
-                ],
+                [[name, m.instances, f"{m.area_um2:,.1f}", f"{m.area_um2 / area.area_um2:.1%}"] for name, m in modules],
             ),
         ]
     return page.section("The array: where clocks and area go", *parts)

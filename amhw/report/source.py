@@ -1,23 +1,25 @@
 """Where a page's points come from: a study's folder or a selection's, or a JSON file of either."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from amhw.datasets import DataSet
+from amhw.documents import Document, Header, one_of
 from amhw.files import read_whole
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 from amhw.report.points import Point
+from amhw.select.record import SelectedMultiplier, SelectionRecord
+from amhw.study.array import Breakdown
+from amhw.study.record import StudyRecord
 
 FILES = ("sweep.json", "front.json")
 """What `amhw study` and `amhw select` write into their folders."""
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """A table of the page, about a technology and a data set."""
 
     title: str
@@ -51,16 +53,16 @@ class Source:
         bands: noise of a technology's (tech, cost), relative.
         tables: its rows in full.
         provenance: versions, hashes, date.
-        array: what `amhw.study.array.breakdown` gave, or None.
+        array: where its clocks and its area go, if a study looked at one.
         images: hash of each data set's test images, by the name under which they are drawn.
     """
 
     title: str
     points: Sequence[Point]
-    tables: Sequence[Table]
-    provenance: Mapping[str, Any]
+    tables: Sequence[PageTable]
+    provenance: Mapping[str, str]
     bands: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    array: Mapping[str, Any] | None = None
+    array: Breakdown | None = None
     images: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -88,30 +90,31 @@ def _renamed(source: Source, names: Mapping[str, str]) -> Source:
     return replace(source, points=points, tables=tables, images=images)
 
 
-def contents_of(path: Path) -> list[tuple[Path, dict[str, Any]]]:
+def records_of(path: Path) -> list[tuple[Path, StudyRecord | SelectionRecord]]:
     """The JSON file that `path` is, or those that it holds, each with its content.
 
     Raises:
-        Refusal: there is none, or one is no JSON object.
+        Refusal: there is none, or one is no study and no selection of this version.
     """
     if path.suffix == ".json":
-        return [(path, _content(path))]
+        return [(path, _read(path))]
     found = [path / name for name in FILES if (path / name).exists()]
     if not found:
         raise Refusal(
             f"{path} holds neither {' nor '.join(FILES)}; run amhw study --out {path} or amhw select --out {path}"
         )
-    return [(file, _content(file)) for file in found]
+    return [(file, _read(file)) for file in found]
 
 
-def _content(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(read_whole(file))
-    except ValueError:
-        raise Refusal(f"{file} is no JSON; it should be what amhw study or amhw select wrote") from None
-    if not isinstance(content, dict):
-        raise Refusal(f"{file} is neither a study nor a selection; give what amhw study or amhw select wrote")
-    return content
+def _read(file: Path) -> StudyRecord | SelectionRecord:
+    content = read_whole(file)
+    types: tuple[type[Document], ...] = (StudyRecord, SelectionRecord, SelectedMultiplier)
+    kind = one_of(types, Header.of(content), file, "study or selection of this version", "amhw study or amhw select")
+    record = kind.of(content, file)
+    if isinstance(record, SelectedMultiplier):
+        return SelectionRecord(record.technology, (record,))
+    assert isinstance(record, StudyRecord | SelectionRecord)
+    return record
 
 
 def optional(value: float | None, form: str) -> str:

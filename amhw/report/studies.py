@@ -1,153 +1,164 @@
 """What a study has to show."""
 
 from pathlib import Path
-from typing import Any
 
-from amhw.datasets import DataSet, data_source
+from amhw.datasets import data_source
 from amhw.families import Masked
 from amhw.imports.source import table_of
 from amhw.network.models.lenet5 import network_for
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 from amhw.report.points import EXACT, Point
-from amhw.report.source import Setting, Source, Table, optional
-from amhw.select.front import is_reduced_precision
+from amhw.report.source import PageTable, Setting, Source, optional
+from amhw.select.solutions import is_reduced_precision
+from amhw.study.peers import Peer
+from amhw.study.record import Exact, Row, StudyRecord
 from amhw.verilog import Design
 
-Row = dict[str, Any]
 
-
-def study_source(file: Path, content: dict[str, Any]) -> Source:
+def study_source(file: Path, study: StudyRecord) -> Source:
     """The source in what `amhw study` wrote.
 
     Raises:
-        Refusal: something is missing.
+        Refusal: it holds no designs.
     """
-    try:
-        rows: list[Row] = content["rows"]
-        exact: list[Row] = content["exact"]
-        if not rows or not content["layers"]:
-            raise KeyError("rows")
-        points = [_point(row) for row in rows if row["accuracy"] is not None and row["area_um2"] is not None]
-        points += [_exact(row) for row in exact if row["accuracy"] is not None and row["area_um2"] is not None]
-        points += [_peer(peers, circuit, exact) for peers in content["peers"] for circuit in peers["circuits"]]
-        tables = [_table(tech, data, rows) for data, tech in dict.fromkeys((r["data"], r["tech"]) for r in rows)]
-        bands = {(row["tech"], f"{cost}_{unit}"): row[f"{cost}_noise"] or 0.0 for row in rows for cost, unit in _NOISY}
-        facts = content["provenance"]
-        images = {data: facts[f"images {data}"] for data in dict.fromkeys(row["data"] for row in rows)}
-        return Source(content["title"], points, tables, facts, bands, content["array"], images)
-    except (KeyError, TypeError, IndexError):
-        raise Refusal(f"{file} is no study of this version; run amhw study --out {file.parent} again") from None
+    if not study.rows or not study.layers:
+        raise Refusal(f"{file} holds no designs; run amhw study --out {file.parent} again")
+    points = [point for row in study.rows if (point := _point(row)) is not None]
+    points += [point for exact in study.exact if (point := _exact(exact)) is not None]
+    against = {(exact.tech, exact.data): exact for exact in study.exact}
+    for group in study.peers:
+        exact = against.get((group.tech, group.data))
+        if exact is None:
+            raise Refusal(f"{file} has peers in {group.tech} on {group.data}, and no exact multiplier there")
+        points += [peer_point(peer, group.group, exact) for peer in group.circuits]
+    places = dict.fromkeys((row.data, row.tech) for row in study.rows)
+    tables = [_table(tech, data, study.rows) for data, tech in places]
+    bands = {}
+    for row in study.rows:
+        bands[row.tech, "area_um2"] = row.area_noise or 0.0
+        bands[row.tech, "delay_ps"] = row.delay_noise or 0.0
+    images = {data: study.provenance.get(f"images {data}", "") for data, _ in places}
+    return Source(study.title, points, tables, study.provenance, bands, study.array, images)
 
 
-def study_setting(content: dict[str, Any]) -> Setting:
+def study_setting(study: StudyRecord) -> Setting:
     """The network, and training images of the first data set; its test images where it has no others.
 
     Raises:
         Refusal: a file has gone.
     """
-    layers, file = tuple(content["layers"]), content["network"]
-    network = QuantisedNetwork.load(file) if file else network_for(table_of(content["rows"][0]["source"]), layers)
-    return Setting(network, _images(content["data_dir"]), layers)
+    if study.network is not None:
+        network = QuantisedNetwork.load(study.network)
+    else:
+        network = network_for(table_of(study.rows[0].source), study.layers)
+    return Setting(network, data_source(study.data_dir).representative, study.layers)
 
 
-_NOISY = (("area", "um2"), ("delay", "ps"))
-
-
-def _images(folder: str | None) -> DataSet:
-    return data_source(folder).representative
-
-
-def _point(row: Row) -> Point:
-    imported = Path(row["source"]).suffix == ".json"
-    multiplier = None if imported else Design.parse(row["name"]).multiplier
-    shared = ("name", "group", "tech", "data", "kept", "accuracy", "exact_accuracy", "source")
-    costs = ("area_um2", "area_ratio", "delay_ps", "delay_ratio", "energy_fj", "energy_ratio")
+def _point(row: Row) -> Point | None:
+    """A design that came through every stage."""
+    if row.accuracy is None or row.area_um2 is None:
+        return None
+    imported = Path(row.source).suffix == ".json"
+    multiplier = None if imported else Design.parse(row.name).multiplier
     return Point(
-        **{key: row[key] for key in (*shared, *costs)},
-        design="" if imported else row["name"],
+        name=row.name,
+        group=row.group,
+        tech=row.tech,
+        data=row.data,
+        kept=row.kept,
+        accuracy=row.accuracy,
+        exact_accuracy=row.exact_accuracy,
+        area_um2=row.area_um2,
+        area_ratio=row.area_ratio,
+        delay_ps=row.delay_ps,
+        delay_ratio=row.delay_ratio,
+        energy_fj=row.energy_fj,
+        energy_ratio=row.energy_ratio,
         reduced_precision=isinstance(multiplier, Masked) and is_reduced_precision(multiplier),
+        design="" if imported else row.name,
+        source=row.source,
     )
 
 
-def _exact(row: Row) -> Point:
-    costs = {cost: row[cost] for cost in ("area_um2", "delay_ps", "energy_fj")}
+def _exact(exact: Exact) -> Point | None:
+    if exact.accuracy is None or exact.area_um2 is None:
+        return None
+    return exact_point(exact, exact.accuracy)
+
+
+def exact_point(exact: Exact, accuracy: float) -> Point:
+    """The best exact multipliers."""
     return Point(
         name="the best exact multipliers",
         group=EXACT,
-        tech=row["tech"],
-        data=row["data"],
-        accuracy=row["accuracy"],
-        exact_accuracy=row["accuracy"],
-        **costs,
+        tech=exact.tech,
+        data=exact.data,
+        accuracy=accuracy,
+        exact_accuracy=accuracy,
+        area_um2=exact.area_um2,
+        delay_ps=exact.delay_ps,
+        energy_fj=exact.energy_fj,
     )
 
 
-def _peer(peers: Row, circuit: Row, exact: list[Row]) -> Point:
-    [against] = [row for row in exact if (row["tech"], row["data"]) == (peers["tech"], peers["data"])]
-    return peer_point(circuit, peers["group"], peers["tech"], peers["data"], against)
+def peer_point(peer: Peer, group: str, exact: Exact) -> Point:
+    """A published circuit beside the exact multipliers of the same technology and data set.
 
-
-def peer_point(circuit: Row, group: str, tech: str, data: str, exact: Row) -> Point:
-    """A published circuit beside the exact multiplier of the same technology and data set.
-
-    Args:
-        circuit: a `amhw.study.peers.Peer` as a mapping.
-        exact: accuracy, area_um2 and delay_ps of the best exact multipliers.
+    Raises:
+        Refusal: only what the circuit loses is known, and not against which accuracy.
     """
-    accuracy, loss, half = circuit["accuracy"], circuit["loss_points"], circuit["half_width"]
+    accuracy, loss, half = peer.accuracy, peer.loss_points, peer.half_width
     if accuracy is None:
-        accuracy = exact["accuracy"] - loss / 100
+        if exact.accuracy is None or loss is None:
+            raise Refusal(f"{peer.name} has no accuracy, and exact products have none in {exact.tech} on {exact.data}")
+        accuracy = exact.accuracy - loss / 100
 
-    def ratio(cost: str) -> float | None:
-        return None if circuit[cost] is None or not exact.get(cost) else circuit[cost] / exact[cost]
+    def ratio(cost: float | None, best: float | None) -> float | None:
+        return None if cost is None or not best else cost / best
 
     return Point(
-        name=circuit["name"],
-        group=f"{group}, {circuit['kind']}" if circuit["kind"] else group,
-        tech=tech,
-        data=data,
+        name=peer.name,
+        group=f"{group}, {peer.kind}" if peer.kind else group,
+        tech=exact.tech,
+        data=exact.data,
         accuracy=accuracy,
-        exact_accuracy=exact["accuracy"],
-        loss_low=None if half is None else loss - half,
-        loss_high=None if half is None else loss + half,
-        area_um2=circuit["area_um2"],
-        area_ratio=ratio("area_um2"),
-        delay_ps=circuit["delay_ps"],
-        delay_ratio=ratio("delay_ps"),
-        energy_fj=circuit["energy_fj"],
-        energy_ratio=ratio("energy_fj"),
+        exact_accuracy=exact.accuracy,
+        loss_low=None if half is None or loss is None else loss - half,
+        loss_high=None if half is None or loss is None else loss + half,
+        area_um2=peer.area_um2,
+        area_ratio=ratio(peer.area_um2, exact.area_um2),
+        delay_ps=peer.delay_ps,
+        delay_ratio=ratio(peer.delay_ps, exact.delay_ps),
+        energy_fj=peer.energy_fj,
+        energy_ratio=ratio(peer.energy_fj, exact.energy_fj),
     )
 
 
-def _table(tech: str, data: str, rows: list[Row]) -> Table:
-    here = [row for row in rows if (row["data"], row["tech"]) == (data, tech)]
-    energy = any(row["energy_fj"] is not None for row in here)
+def _table(tech: str, data: str, rows: tuple[Row, ...]) -> PageTable:
+    here = [row for row in rows if (row.data, row.tech) == (data, tech)]
+    energy = any(row.energy_fj is not None for row in here)
+
+    def cells(row: Row) -> list[object]:
+        joules = [
+            optional(row.energy_fj, ".1f"),
+            optional(row.energy_ratio, ".3f"),
+            optional(row.energy_settled_fj, ".1f"),
+        ]
+        return [
+            row.name,
+            row.group,
+            "" if row.kept is None else row.kept,
+            optional(row.accuracy, ".2%"),
+            optional(row.area_um2, ".1f"),
+            optional(row.area_ratio, ".3f"),
+            optional(row.delay_ps, ".0f"),
+            optional(row.delay_ratio, ".3f"),
+            *(joules if energy else []),
+            row.products,
+            row.failure,
+        ]
+
     headings = ["design", "group", "kept", "accuracy", "area µm²", "× exact", "delay ps", "× exact"]
     headings += ["energy fJ", "× exact", "without hazards"] if energy else []
-    cells = []
-    for row in here:
-        cells.append(
-            [
-                row["name"],
-                row["group"],
-                "" if row["kept"] is None else row["kept"],
-                optional(row["accuracy"], ".2%"),
-                optional(row["area_um2"], ".1f"),
-                optional(row["area_ratio"], ".3f"),
-                optional(row["delay_ps"], ".0f"),
-                optional(row["delay_ratio"], ".3f"),
-                *(
-                    (
-                        optional(row["energy_fj"], ".1f"),
-                        optional(row["energy_ratio"], ".3f"),
-                        optional(row["energy_settled_fj"], ".1f"),
-                    )
-                    if energy
-                    else ()
-                ),
-                row["products"],
-                row["failure"],
-            ]
-        )
-    return Table("Designs", tech, data, [*headings, "simulated", "failure"], cells)
+    return PageTable("Designs", tech, data, [*headings, "simulated", "failure"], [cells(row) for row in here])

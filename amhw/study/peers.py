@@ -7,10 +7,12 @@ a network that was fitted to it are two things. Other columns are ignored.
 """
 
 import csv
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from amhw.documents import Amount, Name, Share
 from amhw.files import read_whole
 from amhw.refusal import Refusal
 
@@ -28,12 +30,12 @@ class Peer:
         half_width: of the loss's 95 % interval, or None.
     """
 
-    name: str
+    name: Name
     kind: str
-    area_um2: float
-    delay_ps: float
-    energy_fj: float | None
-    accuracy: float | None
+    area_um2: Amount
+    delay_ps: Amount
+    energy_fj: Amount | None
+    accuracy: Share | None
     loss_points: float | None
     half_width: float | None = None
 
@@ -64,9 +66,14 @@ def _peers(row: Mapping[str, str], losses: list[str], path: Path | str) -> Itera
     def figure(column: str) -> float | None:
         text = row.get(column) or ""
         try:
-            return float(text) if text else None
+            value = float(text) if text else None
         except ValueError:
-            raise Refusal(f"{path}: {row['name']} has {column} = {text!r}; wanted a number") from None
+            value = math.nan
+        if value is not None and not math.isfinite(value):
+            raise Refusal(f"{path}: {row['name']} has {column} = {text!r}; wanted a number")
+        if value is not None and value < 0 and column in (*_COSTS, "energy_fj", "accuracy"):
+            raise Refusal(f"{path}: {row['name']} has {column} = {text}; wanted one that is not negative")
+        return value
 
     area, delay = (figure(column) for column in _COSTS)
     if area is None or delay is None:

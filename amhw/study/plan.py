@@ -42,19 +42,20 @@ itself was.
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from amhw.files import read_whole
 from amhw.imports import Imported
+from amhw.manifests import MultiplierManifest, read_manifest
 from amhw.refusal import Refusal
 from amhw.study.array import Array
-from amhw.study.peers import Peer, read_peers
+from amhw.study.peers import read_peers
+from amhw.study.record import PeerGroup
 from amhw.synth.store import technology_named
 from amhw.synth.technology import technology_label
-from amhw.verilog import Design, read_manifest
+from amhw.verilog import Design
 
 _STUDY = {"title": str, "technologies": list, "layers": list, "network": str, "energy": str, "simulator": str}
 _FILES = (".json", ".lib", ".gz")
@@ -65,7 +66,7 @@ DEMO = Path(__file__).with_name("demo.toml")
 
 
 @dataclass(frozen=True)
-class Entry:
+class PlannedDesign:
     """One design of a study.
 
     Attributes:
@@ -90,21 +91,11 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Peers:
-    """Published circuits, measured in a technology and on a data set of the study."""
-
-    circuits: tuple[Peer, ...]
-    group: str
-    tech: str
-    data: str
-
-
-@dataclass(frozen=True)
 class Plan:
     """Designs × technologies × data sets.
 
     Attributes:
-        entries: at least one; all with the same operands as the first.
+        designs: at least one; all with the same operands as the first.
         technologies: shipped technologies' names or Liberty files' paths.
         data: sets of test images.
         layers: of the network, which use the multiplier.
@@ -116,13 +107,13 @@ class Plan:
         title: of tables and reports.
     """
 
-    entries: tuple[Entry, ...]
+    designs: tuple[PlannedDesign, ...]
     technologies: tuple[str, ...] = ("sky130hd",)
     data: tuple[Data, ...] = (Data(),)
     layers: tuple[str, ...] = ("conv1", "conv2")
     network: str | None = None
     energy: str | None = None
-    peers: tuple[Peers, ...] = ()
+    peers: tuple[PeerGroup, ...] = ()
     array: Array | None = None
     simulator: str | None = None
     title: str = "Multipliers in LeNet-5"
@@ -147,7 +138,7 @@ class Plan:
             if any(technology_named(technology).library.voltage == 0 for technology in technologies):
                 demo = replace(demo, energy=None)
             return replace(demo, **choices)
-        return cls(tuple(_entry(name) for name in dict.fromkeys(names)), **choices)
+        return cls(tuple(_planned(name) for name in dict.fromkeys(names)), **choices)
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
@@ -169,13 +160,13 @@ class Plan:
     @classmethod
     def _of(cls, content: Mapping[str, Any], folder: Path) -> Self:
         _check(content, _STUDY, {"data", "designs", "peers", "array"})
-        entries = []
+        designs: list[PlannedDesign] = []
         for table in _tables(content, "designs"):
             _check(table, {"names": list, "group": str, "network": str})
             network = str(folder / table["network"]) if "network" in table else None
-            for name in table.get("names", []):
-                entries.append(_entry(_located(name, folder), group=table.get("group", "designs"), network=network))
-        if not entries:
+            group = table.get("group", "designs")
+            designs += [_planned(_located(name, folder), group, network) for name in table.get("names", [])]
+        if not designs:
             raise Refusal("no designs; a study needs [[designs]] with names = [...]")
         choices: dict[str, Any] = {key: content[key] for key in ("title", "simulator", "energy") if key in content}
         if "network" in content:
@@ -193,11 +184,11 @@ class Plan:
         if data:
             choices["data"] = tuple(data)
         if "array" in content:
-            choices["array"] = _array(content["array"], entries[0].source, folder)
-        plan = cls(tuple(entries), **choices)
+            choices["array"] = _array(content["array"], designs[0].source, folder)
+        plan = cls(tuple(designs), **choices)
         return replace(plan, peers=tuple(plan._peers(table, folder) for table in _tables(content, "peers")))
 
-    def _peers(self, table: Mapping[str, Any], folder: Path) -> Peers:
+    def _peers(self, table: Mapping[str, Any], folder: Path) -> PeerGroup:
         _check(table, {"file": str, "group": str, "tech": str, "data": str})
         if "file" not in table:
             raise Refusal("a [[peers]] table needs file = …, a CSV file")
@@ -209,7 +200,9 @@ class Plan:
         for key, name in where.items():
             if name not in known[key]:
                 raise Refusal(f"peers of {key} = {name!r}, which is not in this study; it has {', '.join(known[key])}")
-        return Peers(tuple(read_peers(folder / table["file"])), table.get("group", "published"), **where)
+        tech = technology_named(self.technologies[known["tech"].index(where["tech"])]).name
+        circuits = tuple(read_peers(folder / table["file"]))
+        return PeerGroup(circuits, table.get("group", "published"), tech, where["data"])
 
 
 def _array(table: Any, first: str, folder: Path) -> Array:
@@ -225,15 +218,15 @@ def _located(name: str, folder: Path) -> str:
     return str(folder / name) if Path(name).suffix in _FILES else name
 
 
-def _entry(source: str, **fields: Any) -> Entry:
+def _planned(source: str, group: str = "designs", network: str | None = None) -> PlannedDesign:
     if Path(source).suffix == ".json":
-        with suppress(Refusal):  # what amhw gen wrote is as good as the name
-            source = str(read_manifest(source).get("design", source))
-    if Path(source).suffix != ".json":
-        return Entry(Design.parse(source), source, **fields)
-    design = Imported.load(source)
-    source = str(Path(source).resolve())  # what a study writes down is read from other folders, too
-    return Entry(design, source, **fields)
+        manifest = read_manifest(source)
+        if not isinstance(manifest, MultiplierManifest):
+            design = Imported.load(source)
+            # What a study writes down is read from other folders, too.
+            return PlannedDesign(design, str(Path(source).resolve()), group, network)
+        source = manifest.design  # what amhw gen wrote is as good as the name
+    return PlannedDesign(Design.parse(source), source, group, network)
 
 
 def _tables(content: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

@@ -2,14 +2,13 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from amhw.study.front import front
-from amhw.study.sweep import Row
+from amhw.study.front import pareto_front
+from amhw.study.record import Row
 
 matplotlib.use("agg")
 
@@ -31,9 +30,9 @@ def accuracy_against_cost(rows: Sequence[Row]) -> bytes:
     ):
         points = [(float(getattr(row, quantity)), 100 * (row.accuracy or 0), row) for row in done]
         band = max((getattr(row, noise) or 0.0 for row in done), default=0.0)
-        best = front([asdict(row) for row in done], quantity, band)
-        steps = np.array([(point[quantity], 100 * point["accuracy"]) for point in best]).reshape(-1, 2)
-        axis.step(*steps.T, where="post", color=_GREY, zorder=1, label="front")
+        best = pareto_front(points, lambda point: point[0], lambda point: point[1], band)
+        steps = np.array([point[:2] for point in best]).reshape(-1, 2)
+        axis.step(*steps.T, where="post", color=_GREY, zorder=1, label="Pareto front")
         axis.scatter([x for x, *_ in points], [y for _, y, _ in points], color=_BLUE, zorder=2, label="designs")
         for x, y, row in points:
             above = y < 99 or row.kept == 64

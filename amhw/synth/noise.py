@@ -5,24 +5,22 @@ come out on one design says how far a figure may be off by luck; over the design
 within which a difference is no win.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
 _QUANTILE = 0.9
 
 
-def noise_band(records: Sequence[Mapping[str, Any]], figure: str) -> float:
-    """The relative difference in `figure` (`area` or `delay`) that recipes alone make, over a study's designs.
+def noise_band(noises: Iterable[float]) -> float:
+    """The relative difference in area, or in delay, that recipes alone make over a study's designs.
 
-    The 0.9 quantile over the designs of `amhw.synth.SynthesisResult.noise`, which their records hold under
-    `noise`. 0 without designs.
+    The 0.9 quantile of `amhw.synth.SynthesisResult.noise` over the designs; 0 without designs.
 
-    >>> noise_band([{"noise": {"area": 0.01 * k}} for k in range(11)], "area")
+    >>> noise_band(0.01 * k for k in range(11))
     0.09
     """
-    found = [record["noise"][figure] for record in records if "noise" in record]
+    found = list(noises)
     return round(float(np.quantile(found, _QUANTILE)), 5) if found else 0.0
 
 

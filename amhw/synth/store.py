@@ -1,6 +1,7 @@
 """Technologies that users imported: tables of facts in a folder of theirs, found by name."""
 
 import functools
+import hashlib
 import json
 import os
 import re
@@ -48,14 +49,23 @@ def named(name: str) -> Technology:
         raise Refusal(f"{path} is damaged; import the Liberty file again") from None
 
 
-@functools.cache
 def technology_named(technology: str) -> Technology:
-    """A shipped technology, an imported one, or that of a Liberty file.
+    """A shipped technology, an imported one, or that of a Liberty file, which is read again when it has changed.
 
     Raises:
         Refusal: there is none.
     """
-    return Technology.from_liberty(technology) if Path(technology).suffix in (".lib", ".gz") else named(technology)
+    if Path(technology).suffix not in (".lib", ".gz"):
+        return _named(technology)
+    return _of_liberty(technology, hashlib.sha256(read_whole(technology)).hexdigest())
+
+
+_named = functools.cache(named)
+
+
+@functools.lru_cache(maxsize=8)
+def _of_liberty(path: str, sha256: str) -> Technology:
+    return Technology.from_liberty(path)
 
 
 def keep(name: str, library: Library, source: str) -> Path:

@@ -62,7 +62,7 @@ def small_network(
 
 def written(folder, multiplier, plan):
     text, manifest = conv_engine(multiplier, plan, "engine")
-    plan.network.save(folder / manifest["network"])
+    plan.network.save(folder / manifest.network)
     return files.write(folder, text, manifest)
 
 

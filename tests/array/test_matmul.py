@@ -57,7 +57,7 @@ def test_operands_are_encoded_at_the_edges():
         depth = 1 if dataflow == DATAFLOWS[0] else 2
         text, manifest = matrix_product(multiplier, Tiling((5, 9, 4), 4, 3, depth, dataflow), "dut")
         assert len(re.findall(r"^module \\?dut\.core\.array\.encode_\w+", text, re.MULTILINE)) == encoders
-        for element in manifest["elements"]:
+        for element in manifest.elements:
             body = re.search(rf"^module {element}\(.*?^endmodule", text, re.MULTILINE | re.DOTALL)[0]
             assert "segments" in body and not re.search(r"\bk_[ab]\b", body)
 

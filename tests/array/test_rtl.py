@@ -12,8 +12,7 @@ from amhw.array import files
 from amhw.array.designs import matrix_product
 from amhw.array.plan import ConvPlan
 from amhw.array.tiling import DATAFLOWS, Tiling
-from amhw.simulation import _run, default_simulator, simulator_environment
-from amhw.verilog import read_manifest
+from amhw.simulation import default_simulator, run_bench, simulator_environment
 
 STYLE = (
     "DECLFILENAME",  # several modules in a file, which is what one file is for
@@ -64,13 +63,12 @@ def test_lint_and_checks(tmp_path, design):
 def test_a_bus_model_that_is_not_ours(tmp_path):
     pytest.importorskip("cocotbext.axi")
     multiplier, network, cols, depth, side = SMALL["exact"]
-    _, manifest, _ = written(tmp_path, multiplier, ConvPlan(network, ProductTable.of(multiplier), 9, cols, depth, side))
+    plan = ConvPlan(network, ProductTable.of(multiplier), 9, cols, depth, side)
+    verilog, manifest, _ = written(tmp_path, multiplier, plan)
     (tmp_path / "run").mkdir()
     with simulator_environment():
-        outcome = _run(
-            read_manifest(manifest), manifest.resolve(), "axi_bench", default_simulator(), 1, tmp_path / "run"
-        )
-    assert outcome["matched"] == outcome["pairs"] > 0
+        found = run_bench("axi_bench", "engine", verilog, manifest.resolve(), default_simulator(), 1, tmp_path / "run")
+    assert found.matched == found.pairs > 0
 
 
 def test_the_same_bytes_each_time(tmp_path):

@@ -7,8 +7,8 @@ from amhw import Masked, ProductTable
 from amhw.families.or_compressed import OrCompressed
 from amhw.network.quantised import Operands
 from amhw.select.cost import CostModel, features
-from amhw.select.front import Loss, is_reduced_precision
 from amhw.select.search import Demand, ErrorModel, error_parts, front, predicted_error, search
+from amhw.select.solutions import Loss, is_reduced_precision
 from amhw.select.space import Space
 
 SPACE = Space(Operands(4, 4))

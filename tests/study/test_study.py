@@ -145,7 +145,7 @@ def test_bad_study_files(tmp_path):
 
 def test_the_demo_falls_from_exact_to_six_partial_products():
     plan = Plan.of_names([], technologies=("sg13g2",))
-    kept = [entry.design.multiplier.kept for entry in plan.entries]
+    kept = [planned.design.multiplier.kept for planned in plan.designs]
     assert kept == sorted(kept, reverse=True)
     assert (kept[0], kept[-1], len(kept)) == (64, 6, 12)
     assert (plan.technologies, plan.energy) == (("sg13g2",), "conv2")

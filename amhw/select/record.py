@@ -1,0 +1,144 @@
+"""What a selection found: the types behind ``front.json`` and what ``amhw select --json`` prints."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from amhw.documents import Amount, Count, Document, Name, Share
+from amhw.select.solutions import Baseline, Solution, pareto_front
+from amhw.stages.problem import Problem
+from amhw.stages.synthesis import Implementation
+
+
+@dataclass(frozen=True)
+class SelectedMultiplier(Document):
+    """One implementation of one solution, with all that it takes to build, judge and compare it.
+
+    Attributes:
+        multiplier: one name, or layer=name for each layer.
+        kept: partial products.
+        accuracy, exact_accuracy: on the test images, with it and with exact products.
+        area_ratio, delay_ratio: to the smallest and to the fastest exact multiplier.
+        network: the file of the network that goes with it.
+        loss_points, loss_interval: accuracy lost on the test images, in points, and its 95 % interval.
+        training_loss_points, divergence: of the network on training images; see `amhw.stages.fitting`.
+        predicted_error: the search's score before anything was measured.
+        layer_errors: of each layer's pre-activations; empty where the network was fine-tuned.
+        design, recipe, technology: of the netlist; area and delay are of this one.
+        problem: the network and the data that it was selected for.
+        test_images: their hash.
+        nondominated: whether the solution is on the Pareto front of those that were compared.
+    """
+
+    kind: ClassVar[str] = "selected-multiplier"
+    schema: ClassVar[int] = 1
+    called: ClassVar[str] = "selected multiplier"
+    written_by: ClassVar[str] = "amhw select --json"
+
+    multiplier: Name
+    kept: Count
+    accuracy: Share
+    exact_accuracy: Share
+    area_ratio: Amount
+    delay_ratio: Amount
+    network: str
+    loss_points: float
+    loss_interval: tuple[float, float]
+    training_loss_points: float
+    divergence: float
+    predicted_error: float
+    layer_errors: dict[str, float]
+    fine_tuned: bool
+    reduced_precision: bool
+    design: Name
+    recipe: str
+    technology: str
+    problem: Problem
+    test_images: str
+    area_um2: Amount
+    delay_ps: Amount
+    exact_area_um2: Amount
+    exact_delay_ps: Amount
+    nondominated: bool
+
+    @property
+    def names(self) -> list[str]:
+        """The different multipliers' names."""
+        return list(dict.fromkeys(part.rpartition("=")[2] for part in self.multiplier.split(",")))
+
+
+@dataclass(frozen=True)
+class SelectionRecord(Document):
+    """Every implementation of every solution of a selection."""
+
+    kind: ClassVar[str] = "selection"
+    schema: ClassVar[int] = 1
+    called: ClassVar[str] = "selection"
+    written_by: ClassVar[str] = "amhw select"
+
+    technology: str
+    front: tuple[SelectedMultiplier, ...]
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What a selection's solutions are compared with, and where their networks are.
+
+    Attributes:
+        baseline: the best exact multipliers.
+        exact_accuracy: of the network with exact products, on the test images.
+        technology: a name, or the path of a Liberty file.
+        folder: of the networks.
+    """
+
+    baseline: Baseline
+    exact_accuracy: float
+    technology: str
+    folder: Path
+    problem: Problem
+
+    def file(self, solution: Solution) -> Path:
+        """A solution's network file."""
+        each = [name.removeprefix("mul_") for _, name in solution.multipliers]
+        names = each[0] if len(set(each)) == 1 else "-".join(each)
+        return self.folder / f"{names}{'-finetuned' if solution.fine_tuned else ''}.npz"
+
+    def record(
+        self, solution: Solution, implementation: Implementation, among: Sequence[Solution]
+    ) -> SelectedMultiplier:
+        """One implementation of a solution whose accuracy is known, `among` the solutions that were compared."""
+        loss, accuracy = solution.loss, solution.accuracy
+        assert loss is not None and accuracy is not None
+        return SelectedMultiplier(
+            multiplier=solution.name,
+            kept=solution.kept,
+            accuracy=accuracy,
+            exact_accuracy=self.exact_accuracy,
+            area_ratio=self.baseline.area_ratio(implementation),
+            delay_ratio=self.baseline.delay_ratio(implementation),
+            network=str(self.file(solution)),
+            loss_points=100 * loss.mean,
+            loss_interval=(100 * (loss.mean - loss.half_width), 100 * (loss.mean + loss.half_width)),
+            training_loss_points=100 * solution.training_loss,
+            divergence=solution.divergence,
+            predicted_error=solution.predicted,
+            layer_errors=solution.fitted.errors,
+            fine_tuned=solution.fine_tuned,
+            reduced_precision=solution.reduced_precision,
+            design=implementation.design,
+            recipe=implementation.recipe,
+            technology=self.technology,
+            problem=self.problem,
+            test_images=self.problem.loaded.test.sha256,
+            area_um2=implementation.area_um2,
+            delay_ps=implementation.delay_ps,
+            exact_area_um2=self.baseline.smallest.area_um2,
+            exact_delay_ps=self.baseline.fastest.delay_ps,
+            nondominated=any(solution is best for best in pareto_front(among)),
+        )
+
+    def records(self, solutions: Sequence[Solution]) -> SelectionRecord:
+        """Every solution with every implementation that no other of it dominates."""
+        rows = [self.record(solution, each, solutions) for solution in solutions for each in solution.implementations]
+        return SelectionRecord(self.technology, tuple(rows))

@@ -1,0 +1,405 @@
+"""From statistics to a Pareto front of multipliers that are synthesised, verified and scored.
+
+1. statistics of the layers on training images; masks ranked by the closed form;
+2. the exact multiplier with every tree and adder, reduced precisions and some masks are synthesised, and the cost model
+   fitted to them;
+3. the evolutionary search proposes; what is worth it by predicted error and cost is synthesised by one recipe, and what
+   few others dominate there in predicted error, area and delay by all of them, and gets its network (weights remapped);
+4. the predicted error is fitted to what these networks' divergence on training images turned out to be, and step 3
+   done once more with the better prediction;
+5. divergence and cost make the Pareto front; the networks on it are made again with more alternatives followed to the
+   end; the front is simulated exhaustively; the test images give the accuracy that is reported, after everything has
+   been chosen.
+
+Everything costly is a task whose result is stored (`amhw.stages`), so that a second run, or one after Ctrl-C, goes
+on where the first stopped. The numbers are those of `amhw.select.settings`.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from itertools import product
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amhw.bitheap import TREES
+from amhw.families.exact import exact_structures
+from amhw.families.masked import Masked
+from amhw.families.or_compressed import OrCompressed
+from amhw.multiplier import Multiplier, parse
+from amhw.pareto import dominators
+from amhw.refusal import Refusal
+from amhw.results import R, Results, Task, run
+from amhw.select.cost import CostModel, carries
+from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicted_error, search
+from amhw.select.settings import DEFAULTS, Settings
+from amhw.select.solutions import Baseline, Choice, Loss, Solution, best_of, pareto_front
+from amhw.select.space import Candidate, Space
+from amhw.select.statistics import MaskRanking, greedy
+from amhw.stages.content import unpacked
+from amhw.stages.emission import emission
+from amhw.stages.finetuning import fine_tuning
+from amhw.stages.fitting import fitting
+from amhw.stages.problem import Problem
+from amhw.stages.scoring import Score, scoring
+from amhw.stages.simulation import simulation
+from amhw.stages.synthesis import Implementation, balanced, fastest, smallest, synthesis
+from amhw.synth import RECIPES, SEARCH, Expected, Recipe
+from amhw.table import ProductTable
+from amhw.verilog import Design
+
+Report = Callable[[str, int, int], None]
+
+
+class Selection:
+    """One problem in one technology, with its results store and the executor that works on it.
+
+    Raises:
+        Refusal: the network has no convolution, or its convolutions have different operands.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        technology: str,
+        results: Results,
+        executor: Executor,
+        report: Report = lambda what, done, total: None,
+        settings: Settings = DEFAULTS,
+    ) -> None:
+        self.problem, self.technology, self.settings = problem, technology, settings
+        self._results, self._executor, self._report = results, executor, report
+        self._tables: dict[str, ProductTable] = {}
+        self.loaded = problem.loaded
+        base = self.loaded.base
+        self.layers = base.convolutions
+        operands = {base[name].operands for name in self.layers}
+        if len(operands) != 1:
+            raise Refusal(f"{base.name} has {len(operands)} kinds of operands in its convolutions; one is wanted")
+        self.space = Space(operands.pop())
+        images = self.loaded.training.images
+        self.ranking = MaskRanking.of(base, images[:: max(1, len(images) // settings.statistics_images)])
+        real = {layer.name: layer.weights for layer in self.loaded.network.layers}
+        self.demands = tuple(
+            Demand.of(layer, real[layer.name], base[layer.name].weight_scale, share)
+            for layer, share in zip(self.ranking.layers, self._multiplications(), strict=True)
+        )
+
+    # What everything is measured against
+
+    def baseline(self) -> Baseline:
+        """The best exact multipliers, of trees and adders and of Booth recoding, which is smaller than any tree."""
+        first = self.space.exact()
+        found = exact_structures(first.width_a, first.width_b, signed_a=first.signed_a, signed_b=first.signed_b)
+        designs = [Design(multiplier, tree, adder) for multiplier, tree, adder in found]
+        every = [i for found in self.synthesise(designs, "exact multipliers").values() for i in found]
+        return Baseline(smallest(every), fastest(every))
+
+    def exact_hits(self) -> NDArray[np.bool_]:
+        """Which test images the network with exact products classifies correctly."""
+        task = scoring(self.loaded.base, {}, self.problem.data_dir, self.loaded.test)
+        return self._run([task], "exact network")[0].hits
+
+    # Steps
+
+    def synthesise(
+        self, designs: Iterable[Design], what: str, recipes: tuple[Recipe, ...] = RECIPES
+    ) -> dict[str, tuple[Implementation, ...]]:
+        """Each recipe's netlist of each design, by the design's name."""
+        different = {design.name: design for design in designs}
+        emitted = self._run([emission(design) for design in different.values()], f"{what}: Verilog")
+        tasks = [
+            synthesis(text.verilog, name, self.technology, self._expected(design.multiplier), recipes)
+            for (name, design), text in zip(different.items(), emitted, strict=True)
+        ]
+        found = self._run(tasks, f"{what}: synthesis")
+        return {name: record.implementations for name, record in zip(different, found, strict=True)}
+
+    def fit(
+        self,
+        choices: Iterable[Choice],
+        implementations: Mapping[str, Sequence[Implementation]],
+        what: str = "networks",
+        *,
+        beam: int | None = None,
+    ) -> list[Solution]:
+        """The networks for some choices of multipliers.
+
+        Args:
+            implementations: of each multiplier, by its name.
+            beam: as in `amhw.remap.fit.fit`; default the thorough one.
+        """
+        beam = self.settings.thorough_beam if beam is None else beam
+        different = list(dict.fromkeys(choices))
+        fitted = self._run([fitting(self.problem, self._by_layer(choice), beam) for choice in different], what)
+        return [
+            Solution(choice, self._together(choice, implementations), self._predicted(choice), record)
+            for choice, record in zip(different, fitted, strict=True)
+        ]
+
+    def fine_tune(self, solutions: Sequence[Solution]) -> list[Solution]:
+        """The same with networks that were trained on through their multipliers, nearest to the teacher first.
+
+        The images that divergence and training loss are measured on were then also trained on.
+        """
+        tasks = [
+            fine_tuning(self.problem, unpacked(solution.fitted.network), self._by_layer(solution.multipliers))
+            for solution in solutions
+        ]
+        records = self._run(tasks, "fine-tuning")
+        tuned = [replace(s, fitted=record, fine_tuned=True) for s, record in zip(solutions, records, strict=True)]
+        return sorted(tuned, key=lambda solution: solution.divergence)
+
+    def score(self, solutions: Sequence[Solution]) -> list[Solution]:
+        """The same with accuracy and loss on the test images."""
+        scores = self._run([self._scoring(solution) for solution in solutions], "test images")
+        exact = self.exact_hits()
+        return [
+            replace(solution, accuracy=score.accuracy, loss=Loss.between(exact, score.hits))
+            for solution, score in zip(solutions, scores, strict=True)
+        ]
+
+    def simulate(self, names: Iterable[str]) -> None:
+        """Simulate designs exhaustively.
+
+        Raises:
+            Refusal: one differs from its golden model.
+        """
+        designs = [Design.parse(name) for name in dict.fromkeys(names)]
+        emitted = self._run([emission(design) for design in designs], "Verilog")
+        tasks = [simulation(design, text.verilog) for design, text in zip(designs, emitted, strict=True)]
+        for outcome in self._run(tasks, "simulation"):
+            if not outcome.passed:
+                raise Refusal(f"{outcome.name} differs from its golden model: {outcome.first_difference}")
+
+    # The whole
+
+    def front(self) -> list[Solution]:
+        """The Pareto front, simulated and scored, least loss on training images first."""
+        settings = self.settings
+        seeds = self._seeds()
+        quick = self.implementations(seeds, "seeds", (SEARCH,))
+        cost = self._cost_model(seeds, quick)
+        limit = settings.largest_area * self.baseline().smallest.area_um2
+        model = ErrorModel.prior(self.demands)
+        candidates = {m.name: m for m in seeds}
+        implementations: dict[str, list[Implementation]] = {}
+        solutions: list[Solution] = []
+        for this in settings.rounds:
+            found = search(
+                self.space,
+                self.demands,
+                cost,
+                [*candidates.values(), *self.space.small()],
+                model=model,
+                report=lambda done, total: self._report("search", done, total),
+            )
+            fresh = [s for s in found if s.area <= limit and s.multiplier.name not in candidates]
+            chosen = [scored.multiplier for scored in _spread(fresh, this.proposed)]
+            quick |= self.implementations(chosen, "proposals", (SEARCH,))
+            candidates |= {m.name: m for m in chosen}
+            known = {solution.name for solution in solutions}
+            survivors = self._survivors(list(candidates.values()), quick, model, known, this.fitted)
+            implementations |= self.implementations(survivors, "candidates")
+            choices = [self.everywhere(m.name) for m in survivors]
+            solutions += self.fit(choices, implementations, beam=settings.quick_beam)
+            parts = np.array([error_parts(candidates[s.name], self.demands) for s in solutions])
+            model = ErrorModel.prior(self.demands).fit(parts, np.array([s.divergence for s in solutions]))
+            # What is larger than a multiplier that loses nothing is not worth a second look.
+            harmless = [s.smallest.area_um2 for s in solutions if s.training_loss <= settings.negligible_loss]
+            limit = min([*harmless, limit])
+        kept = [solution.multipliers for solution in pareto_front(solutions)]
+        better = {s.name: s for s in self.fit(kept, implementations, "networks of the front")}
+        solutions = pareto_front([better.get(solution.name, solution) for solution in solutions])
+        self.simulate(solution.balanced.design for solution in solutions)
+        return self.score(sorted(solutions, key=lambda s: (s.training_loss, s.divergence)))
+
+    def with_kept(self, kept: int) -> list[Solution]:
+        """Multipliers with so many partial products, the best by training images first.
+
+        Raises:
+            Refusal: there are not so many.
+        """
+        products = self.space.width_a * self.space.width_b
+        if not 1 <= kept <= products:
+            nearest = min(max(kept, 1), products)
+            raise Refusal(f"cannot keep {kept} of {products} partial products; the nearest possible is {nearest}")
+        starts: dict[str, Candidate] = {}
+        wanted = self.space.without(greedy(self.ranking.form, kept))
+        starts[wanted.name] = wanted
+        for _, _, mask in self.space.precisions():
+            if mask.kept == kept:
+                starts[mask.name] = mask
+        for candidate in self.space.small():
+            if candidate.kept == kept:
+                starts[candidate.name] = candidate
+        ranked = sorted(starts.values(), key=self._error)[: self.settings.exchanged]
+        found = {m.name: m for m in [*(self._exchanged(m) for m in ranked), *ranked]}
+        best = sorted(found.values(), key=self._error)[: self.settings.compared]
+        solutions = self.fit([self.everywhere(m.name) for m in best], self.implementations(best, "candidates"))
+        return sorted(solutions, key=lambda s: s.divergence)
+
+    def each_layer_its_own(self, solutions: Sequence[Solution]) -> list[Solution]:
+        """Pairs (and more) of multipliers from a Pareto front, one for each layer."""
+        count = self.settings.mixed
+        names = [solution.names[0] for solution in pareto_front(solutions) if len(solution.names) == 1]
+        step = max(1, len(names) // count)
+        some = names[::step][:count]
+        implementations = self.implementations([_candidate(name) for name in some], "layers")
+        choices = [
+            tuple(zip(self.layers, combination, strict=True))
+            for combination in product(some, repeat=len(self.layers))
+            if len(set(combination)) > 1
+        ]
+        return self.fit(choices, implementations, "networks, each layer its own")
+
+    def everywhere(self, name: str) -> Choice:
+        """One multiplier in all layers."""
+        return tuple((layer, name) for layer in self.layers)
+
+    def implementations(
+        self, multipliers: Iterable[Candidate], what: str, recipes: tuple[Recipe, ...] = RECIPES
+    ) -> dict[str, list[Implementation]]:
+        """The netlists of each multiplier that no other of it dominates, by the multiplier's name.
+
+        Small heaps come out the same from every tree; the adder makes a difference, where there is anything to add.
+        """
+        designs = {
+            m.name: [Design(m, TREES[0], adder) for adder in (("ripple", "auto") if carries(m) else ("ripple",))]
+            for m in multipliers
+        }
+        found = self.synthesise([d for some in designs.values() for d in some], what, recipes)
+        return {name: best_of([i for design in some for i in found[design.name]]) for name, some in designs.items()}
+
+    # Parts
+
+    def _seeds(self) -> list[Candidate]:
+        """Reduced precisions up to half the width, masks by the closed form, the cheapest small circuits."""
+        seeds: list[Candidate] = [
+            mask for bits_a, bits_b, mask in self.space.precisions() if bits_a <= 4 and bits_b <= 5
+        ]
+        products = self.space.width_a * self.space.width_b
+        for kept in (some for some in self.settings.greedy if some <= products):
+            seeds.append(self.space.without(greedy(self.ranking.form, kept)))
+        return list({seed.name: seed for seed in seeds}.values())
+
+    def _cost_model(
+        self, multipliers: Sequence[Candidate], implementations: Mapping[str, Sequence[Implementation]]
+    ) -> CostModel:
+        # Of one netlist: the smallest and the fastest are different ones, and both at once are not to be had.
+        found = [balanced(implementations[m.name]) for m in multipliers]
+        return CostModel.fit(multipliers, [i.area_um2 for i in found], [i.delay_ps for i in found])
+
+    def _survivors(
+        self,
+        candidates: Sequence[Candidate],
+        implementations: Mapping[str, Sequence[Implementation]],
+        model: ErrorModel,
+        known: Collection[str],
+        count: int,
+    ) -> list[Candidate]:
+        """The `count` least dominated, but for those `known`, in predicted error, area and delay of one netlist."""
+        rows = [(predicted_error(m, self.demands, model), m, i) for m in candidates for i in implementations[m.name]]
+        dominated: dict[str, tuple[int, float]] = {}
+        for times, (_, multiplier, each) in zip(
+            dominators([(error, i.area_um2, i.delay_ps) for error, _, i in rows]).tolist(), rows, strict=True
+        ):
+            place = times, each.area_um2
+            dominated[multiplier.name] = min(place, dominated.get(multiplier.name, place))
+        fresh = [m for m in candidates if m.name not in known]
+        return sorted(fresh, key=lambda m: dominated[m.name])[:count]
+
+    def _error(self, multiplier: Candidate) -> float:
+        return predicted_error(multiplier, self.demands)
+
+    def _predicted(self, choice: Choice) -> float:
+        total = 0.0
+        for demand, (_, name) in zip(self.demands, choice, strict=True):
+            total += predicted_error(_candidate(name), (demand,)) ** 2
+        return sqrt(total)
+
+    def _together(
+        self, choice: Choice, implementations: Mapping[str, Sequence[Implementation]]
+    ) -> tuple[Implementation, ...]:
+        names = list(dict.fromkeys(name for _, name in choice))
+        if len(names) == 1:
+            return tuple(implementations[names[0]])
+        best = [balanced(implementations[name]) for _, name in choice]
+        area = sum(i.area_um2 * share for i, share in zip(best, self._multiplications(), strict=True))
+        designs, recipes = ("+".join(texts) for texts in ((i.design for i in best), (i.recipe for i in best)))
+        return (Implementation(designs, recipes, area, max(i.delay_ps for i in best)),)
+
+    def _multiplications(self) -> list[float]:
+        """Each layer's share of the multiplications."""
+        counts = [self.loaded.base.network.multiplications[name] for name in self.layers]
+        return [count / sum(counts) for count in counts]
+
+    def _exchanged(self, start: Candidate) -> Candidate:
+        """The best that exchanging one kept for one dropped product, again and again, leads to."""
+        products = self.space.width_a * self.space.width_b
+        best, error = start, self._error(start)
+        while True:
+            point = self.space.point(best)
+            better = None
+            for out in np.flatnonzero(point[:products]):
+                for into in np.flatnonzero(~point[:products]):
+                    other = point.copy()
+                    other[[out, into]] = False, True
+                    candidate = self.space.multiplier(other)
+                    found = self._error(candidate)
+                    if found < error - 1e-9:
+                        better, error = candidate, found
+            if better is None:
+                return best
+            best = better
+
+    def _table(self, multiplier: Multiplier) -> ProductTable:
+        if multiplier.name not in self._tables:
+            self._tables[multiplier.name] = ProductTable.of(multiplier)
+        return self._tables[multiplier.name]
+
+    def _expected(self, multiplier: Multiplier) -> Expected:
+        return Expected(self._table(multiplier).products)
+
+    def _by_layer(self, choice: Choice) -> dict[str, ProductTable]:
+        return {layer: self._table(parse(name)) for layer, name in choice}
+
+    def _scoring(self, solution: Solution) -> Task[Score]:
+        network = unpacked(solution.fitted.network)
+        return scoring(network, self._by_layer(solution.multipliers), self.problem.data_dir, self.loaded.test)
+
+    def _run(self, tasks: Sequence[Task[R]], what: str) -> list[R]:
+        """The tasks' records, in their order; the first failure is raised when the others are done."""
+        records: dict[str, R] = {}
+        failure: Exception | None = None
+        for done, (task, outcome, _) in enumerate(run(tasks, self._results, self._executor), 1):
+            if isinstance(outcome, Exception):
+                failure = outcome
+            else:
+                records[task.key] = outcome
+            self._report(what, done, len(tasks))
+        if failure is not None:
+            raise failure
+        return [records[task.key] for task in tasks]
+
+
+def _spread(scored: Sequence[Scored], count: int) -> list[Scored]:
+    """`count` of a front, one after another the one that is farthest from all before in the figures' logarithms."""
+    if len(scored) <= count:
+        return list(scored)
+    figures = np.log([[max(s.error, 1e-9), s.area, s.delay] for s in scored])
+    figures /= np.maximum(np.ptp(figures, axis=0), 1e-9)
+    chosen = [int(figures[:, 1].argmin())]
+    distances = np.full(len(scored), np.inf)
+    while len(chosen) < count:
+        distances = np.minimum(distances, ((figures - figures[chosen[-1]]) ** 2).sum(axis=1))
+        chosen.append(int(distances.argmax()))
+    return [scored[k] for k in sorted(chosen)]
+
+
+def _candidate(name: str) -> Candidate:
+    multiplier = parse(name)
+    assert isinstance(multiplier, Masked | OrCompressed)
+    return multiplier

@@ -1,0 +1,158 @@
+"""Solutions: multipliers with the networks made for them, their costs, and what of them is worth looking at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amhw.families.masked import Masked
+from amhw.families.or_compressed import OrCompressed
+from amhw.multiplier import Multiplier, parse
+from amhw.pareto import nondominated
+from amhw.stages.fitting import FittedNetwork
+from amhw.stages.synthesis import Implementation, balanced
+
+Choice = tuple[tuple[str, str], ...]
+"""Which multiplier each layer has: (layer, name)."""
+
+_QUANTILE = 1.96
+"""97.5 % of a normal distribution lie below so many standard deviations: the limits of a 95 % interval."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The best exact multipliers of the flow: the smallest and the fastest netlist over all trees, adders, recipes."""
+
+    smallest: Implementation
+    fastest: Implementation
+
+    def area_ratio(self, implementation: Implementation) -> float:
+        return implementation.area_um2 / self.smallest.area_um2
+
+    def delay_ratio(self, implementation: Implementation) -> float:
+        return implementation.delay_ps / self.fastest.delay_ps
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Accuracy lost against exact products on the same images, as a share, with its 95 % interval.
+
+    Both networks see the same images, so the interval is that of the mean of paired differences (each −1, 0 or 1),
+    Wald's: mean ± 1.96·√(variance/n).
+    """
+
+    mean: float
+    half_width: float
+
+    @staticmethod
+    def between(exact: NDArray[np.bool_], approximate: NDArray[np.bool_]) -> "Loss":
+        """Of two vectors of hits.
+
+        >>> Loss.between(np.array([True, True, False, True]), np.array([True, False, False, True])).mean
+        0.25
+        """
+        difference = exact.astype(np.float64) - approximate
+        return Loss(float(difference.mean()), _QUANTILE * sqrt(float(difference.var()) / len(difference)))
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A multiplier (or one for each layer) with its network and all its figures.
+
+    Attributes:
+        multipliers: of every layer that it serves.
+        implementations: of all its layers' multipliers together, none dominated by another in area and delay, the
+            smallest first; for different multipliers the area is the mean over layers weighted with their
+            multiplications, the delay the greatest.
+        predicted: the search's score before anything was measured, lower is better.
+        fitted: the network, and how good it is by training images.
+        fine_tuned: whether the network was trained after its weights had been remapped.
+        accuracy, loss: on the test images; None before they are asked for.
+    """
+
+    multipliers: Choice
+    implementations: tuple[Implementation, ...]
+    predicted: float
+    fitted: FittedNetwork
+    fine_tuned: bool = False
+    accuracy: float | None = None
+    loss: Loss | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The different multipliers' names."""
+        return tuple(dict.fromkeys(name for _, name in self.multipliers))
+
+    @property
+    def name(self) -> str:
+        """One name, or layer=name for each layer."""
+        names = self.names
+        return names[0] if len(names) == 1 else ",".join(f"{layer}={name}" for layer, name in self.multipliers)
+
+    @property
+    def kept(self) -> int:
+        """Partial products kept (the most over layers)."""
+        return max(kept_by(parse(name)) for name in self.names)
+
+    @property
+    def reduced_precision(self) -> bool:
+        """Whether every layer's multiplier is a plain reduced precision."""
+        return all(is_reduced_precision(parse(name)) for name in self.names)
+
+    @property
+    def divergence(self) -> float:
+        """Of the network from the teacher, on training images."""
+        return self.fitted.divergence
+
+    @property
+    def training_loss(self) -> float:
+        """The share of the judging images that the network loses."""
+        return self.fitted.training_loss
+
+    @property
+    def smallest(self) -> Implementation:
+        """The implementation with the least area."""
+        return self.implementations[0]
+
+    @property
+    def balanced(self) -> Implementation:
+        """The implementation with the least area × delay."""
+        return balanced(self.implementations)
+
+    def within(self, area_um2: float) -> Implementation | None:
+        """The fastest implementation of at most this area."""
+        fitting = [each for each in self.implementations if each.area_um2 <= area_um2]
+        return min(fitting, key=lambda i: (i.delay_ps, i.area_um2)) if fitting else None
+
+
+def pareto_front(solutions: Sequence[Solution]) -> list[Solution]:
+    """The solutions with an implementation that no other solution's dominates in divergence, area and delay; the
+    smallest first."""
+    rows = [(solution, implementation) for solution in solutions for implementation in solution.implementations]
+    costs = [(solution.divergence, each.area_um2, each.delay_ps) for solution, each in rows]
+    best = {id(rows[k][0]) for k in nondominated(np.reshape(costs, (-1, 3)))}
+    return sorted((s for s in solutions if id(s) in best), key=lambda s: s.smallest.area_um2)
+
+
+def best_of(implementations: Sequence[Implementation]) -> list[Implementation]:
+    """Those that no other dominates or equals in area and delay, the smallest first."""
+    costs = np.reshape([(each.area_um2, each.delay_ps) for each in implementations], (-1, 2))
+    return sorted((implementations[k] for k in nondominated(costs, distinct=True)), key=lambda i: i.area_um2)
+
+
+def kept_by(multiplier: Multiplier) -> int:
+    """How many partial products a multiplier keeps."""
+    assert isinstance(multiplier, Masked | OrCompressed)
+    return multiplier.kept
+
+
+def is_reduced_precision(multiplier: Multiplier) -> bool:
+    """Whether a mask is a plain reduced precision: equal rows of the top bits of b for the top bits of a."""
+    if not isinstance(multiplier, Masked):
+        return False
+    rows = [row for row in multiplier.rows if row]
+    first = multiplier.width_a - len(rows)
+    full = 1 << multiplier.width_b
+    return not any(multiplier.rows[:first]) and len(set(rows)) == 1 and (full - rows[0]) & (full - rows[0] - 1) == 0

@@ -1,0 +1,40 @@
+"""The stage *fine-tune*: a fitted network trained further through its multipliers."""
+
+from collections.abc import Mapping
+
+from amhw.network.quantised import QuantisedNetwork
+from amhw.nn import Recipe, fine_tune
+from amhw.nn.finetune import Diverged
+from amhw.results import Task
+from amhw.stages.content import packed, unpacked
+from amhw.stages.fitting import GIVEN, FittedNetwork, inputs_of
+from amhw.stages.keys import Stage
+from amhw.stages.problem import Hashes, Problem, unchanged
+from amhw.table import ProductTable
+
+SCHEDULE = Recipe(epochs=24)
+"""The training images of a problem are a slice of the whole set: more passes than `amhw train` makes."""
+
+
+def fine_tuning(
+    problem: Problem, network: QuantisedNetwork, tables: Mapping[str, ProductTable], recipe: Recipe = SCHEDULE
+) -> Task[FittedNetwork]:
+    """Train `network` on the problem's training images through the product tables, the float network teaching."""
+    inputs = {**inputs_of(problem, tables), "network": network.sha256, "recipe": vars(recipe)}
+    return FINE_TUNE.task(inputs, problem, problem.loaded.hashes, packed(network), dict(tables), recipe)
+
+
+def _fine_tune(
+    problem: Problem, hashes: Hashes, network: str, tables: dict[str, ProductTable], recipe: Recipe
+) -> FittedNetwork:
+    loaded = unchanged(problem, hashes)
+    try:
+        tuned = fine_tune(unpacked(network), tables, loaded.training, recipe, teacher=loaded.network)
+    except Diverged:
+        # Remapping may leave scales from which no training starts: an AND gate's network has weights of thousands.
+        tuned = fine_tune(loaded.network, tables, loaded.training, recipe)
+    divergence, logits = loaded.judge.judged(tuned, tables)
+    return FittedNetwork(packed(tuned), divergence, loaded.training_loss(logits.argmax(axis=1)), {})
+
+
+FINE_TUNE = Stage("fine-tune", FittedNetwork, _fine_tune, given=GIVEN)

@@ -1,0 +1,157 @@
+"""What a plan asks of the stages: its designs and the exact multipliers that they are compared with, as tasks.
+
+The stages that need a design's Verilog come after the one that emits it, so there are two rounds: what can start at
+once is in `Tasks` itself, the others are in `Costs`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from amhw.datasets import data_source
+from amhw.families.exact import exact_structures
+from amhw.imports import Imported
+from amhw.network.inference import check_operands
+from amhw.network.models.lenet5 import network_for
+from amhw.network.quantised import QuantisedNetwork
+from amhw.network.trained_on import own_data
+from amhw.results import Task
+from amhw.simulation import Outcome
+from amhw.stages.emission import Emitted, emission
+from amhw.stages.energy import OperationEnergy, check_voltage, energy
+from amhw.stages.scoring import Score, scoring
+from amhw.stages.simulation import simulation
+from amhw.stages.synthesis import Synthesised, synthesis
+from amhw.stimulus import Trace, layer_trace
+from amhw.study.plan import Data, Plan, PlannedDesign
+from amhw.synth import Expected
+from amhw.synth.store import technology_named
+from amhw.table import ProductTable
+from amhw.verilog import Design
+
+AnyDesign = Design | Imported
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The tasks that need a design's Verilog, by design (or planned design) and technology."""
+
+    simulation: Mapping[AnyDesign, Task[Outcome]]
+    synthesis: Mapping[tuple[AnyDesign, str], Task[Synthesised]]
+    energy: Mapping[tuple[PlannedDesign, str], Task[OperationEnergy]]
+
+
+class Tasks:
+    """The tasks of a plan.
+
+    Attributes:
+        exact: the exact multipliers with the operands of the plan's designs.
+        emission: of every design that was made here.
+        networks: the hash of each planned design's network.
+        scores: of each planned design on each data set.
+        exact_scores: of exact products on each data set.
+
+    Raises:
+        Refusal: an operand, layer, technology, network or data set cannot be used.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.exact = tuple(PlannedDesign(design, design.name) for design in _exact_designs(plan.designs[0].design))
+        self._tables = cache(_table)
+        self._networks = cache(QuantisedNetwork.load)
+        self._traces: dict[str, Trace] = {}
+        self._images = {data: data_source(data.folder).test for data in plan.data}
+        every = [*plan.designs, *self.exact]
+        for technology in plan.technologies:
+            technology_named(technology)
+            if plan.energy is not None:
+                check_voltage(technology)
+        if plan.energy is not None:
+            for planned in every:
+                self._trace(planned, plan.energy)  # refuses a layer that there is not, and data that are not its own
+        self.networks = {planned: self._network(planned, plan.layers).sha256 for planned in plan.designs}
+        self.scores = {(planned, data): self._scoring(planned, data) for planned in plan.designs for data in plan.data}
+        self.exact_scores = {data: self._scoring(self.exact[0], data) for data in plan.data}
+        designs = dict.fromkeys(planned.design for planned in every)
+        self.emission = {design: emission(design) for design in designs if isinstance(design, Design)}
+        built = [design for design in designs if isinstance(design, Design) or design.verilog]
+        proved = dict.fromkeys(planned.design for planned in plan.designs)
+        self._simulated = [design for design in proved if isinstance(design, Design)]
+        self._synthesised = [(design, technology) for design in built for technology in plan.technologies]
+        self._powered = [
+            (planned, technology)
+            for planned in (every if plan.energy is not None else [])
+            if planned.design in built
+            for technology in plan.technologies
+        ]
+
+    def __len__(self) -> int:
+        """How many tasks there are, if nothing fails."""
+        first = len(self.emission) + len(self.scores) + len(self.exact_scores)
+        return first + len(self._simulated) + len(self._synthesised) + len(self._powered)
+
+    def costs(self, emitted: Mapping[Design, Emitted]) -> Costs:
+        """The tasks that need Verilog, of those designs that could be emitted."""
+
+        def text(design: AnyDesign) -> str:
+            if isinstance(design, Design):
+                return emitted[design].verilog if design in emitted else ""
+            return design.verilog or ""
+
+        def powered(planned: PlannedDesign, technology: str, layer: str) -> Task[OperationEnergy]:
+            design, trace = planned.design, self._trace(planned, layer)
+            return energy(text(design), _top(design), technology, self._expected(design), trace["a"], trace["b"])
+
+        return Costs(
+            {d: simulation(d, text(d), self.plan.simulator) for d in self._simulated if text(d)},
+            {
+                (design, technology): synthesis(text(design), _top(design), technology, self._expected(design))
+                for design, technology in self._synthesised
+                if text(design)
+            },
+            {
+                (planned, technology): powered(planned, technology, self.plan.energy)
+                for planned, technology in self._powered
+                if self.plan.energy is not None and text(planned.design)
+            },
+        )
+
+    def _scoring(self, planned: PlannedDesign, data: Data) -> Task[Score]:
+        layers, table = self.plan.layers, self._tables(planned.design)
+        network = self._network(planned, layers)
+        for layer in layers:
+            check_operands(network[layer], table)
+        return scoring(network, dict.fromkeys(layers, table), data.folder, self._images[data])
+
+    def _trace(self, planned: PlannedDesign, layer: str) -> Trace:
+        """The operands that a design sees in a layer of its network, on images of the network's own data set."""
+        network = self._network(planned, (layer,))
+        if network.sha256 not in self._traces:
+            images = own_data(network.network, self.plan.data[0].folder).representative
+            self._traces[network.sha256] = layer_trace(network, layer, images)
+        return self._traces[network.sha256]
+
+    def _network(self, planned: PlannedDesign, layers: tuple[str, ...]) -> QuantisedNetwork:
+        """Its own, the plan's, or the shipped one at the multiplier's widths."""
+        file = planned.network or self.plan.network
+        return network_for(self._tables(planned.design), layers) if file is None else self._networks(file)
+
+    def _expected(self, design: AnyDesign) -> Expected:
+        ports = design.ports if isinstance(design, Imported) else None
+        return Expected(self._tables(design).products, **({} if ports is None else vars(ports)))
+
+
+def _table(design: AnyDesign) -> ProductTable:
+    return design.table if isinstance(design, Imported) else ProductTable.of(design.multiplier)
+
+
+def _top(design: AnyDesign) -> str:
+    return design.name if isinstance(design, Design) else design.top or ""
+
+
+def _exact_designs(design: AnyDesign) -> list[Design]:
+    """The exact multipliers with the operands of a design."""
+    first = design.table if isinstance(design, Imported) else design.multiplier
+    found = exact_structures(first.width_a, first.width_b, signed_a=first.signed_a, signed_b=first.signed_b)
+    return [Design(multiplier, tree, adder) for multiplier, tree, adder in found]
