@@ -90,6 +90,6 @@ def tables_made_for(network: QuantisedNetwork) -> dict[str, ProductTable]:
         if layer.made_for is not None
     }
     if not tables:
-        raise Refusal(f"{network.name} was made for exact products: give --multiplier NAME or --table FILE")
+        raise Refusal(f"{network.name} was made for exact products: give a multiplier, NAME|FILE, too")
     network.check_tables(tables)
     return tables

@@ -19,8 +19,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cocotb_tools.runner import get_runner
-
 from amhw.files import read_whole
 from amhw.refusal import Refusal
 from amhw.verilog import read_manifest
@@ -112,6 +110,8 @@ def _text(path: Path | str) -> str:
 def _run(
     described: dict[str, Any], manifest: Path, bench: str, simulator: str, seed: int, folder: Path
 ) -> dict[str, Any]:
+    from cocotb_tools.runner import get_runner  # here, because it loads pytest, which a help text should not wait for
+
     log = folder / "log"
     outcome = folder / "outcome.json"
     runner = get_runner(simulator)

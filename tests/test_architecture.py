@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "diagram": {"multiplier", "bitheap", "families", "verilog"},
     "circuit": set(),
     "imports": {"circuit", "multiplier", "table", "verilog"},
-    "exports": {"table"},
+    "exports": {"imports", "multiplier", "table"},
     "simulation": {"verilog"},
     "synth": set(),
     "manifests": {"imports", "synth", "table", "verilog"},

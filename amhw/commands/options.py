@@ -11,7 +11,6 @@ from amhw.imports.source import Reading, is_file, table_of
 from amhw.imports.suspicion import suspicions
 from amhw.imports.tables import ORDERS
 from amhw.multiplier import SIGNEDNESS
-from amhw.refusal import Refusal
 from amhw.table import ProductTable
 
 _OPTIONS = (
@@ -64,20 +63,3 @@ def note_doubts(source: str | Path, table: ProductTable) -> list[str]:
     for doubt in doubts:
         click.echo(f"amhw: note: {source}: {doubt}", err=True)
     return doubts
-
-
-def chosen_layers(wanted: str | None, known: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:
-    """The layers that ``--layers`` names.
-
-    Raises:
-        Refusal: one is unknown.
-    """
-    if wanted is None:
-        return default
-    if wanted == "all":
-        return known
-    names = tuple(name.strip() for name in wanted.split(","))
-    for name in names:
-        if name not in known:
-            raise Refusal(f"no layer {name!r}; --layers takes all, or some of {','.join(known)}")
-    return tuple(name for name in known if name in names)
