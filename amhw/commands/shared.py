@@ -101,7 +101,7 @@ def multiplier(*, required: bool = True, old: Sequence[str] = ()) -> Callable[[C
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @click.argument("first", required=False, metavar="[NAME|FILE]")
-        @option("--multiplier", metavar="NAME|FILE", old=old, help="Another way to give the multiplier.")
+        @option("--multiplier", metavar="NAME|FILE", old=old, help="A multiplier: its name, or a file that holds one.")
         @wraps(function)
         def command(first: str | None, multiplier: str | None, **arguments: Any) -> Any:
             if first is not None and multiplier is not None:

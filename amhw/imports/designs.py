@@ -80,11 +80,8 @@ def manifest_of(source: str) -> Iterator[Path]:
     Raises:
         Refusal: as `circuit_of`.
     """
-    if Path(source).suffix == ".json":
-        yield Path(source)
-        return
     with as_file(circuit_of(source)) as verilog:
-        yield verilog.with_suffix(".json")
+        yield Path(source) if Path(source).suffix == ".json" else verilog.with_suffix(".json")
 
 
 def _described(path: Path) -> dict[str, Any]:
