@@ -187,7 +187,7 @@ def run(*arguments):
 
 def test_the_command_fine_tunes_saves_and_reports(folder, tmp_path):
     out, state = tmp_path / "net.npz", tmp_path / "state"
-    given = ("--multiplier", NAME, "--data", folder, "--epochs", 1, "--out", out, "--checkpoint", state, "--json")
+    given = ("--multiplier", NAME, "--data-dir", folder, "--epochs", 1, "--out", out, "--checkpoint", state, "--json")
     result = run(*given)
     assert result.exit_code == 0, result.stderr
     record = json.loads(result.stdout)
@@ -197,7 +197,7 @@ def test_the_command_fine_tunes_saves_and_reports(folder, tmp_path):
     assert (record["multiplier"], record["layers"]) == (NAME, ["conv1", "conv2"])
     # Finished already: the checkpoint gives the same network at once, and the network can be trained further.
     assert json.loads(run(*given).stdout)["network_sha256"] == saved.sha256
-    further = run("--multiplier", NAME, "--network", out, "--data", folder, "--epochs", 1, "--out", tmp_path / "2")
+    further = run("--multiplier", NAME, "--network", out, "--data-dir", folder, "--epochs", 1, "--out", tmp_path / "2")
     assert further.exit_code == 0, further.stderr
     assert "of 300 test images" in further.stdout
 
@@ -205,17 +205,17 @@ def test_the_command_fine_tunes_saves_and_reports(folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--noise"], "leave out --noise: that is for fine-tuning"),
-        (["--layers", "conv1"], "leave out --layers: that is for fine-tuning"),
+        (["--noise"], "--noise is for fine-tuning"),
+        (["--layers", "conv1"], "--layers is for fine-tuning"),
         (["--multiplier", NAME, "--layers", "conv7"], "no layer 'conv7'"),
         (["--multiplier", "mul_u8s8_nothing"], "unknown family"),
         (["--multiplier", "mul_u8u8_pp_full"], "weights are signed"),
         (["--multiplier", NAME, "--network", "nowhere.npz"], "nowhere.npz"),
-        (["--multiplier", NAME, "--slice"], "either --data or --slice"),
+        (["--multiplier", NAME, "--slice"], "either --data-dir or --slice"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(folder, tmp_path, arguments, message):
-    result = run("--out", tmp_path / "net.npz", "--data", folder, *arguments)
+    result = run("--out", tmp_path / "net.npz", "--data-dir", folder, *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
