@@ -24,10 +24,10 @@ def design_of(source: str) -> Design:
         Refusal: it names nothing, or something that was not made here.
     """
     path = Path(source)
-    if path.suffix in VERILOG and path.with_suffix(".json").is_file():
-        path = path.with_suffix(".json")
-    if path.suffix == ".json" and _described(path).get("kind") == "multiplier":
-        return Design.parse(read_manifest(path)["design"])
+    manifest = path.with_suffix(".json")
+    if path.suffix in (".json", *VERILOG) and (path == manifest or manifest.is_file()):
+        if _said(manifest).get("kind") == "multiplier":
+            return Design.parse(read_manifest(manifest)["design"])
     if path.suffix in _NOT_MADE_HERE:
         raise Refusal(
             f"{source} is {_NOT_MADE_HERE[path.suffix]}; give a multiplier's name, or the manifest that amhw gen wrote"
@@ -36,7 +36,7 @@ def design_of(source: str) -> Design:
 
 
 _NOT_MADE_HERE = {
-    ".json": "the manifest of no multiplier that was made here",
+    ".json": "no manifest of a multiplier that was made here",
     **dict.fromkeys(VERILOG, "Verilog from elsewhere"),
     **dict.fromkeys(SUFFIXES, "a table, no circuit"),
 }
@@ -50,7 +50,7 @@ def circuit_of(source: str) -> Design | Path:
     """
     path = Path(source)
     if path.suffix == ".json":
-        if _described(path).get("verilog_sha256") is None:
+        if _said(path).get("verilog_sha256") is None:
             raise Refusal(f"{source} describes no Verilog; {_CIRCUITS}")
         return Path(read_manifest(path)["verilog"])
     if path.suffix in SUFFIXES:
@@ -84,12 +84,11 @@ def manifest_of(source: str) -> Iterator[Path]:
         yield Path(source) if Path(source).suffix == ".json" else verilog.with_suffix(".json")
 
 
-def _described(path: Path) -> dict[str, Any]:
+def _said(path: Path) -> dict[str, Any]:
+    """What a JSON file says; nothing where it is no JSON object."""
     content = read_whole(path)
     try:
-        described = json.loads(content)
-    except ValueError:
-        described = None
-    if not isinstance(described, dict) or "kind" not in described:
-        raise Refusal(f"{path} is no manifest; give the .json file that amhw gen, amhw array or amhw import wrote")
-    return described
+        said = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
