@@ -25,9 +25,9 @@ def design_of(source: str) -> Design:
     """
     path = Path(source)
     manifest = path.with_suffix(".json")
-    if path.suffix in (".json", *VERILOG) and (path == manifest or manifest.is_file()):
-        if _said(manifest).get("kind") == "multiplier":
-            return Design.parse(read_manifest(manifest)["design"])
+    described = path == manifest or (path.suffix in VERILOG and manifest.is_file())
+    if described and _said(manifest).get("kind") == "multiplier":
+        return Design.parse(read_manifest(manifest)["design"])
     if path.suffix in _NOT_MADE_HERE:
         raise Refusal(
             f"{source} is {_NOT_MADE_HERE[path.suffix]}; give a multiplier's name, or the manifest that amhw gen wrote"
