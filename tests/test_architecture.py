@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "network": {"table", "operands", "datasets"},
     "array": {"multiplier", "bitheap", "table", "verilog", "network"},
     "nn": {"multiplier", "table", "network", "datasets"},
-    "scoring": {"table", "verilog", "network", "datasets"},
+    "scoring": {"multiplier", "table", "verilog", "network", "datasets"},
     "stimulus": {"array", "network", "datasets"},
     "energy": {"array", "manifests", "multiplier", "network", "stimulus", "synth", "table", "verilog"},
     "remap": {"table", "network"},

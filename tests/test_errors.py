@@ -138,6 +138,15 @@ def test_command_weighs_by_what_a_layer_multiplies():
     assert weighted["operands"] == "conv1" and uniform["operands"] is None
     assert 0.05 < weighted["ep"] < 0.6 < uniform["ep"]
     assert weighted["mred"] != uniform["mred"]
+    # Layers together count by their multiplications: LeNet-5's take 28·28·25·6 and 10·10·150·16 for an image.
+    other, both = (
+        json.loads(errors("mul_u8s8_sm_drum_4", "--layers", layers, "--json").stdout)
+        for layers in ("conv2", "conv2,conv1")
+    )
+    of_each = 28 * 28 * 25 * 6, 10 * 10 * 150 * 16
+    for figure in ("me", "mae", "ep"):
+        expected = (of_each[0] * weighted[figure] + of_each[1] * other[figure]) / sum(of_each)
+        assert both[figure] == pytest.approx(expected)
     refused = CliRunner().invoke(main, ["errors", "mul_u8s8_sm_drum_4", "--layers", "conv9"])
     assert refused.exit_code == 2 and "conv1" in refused.stderr
 

@@ -154,12 +154,15 @@ def _fine_tuned(
     start = float_network() if file is None else load_network(file)
     start.network.check_images(source.test)
     names = shared.chosen_layers(layers, start.layer_names, start.convolutions)
-    if (note := other_data(start.network, source)) is not None:
-        click.echo(f"amhw: note: {note}", err=True)
+    note = other_data(start.network, source)
     recipe = Recipe(**stated)
     with progress("training") as work:
 
         def report(step: "Step") -> None:
+            nonlocal note
+            if note is not None:  # said once training is under way: a refusal before it stands alone
+                work.note(f"amhw: note: {note}")
+                note = None
             state = f"epoch {step.epoch} of {recipe.epochs}, loss {step.loss:.3f}"
             work.update(f"training, {state}", step.step, step.steps)
             if step.accuracy is not None:
