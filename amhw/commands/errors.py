@@ -63,7 +63,10 @@ def command(
     heat_map_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Error figures of a multiplier: of one that has a NAME, or of a table or Verilog in a FILE.
+    """Error figures of a multiplier that has a NAME, or comes from a FILE: a manifest, a table or Verilog.
+
+    Of a table must be said which operands are signed, and their order if it matters; of Verilog its declarations count,
+    unless the products contradict them.
 
     Over all operand pairs, each counted once; or, with --layers, weighted by how often these layers of the network
     multiply them (on training images, padding included). Relative errors leave out pairs whose exact product is zero.

@@ -9,7 +9,7 @@ from amhw.families.overview import overview
 
 @click.command(cls=Command, epilog="Example: amhw families --signed b")
 @shared.width(default=8, show_default=True)
-@shared.signed(default="none")
+@shared.signed(default="none", show_default=True)
 @shared.json()
 def command(width: int, signed: str, as_json: bool) -> None:
     """List the multiplier families: parameters, one line, and names that other commands take.

@@ -29,7 +29,7 @@ from amhw.verilog import Design
     "row i keeps a_i·b_j); one 0x… number (bit i·width_b+j); full; columns>=K (keep i+j ≥ K); @FILE. "
     "Without a mask the multiplier is exact.",
 )
-@shared.signed()
+@shared.signed(show_default="none")
 @click.option("--tree", type=click.Choice(TREES), help="How the partial products are reduced. [default: dadda]")
 @click.option("--adder", type=click.Choice(ADDERS), help="The final carry-propagate adder. [default: auto]")
 @shared.name()

@@ -86,7 +86,6 @@ signed = partial(
     option,
     "--signed",
     type=click.Choice(list(SIGNEDNESS)),
-    show_default="none",
     help="Which operands are two's complement.",
 )
 

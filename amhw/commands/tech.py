@@ -8,7 +8,7 @@ import click
 from amhw.commands import shared
 from amhw.commands.base import Group, print_json, print_next
 from amhw.synth.liberty import read_library
-from amhw.synth.store import imported, keep, named, technology_named
+from amhw.synth.store import imported, keep, named
 from amhw.synth.technology import Technology, technologies
 
 
@@ -31,24 +31,24 @@ def list_command(as_json: bool) -> None:
 
 
 @command.command("show", epilog="Example: amhw tech show sky130hd")
-@click.argument("technology", metavar="NAME|FILE")
+@click.argument("name")
 @shared.json()
-def show_command(technology: str, as_json: bool) -> None:
-    """What the technology NAME, or that of the Liberty file FILE, is made of."""
-    found = technology_named(technology)
-    record = _record(found)
+def show_command(name: str, as_json: bool) -> None:
+    """What technology NAME is made of."""
+    technology = named(name)
+    record = _record(technology)
     if as_json:
         print_json(record)
         return
     registers = f"{record['flip_flops']}" if record["flip_flops"] else "none: combinational designs only"
-    adders = ", ".join(found.adders) or "none"
+    adders = ", ".join(technology.adders) or "none"
     click.echo(
-        f"{found.name}: {found.source}, {record['voltage']:g} V\n"
-        f"inputs from {found.driving_cell}, outputs drive {found.load:g} fF; no wires\n"
-        f"two-input NAND {found.nand2_area:g} µm²; flip-flops {registers}; adders mapped {adders}\n"
-        f"SHA-256 {found.sha256}"
+        f"{name}: {technology.source}, {record['voltage']:g} V\n"
+        f"inputs from {technology.driving_cell}, outputs drive {technology.load:g} fF; no wires\n"
+        f"two-input NAND {technology.nand2_area:g} µm²; flip-flops {registers}; adders mapped {adders}\n"
+        f"SHA-256 {technology.sha256}"
     )
-    for cell in found.library.cells.values():
+    for cell in technology.library.cells.values():
         functions = "  ".join(f"{output.name}={output.function}" for output in cell.outputs)
         click.echo(f"  {cell.area:9.4f} µm²  {cell.name}  {functions}")
 
