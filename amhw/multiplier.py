@@ -228,6 +228,11 @@ class MultiplierComponent(wiring.Component):
         return m
 
 
+def is_name(text: str) -> bool:
+    """Whether `text` has the form of a multiplier's name; `parse` knows whether there is such a multiplier."""
+    return _NAME.fullmatch(text) is not None
+
+
 def parse(name: str) -> Multiplier:
     """The multiplier that has this canonical name.
 

@@ -1,11 +1,14 @@
 """How often each operand occurs: what turns error figures over all operands into figures for a network."""
 
+import io
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from amhw.files import read_whole
 from amhw.refusal import Refusal
 
 _LARGEST_BITS = 24
@@ -69,6 +72,28 @@ class OperandDistribution:
     def of_pairs(cls, counts: ArrayLike) -> Self:
         """Operands counted together: counts[2^width_a, 2^width_b], any positive scale."""
         return cls(_normalised(counts, "the pair"))
+
+    @classmethod
+    def read(cls, path: Path | str) -> Self:
+        """The distribution in an .npz file: arrays ``a`` and ``b``, or one array ``joint``; counts or probabilities.
+
+        Raises:
+            Refusal: the file holds neither.
+        """
+        content = read_whole(path)
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+                arrays = dict(archive)
+        except (ValueError, OSError, EOFError, AttributeError, TypeError):
+            raise Refusal(f"{path} is no .npz file of operand counts") from None
+        try:
+            if set(arrays) == {"joint"}:
+                return cls.of_pairs(arrays["joint"])
+            if set(arrays) == {"a", "b"}:
+                return cls.of_histograms(arrays["a"], arrays["b"])
+        except (Refusal, ValueError) as error:
+            raise Refusal(f"{path}: {error}") from None
+        raise Refusal(f"{path} holds {', '.join(arrays) or 'nothing'}; give arrays a and b, or one array joint")
 
     @property
     def probabilities_a(self) -> NDArray[np.float64]:

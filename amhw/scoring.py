@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from amhw.datasets import DataSet
+from amhw.multiplier import is_name
 from amhw.network.inference import Inference
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
@@ -82,14 +83,15 @@ def tables_made_for(network: QuantisedNetwork) -> dict[str, ProductTable]:
     """The product tables of the multipliers that a network's layers were made for, by layer.
 
     Raises:
-        Refusal: no layer says, or a multiplier's table is not what it was when the network was made.
+        Refusal: no layer says, or one says what came from a file, or a multiplier's table is not what it was when the
+            network was made.
     """
-    tables = {
-        layer.name: ProductTable.of(Design.parse(layer.made_for.name).multiplier)
-        for layer in network.layers
-        if layer.made_for is not None
-    }
-    if not tables:
-        raise Refusal(f"{network.name} was made for exact products: give --multiplier NAME or --table FILE")
+    made_for = {layer.name: layer.made_for.name for layer in network.layers if layer.made_for is not None}
+    if not made_for:
+        raise Refusal(f"{network.name} was made for exact products: give a multiplier, NAME|FILE, too")
+    for layer, name in made_for.items():
+        if not is_name(name):
+            raise Refusal(f"{layer} of {network.name} was made for the table {name}, from a file: give that file too")
+    tables = {layer: ProductTable.of(Design.parse(name).multiplier) for layer, name in made_for.items()}
     network.check_tables(tables)
     return tables

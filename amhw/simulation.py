@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from cocotb_tools.runner import get_runner
-
 from amhw.documents import Record
 from amhw.files import read_whole
 from amhw.manifests import read_manifest, verilog_beside
@@ -129,6 +127,8 @@ def run_bench(bench: str, top: str, verilog: Path, manifest: Path, simulator: st
     Raises:
         Refusal: the simulator did not run.
     """
+    from cocotb_tools.runner import get_runner  # here, because it loads pytest, which a help text should not wait for
+
     log = folder / "log"
     outcome = folder / "outcome.json"
     runner = get_runner(simulator)

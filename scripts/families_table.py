@@ -60,7 +60,7 @@ each counted once. Area is that of the smallest and delay that of the fastest ne
 fastest exact circuit of this package (Dadda trees and Booth recoding with several final adders,
 `amhw.families.exact`). Families that multiply magnitudes stand in the u8s8 table inside `SignMagnitude`,
 whose cost is included. Error figures over uniform operands say little about a network: there, small
-operands prevail. `amhw errors --operands` weighs them. The exact bfloat16 row shows the rounding to 8
+operands prevail. `amhw errors --distribution` weighs them. The exact bfloat16 row shows the rounding to 8
 significant bits.
 """
 

@@ -55,8 +55,8 @@ def test_a_table_file_is_as_good_as_a_name(tmp_path):
     np.save(tmp_path / "mask.npy", table.products)
     np.save(tmp_path / "turned.npy", table.products.T)
     stated = ("--signed", "b", "--images", 300, "--json")
-    by_file = json.loads(run("--table", tmp_path / "mask.npy", "--order", "ab", *stated).stdout)
-    turned = json.loads(run("--table", tmp_path / "turned.npy", "--order", "ba", *stated).stdout)
+    by_file = json.loads(run("--multiplier", tmp_path / "mask.npy", "--order", "ab", *stated).stdout)
+    turned = json.loads(run("--multiplier", tmp_path / "turned.npy", "--order", "ba", *stated).stdout)
     by_name = json.loads(run("--multiplier", MASK, "--images", 300, "--json").stdout)
     for record in (by_file, turned):
         assert (record["correct"], record["table_sha256"]) == (by_name["correct"], by_name["table_sha256"])
@@ -67,7 +67,7 @@ def test_verilog_and_manifests_are_as_good_as_a_name(tmp_path):
     source, manifest = design.write(tmp_path, "renamed")
     by_name = json.loads(run("--multiplier", MASK, "--images", 50, "--json").stdout)
     stated = ["--signed", "b", "--top", "renamed", "--a", "a"]
-    for arguments in (["--multiplier", manifest], ["--table", source, *stated]):
+    for arguments in (["--multiplier", manifest], ["--multiplier", source, *stated]):
         record = json.loads(run(*arguments, "--images", 50, "--json").stdout)
         assert record["table_sha256"] == by_name["table_sha256"]
 
@@ -75,7 +75,7 @@ def test_verilog_and_manifests_are_as_good_as_a_name(tmp_path):
 def test_a_doubtful_table_is_noted(tmp_path):
     codes = np.arange(256)
     np.save(tmp_path / "unsigned.npy", codes[:, None] * codes[None, :])
-    result = run("--table", tmp_path / "unsigned.npy", "--signed", "b", "--order", "ab", "--images", 10, "--json")
+    result = run("--multiplier", tmp_path / "unsigned.npy", "--signed", "b", "--order", "ab", "--images", 10, "--json")
     assert "as signed = none it would be 0.0" in result.stderr
     assert json.loads(result.stdout)["images"] == 10
 
@@ -98,10 +98,10 @@ def test_another_data_set_and_another_network(tmp_path):
     (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(write_idx(images))
     (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(write_idx(labels))
     file = network().save(tmp_path / "own.npz")
-    result = run("--multiplier", MASK, "--data-dir", tmp_path, "--network", file, "--json")
+    result = run("--multiplier", MASK, "--data", tmp_path, "--network", file, "--json")
     record = json.loads(result.stdout)
     assert record["images"] == 20
-    assert record["data_sha256"] == DataSet("any", images, labels).sha256
+    assert record["data_sha256"] == DataSet("any", images[:, None], labels).sha256
     assert "own.npz" in result.stderr
 
 
@@ -114,19 +114,19 @@ def test_people_get_one_line():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give either --multiplier NAME or --table FILE"),
-        (["--multiplier", MASK, "--table", "x.npy"], "give either"),
+        ([], "which multiplier? give NAME|FILE"),
+        ([MASK, "--multiplier", "x.npy"], "give one multiplier"),
+        (["--signed", "b"], "which multiplier?"),
         (["--multiplier", "mul_u8u8_pp_full"], "weights are signed"),
         (["--multiplier", "mul_u9s8_pp_full"], "2 to 8 bits"),
         (["--multiplier", "nonsense"], "nonsense"),
         (["--multiplier", MASK, "--layers", "conv3"], "no layer 'conv3'; --layers takes all, or some of conv1,conv2"),
         (["--multiplier", MASK, "--images", "0"], "ask for 1 to 10000"),
         (["--multiplier", MASK, "--images", "10001"], "ask for 1 to 10000"),
-        (["--multiplier", MASK, "--data-dir", "nowhere"], "nowhere has neither"),
+        (["--multiplier", MASK, "--data", "nowhere"], "nowhere is not there"),
         (["--multiplier", MASK, "--network", "nowhere.npz"], "nowhere.npz"),
-        (["--table", "nowhere.npy", "--signed", "b"], "nowhere.npy"),
-        (["--table", "nowhere.npy"], "say --signed none, a, b or both"),
-        (["--table", MASK], "names and manifests go with --multiplier"),
+        (["--multiplier", "nowhere.npy", "--signed", "b"], "nowhere.npy"),
+        (["--multiplier", "nowhere.npy"], "say --signed none, a, b or both"),
         (["--multiplier", MASK, "--order", "ab"], "are for tables and Verilog"),
         (["--multiplier", "network.npz"], "those end in .v, .sv, .npy"),
         (["--multiplier", "nowhere.json"], "nowhere.json"),
@@ -163,7 +163,7 @@ def test_a_file_that_holds_no_table_is_refused_by_name(tmp_path, content, messag
         file.write_text("0 0 0")
     else:
         np.save(file, content)
-    result = run("--table", file, "--signed", "b", "--order", "ab")
+    result = run("--multiplier", file, "--signed", "b", "--order", "ab")
     assert result.exit_code == 2 and result.stdout == ""
     assert message in result.stderr and "table.npy" in result.stderr
     assert result.stderr.count("\n") == 1
@@ -171,7 +171,7 @@ def test_a_file_that_holds_no_table_is_refused_by_name(tmp_path, content, messag
 
 def test_an_order_is_stated_or_refused(tmp_path):
     np.save(tmp_path / "table.npy", ProductTable.of(Masked.exact(8, 8, signed_b=True)).products)
-    result = run("--table", tmp_path / "table.npy", "--signed", "b")
+    result = run("--multiplier", tmp_path / "table.npy", "--signed", "b")
     assert result.exit_code == 2
     assert "say --order ab (the first; rows) or ba" in result.stderr
 

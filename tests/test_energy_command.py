@@ -59,14 +59,23 @@ def test_the_range_over_all_recipes_stands_beside_the_figure():
         text = f"timed {least['fj']:.1f} ({least['recipe']}) … {greatest['fj']:.1f} ({greatest['recipe']})"
         assert any(line.startswith(operands) and text in line for line in page.splitlines()), page
     # The quick recipe is one of them; alone it has no range.
-    alone = json.loads(CliRunner().invoke(command, [*arguments, "--search", "--json"]).stdout)
+    alone = json.loads(CliRunner().invoke(command, [*arguments, "--quick", "--json"]).stdout)
     for operands, figures in alone["operands"].items():
         ends = record["operands"][operands]["range"]["timed_fj"]
         assert "range" not in figures and ends["least"]["fj"] <= figures["timed_fj"] <= ends["greatest"]["fj"]
 
 
+def test_several_layers_at_once_are_each_of_them():
+    arguments = ["mul_u8s8_pp_0_0_0_0_0_0_f0_f0", "--tech", "sg13g2", "--quick", "--clocks", "500", "--json"]
+    one, other, both = (
+        json.loads(CliRunner().invoke(command, [*arguments, "--layers", layers]).stdout)["operands"]
+        for layers in ("conv1", "conv2", "conv2,conv1")
+    )
+    assert both == {**one, **other} and len(both) == 3
+
+
 def test_refusals():
-    for arguments, says in ((["nosuch"], "mul_u8s8"), (["mul_u8s8_pp_full", "--layer", "conv9"], "conv9")):
+    for arguments, says in ((["nosuch"], "mul_u8s8"), (["mul_u8s8_pp_full", "--layers", "conv9"], "conv9")):
         result = CliRunner().invoke(command, arguments)
         assert result.exit_code == 2 and says in result.stderr and result.stderr.count("\n") == 1
 
@@ -119,7 +128,7 @@ def test_tiles_are_what_the_array_multiplies():
 
 
 def test_an_array_by_the_multiply_accumulate(array):
-    result = CliRunner().invoke(command, [str(array), "--search", "--clocks", "600", "--json"])
+    result = CliRunner().invoke(command, [str(array), "--quick", "--clocks", "600", "--json"])
     assert result.exit_code == 0, result.stderr
     record = json.loads(result.stdout)
     assert (record["design"], record["clock"]) == ("small_array", "clk")
@@ -135,7 +144,7 @@ def test_an_array_by_the_multiply_accumulate(array):
         assert 0.5 < figures["elements_settled_fj_per_mac"] / figures["settled_fj_per_mac"] < 1
         assert figures["elements_timed_fj_per_mac"] > figures["elements_settled_fj_per_mac"]
     assert "no clock tree" in record["assumptions"]
-    page = CliRunner().invoke(command, [str(array), "--search", "--clocks", "600"]).stdout
+    page = CliRunner().invoke(command, [str(array), "--quick", "--clocks", "600"]).stdout
     assert "fJ per clock" in page and "fJ a multiply-accumulate" in page
 
 
@@ -148,7 +157,7 @@ endmodule
 
 
 def figures_of(path, *arguments):
-    result = CliRunner().invoke(command, [str(path), "--search", "--tech", "sg13g2", *arguments, "--json"])
+    result = CliRunner().invoke(command, [str(path), "--quick", "--tech", "sg13g2", *arguments, "--json"])
     assert result.exit_code == 0, result.stderr
     return json.loads(result.stdout)["operands"]
 
@@ -207,17 +216,18 @@ def test_refusals_of_verilog(tmp_path, monkeypatch):
         (["mac.v", "--operands", "x,nosuch"], "values for nosuch"),
         (["mac.v", "--operands", "x,y", "--hold", "x=1"], "x given twice"),
         (["mac.v", "--hold", "rst=0", "--hold", "rst=1"], "rst given twice"),
-        (["mac.v", "--layer", "bogus"], "--layer needs --operands"),
-        (["mac.v", "--layer", "conv1", "--hold", "rst=0"], "--layer needs --operands"),
+        (["mac.v", "--layers", "conv2"], "--layers needs --operands"),
+        (["mac.v", "--layers", "bogus"], "no layer 'bogus'"),
+        (["mac.v", "--layers", "conv1", "--hold", "rst=0"], "--layers needs --operands"),
         (["mac.v", "--network", str(PACKAGED / "lenet5.npz")], "--network needs --operands"),
-        (["mac.v", "--operands", "x,y", "--layer", "bogus"], "no layer bogus"),
-        (["mul_u8s8_pp_full", "--hold", "a=1"], "are for Verilog files"),
+        (["mac.v", "--operands", "x,y", "--layers", "bogus"], "no layer 'bogus'"),
+        (["mul_u8s8_pp_full", "--hold", "a=1"], "leave out --hold: that is for Verilog files"),
     ):
         refused_in_one_line(arguments, says)
 
 
 def refused_in_one_line(arguments, says):
-    result = CliRunner().invoke(command, [*arguments, "--search"], catch_exceptions=False)
+    result = CliRunner().invoke(command, [*arguments, "--quick"], catch_exceptions=False)
     assert result.exit_code == 2 and says in result.stderr, (arguments, result.stderr)
     assert result.stderr.count("\n") == 1 and result.stdout == ""
 

@@ -123,22 +123,31 @@ def test_command_weighs_by_operands(tmp_path):
     counts = np.zeros(256)
     counts[:16] = 1
     np.savez(tmp_path / "operands.npz", a=counts, b=counts)
-    result = errors("mul_u8u8_drum_4", "--operands", tmp_path / "operands.npz", "--json")
+    result = errors("mul_u8u8_drum_4", "--distribution", tmp_path / "operands.npz", "--json")
     assert json.loads(result.stdout)["mae"] == 0
     np.savez(tmp_path / "joint.npz", joint=np.eye(256))
-    result = errors("mul_u8u8_drum_4", "--operands", tmp_path / "joint.npz", "--json")
+    result = errors("mul_u8u8_drum_4", "--distribution", tmp_path / "joint.npz", "--json")
     table = ProductTable.of(Drum(bits=4, width_a=8, width_b=8))
     assert json.loads(result.stdout)["mae"] == pytest.approx(np.abs(np.diag(table.errors)).mean())
 
 
 def test_command_weighs_by_what_a_layer_multiplies():
     """The first layer sees many zeros (the images' background), for which DRUM is exact."""
-    weighted = json.loads(errors("mul_u8s8_sm_drum_4", "--layer", "conv1", "--json").stdout)
+    weighted = json.loads(errors("mul_u8s8_sm_drum_4", "--layers", "conv1", "--json").stdout)
     uniform = json.loads(errors("mul_u8s8_sm_drum_4", "--json").stdout)
     assert weighted["operands"] == "conv1" and uniform["operands"] is None
     assert 0.05 < weighted["ep"] < 0.6 < uniform["ep"]
     assert weighted["mred"] != uniform["mred"]
-    refused = CliRunner().invoke(main, ["errors", "mul_u8s8_sm_drum_4", "--layer", "conv9"])
+    # Layers together count by their multiplications: LeNet-5's take 28·28·25·6 and 10·10·150·16 for an image.
+    other, both = (
+        json.loads(errors("mul_u8s8_sm_drum_4", "--layers", layers, "--json").stdout)
+        for layers in ("conv2", "conv2,conv1")
+    )
+    of_each = 28 * 28 * 25 * 6, 10 * 10 * 150 * 16
+    for figure in ("me", "mae", "ep"):
+        expected = (of_each[0] * weighted[figure] + of_each[1] * other[figure]) / sum(of_each)
+        assert both[figure] == pytest.approx(expected)
+    refused = CliRunner().invoke(main, ["errors", "mul_u8s8_sm_drum_4", "--layers", "conv9"])
     assert refused.exit_code == 2 and "conv1" in refused.stderr
 
 
@@ -149,10 +158,10 @@ def test_command_weighs_by_what_a_layer_multiplies():
         (["mul_u8u8_drum_4", "--signed", "both"], "are for tables and Verilog; mul_u8u8_drum_4 is neither"),
         (["missing.npy", "--signed", "none"], "missing.npy"),
         (["missing.npy"], "say --signed"),
-        (["mul_u8u8_drum_4", "--operands", "missing.npz"], "missing.npz"),
-        (["mul_u4u4_drum_3", "--operands", "BAD"], "no .npz file"),
-        (["mul_u4u4_drum_3", "--operands", "BAD", "--layer", "conv1"], "not by both"),
-        (["mul_u8u8_booth", "--layer", "conv1"], "signed"),
+        (["mul_u8u8_drum_4", "--distribution", "missing.npz"], "missing.npz"),
+        (["mul_u4u4_drum_3", "--distribution", "BAD"], "no .npz file"),
+        (["mul_u4u4_drum_3", "--distribution", "BAD", "--layers", "conv1"], "not by both"),
+        (["mul_u8u8_booth", "--layers", "conv1"], "signed"),
         (["mul_u8u8_drum_4", "--heat-map", "error.pdf"], "error.pdf: a heat map is written as PNG"),
         (["mul_u8u8_drum_4", "--heat-map", "error"], "give a file name that ends in .png"),
         (["mul_u8u8.drum"], "those end in .v, .sv, .npy"),

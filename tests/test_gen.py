@@ -58,7 +58,7 @@ def test_show_writes_nothing(tmp_path, monkeypatch):
         (["--width", "8", "--signed", "maybe"], "none"),
         (["--width", "8", "--tree", "oak"], "dadda"),
         (["--multiplier", "nosuch"], "mul_u8s8"),
-        (["--multiplier", "mul_u8u8_pp_full", "--width", "8"], "leave out"),
+        (["--multiplier", "mul_u8u8_pp_full", "--width", "8"], "leave out --width"),
         (["--width", "8", "--name", "module"], "cannot name"),
         (["--width", "8", "--out", "/proc/nowhere"], "/proc/nowhere"),
         (["--nosuch"], "--nosuch"),

@@ -42,7 +42,7 @@ def test_an_imported_library_gives_the_figures_of_its_file(liberty, tmp_path):
     for one, other in zip(stored.mappings, direct.mappings, strict=True):
         assert one.delay_ps == pytest.approx(other.delay_ps, rel=1e-4)
     (tmp_path / "m.v").write_text(VERILOG)
-    result = CliRunner().invoke(synth, [str(tmp_path / "m.v"), "--tech", "mine", "--search", "--json"])
+    result = CliRunner().invoke(synth, [str(tmp_path / "m.v"), "--tech", "mine", "--quick", "--json"])
     assert json.loads(result.stdout)["tech"] == "mine"
 
 

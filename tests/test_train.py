@@ -35,7 +35,7 @@ def run(*arguments):
 
 def test_the_command_writes_both_networks_and_reports_them(folder, tmp_path):
     out = tmp_path / "new" / "own.npz"
-    result = run("--data-dir", folder, "--epochs", 12, "--seed", 3, "--out", out, "--json")
+    result = run("--data", folder, "--epochs", 12, "--seed", 3, "--out", out, "--json")
     assert result.exit_code == 0, result.stderr
     record = json.loads(result.stdout)
     assert "epoch 12 of 12" in result.stderr
@@ -66,7 +66,7 @@ def test_no_epochs_are_refused():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--epochs", 0], "--epochs"), (["--data-dir", "nowhere"], "nowhere has neither"), (["--seed", -1], "--seed")],
+    [(["--epochs", 0], "--epochs"), (["--data", "nowhere"], "nowhere is not there"), (["--seed", -1], "--seed")],
 )
 def test_bad_input_is_one_line_and_status_2(tmp_path, arguments, message):
     result = run("--out", tmp_path / "net.npz", *arguments)
@@ -81,9 +81,7 @@ def test_a_start_or_checkpoint_that_does_not_fit_is_one_line(folder, tmp_path):
     network(Operands(4, 4)).save(narrow)
     foreign.write_text("no checkpoint")
     for option, path, message in (("--network", narrow, "wants u4s4"), ("--checkpoint", foreign, "is no checkpoint")):
-        result = run(
-            "--multiplier", "mul_u8s8_pp_full", "--data-dir", folder, option, path, "--out", tmp_path / "n.npz"
-        )
+        result = run("--multiplier", "mul_u8s8_pp_full", "--data", folder, option, path, "--out", tmp_path / "n.npz")
         assert (result.exit_code, result.stdout) == (2, "")
         assert message in result.stderr and result.stderr.count("\n") == 1, result.stderr
         assert not (tmp_path / "n.npz").exists()
@@ -91,7 +89,7 @@ def test_a_start_or_checkpoint_that_does_not_fit_is_one_line(folder, tmp_path):
 
 def test_an_unwritable_place_is_refused_before_training(folder, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    result = run("--data-dir", folder, "--out", tmp_path / "file" / "net.npz")
+    result = run("--data", folder, "--out", tmp_path / "file" / "net.npz")
     assert result.exit_code == 2
     assert "cannot write" in result.stderr
     assert "epoch" not in result.stderr

@@ -5,40 +5,37 @@ from pathlib import Path
 import click
 
 from amhw.array import files
-from amhw.array.designs import conv_engine, matrix_product
-from amhw.array.plan import ConvPlan
 from amhw.array.tiling import DATAFLOWS, Tiling
-from amhw.commands.base import Command, print_json
+from amhw.commands import shared
+from amhw.commands.base import Command, print_json, print_next
+from amhw.imports.designs import design_of
 from amhw.manifests import ArrayManifest
-from amhw.multiplier import parse
-from amhw.network.models import lenet5 as shipped
-from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
 
 
 @click.command(
     cls=Command,
-    epilog="Example: amhw array --multiplier mul_u8s8_pp_0_0_0_0_0_0_f0_f0 --rows 25 --cols 16 --out rtl_out",
+    epilog="Example: amhw array mul_u8s8_pp_0_0_0_0_0_0_f0_f0 --rows 25 --cols 16 --out rtl_out",
 )
-@click.option("--multiplier", "multiplier_name", metavar="NAME", required=True, help="The multiplier in each element.")
+@shared.multiplier()
 @click.option("--rows", type=int, default=25, show_default=True, help="Rows of the array.")
 @click.option("--cols", type=int, default=16, show_default=True, help="Columns of the array.")
 @click.option("--depth", type=int, default=1, show_default=True, help="Operand pairs that share an element's adder.")
-@click.option("--network", metavar="FILE", help="The convolutions of this network file. [default: the shipped LeNet-5]")
+@shared.network()
 @click.option("--matmul", metavar="M,K,N", help="Not a network: a matrix product of this shape.")
 @click.option(
     "--dataflow", type=click.Choice(DATAFLOWS), default=DATAFLOWS[0], show_default=True, help="Of a matrix product."
 )
-@click.option("--name", metavar="MODULE", help="Module and file name, if not the design's own.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("rtl_out"), show_default=True, help="Folder.")
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest and the files' paths as one JSON object.")
+@shared.name()
+@shared.out(default=Path("rtl_out"))
+@shared.json()
 def command(
-    multiplier_name: str,
+    multiplier: str,
     rows: int,
     cols: int,
     depth: int,
-    network: str | None,
+    network: Path | None,
     matmul: str | None,
     dataflow: str,
     name: str | None,
@@ -47,32 +44,41 @@ def command(
 ) -> None:
     """Generate a systolic array: Verilog, a manifest and a FuseSoC core file.
 
-    It runs a network's two convolutions, or with --matmul a matrix product.
+    Each of its elements has the multiplier that has this NAME, or that amhw gen wrote to FILE. It runs a network's two
+    convolutions, or with --matmul a matrix product.
     """
-    multiplier = parse(multiplier_name)
+    from amhw.array.designs import conv_engine, matrix_product
+    from amhw.array.plan import ConvPlan
+    from amhw.network.models import lenet5 as shipped
+    from amhw.network.quantised import QuantisedNetwork
+
+    chosen = design_of(multiplier).multiplier
+    network_files: list[Path] = []
     manifest: ArrayManifest
     if matmul is not None:
         if network is not None:
             raise Refusal("give --network or --matmul, not both")
-        text, manifest = matrix_product(multiplier, Tiling(_shape(matmul), rows, cols, depth, dataflow), name)
+        text, manifest = matrix_product(chosen, Tiling(_shape(matmul), rows, cols, depth, dataflow), name)
         speed = f"{manifest.cycles} clocks a product, utilisation {manifest.utilisation:.1%}"
     else:
         if dataflow != DATAFLOWS[0]:
             raise Refusal(f"a network's convolutions are {DATAFLOWS[0]}; {dataflow} is for --matmul")
         value = shipped.network() if network is None else QuantisedNetwork.load(network)
-        plan = ConvPlan(value, ProductTable.of(multiplier), rows, cols, depth)
-        text, manifest = conv_engine(multiplier, plan, name)
-        value.save(out / manifest.network)
+        plan = ConvPlan(value, ProductTable.of(chosen), rows, cols, depth)
+        text, manifest = conv_engine(chosen, plan, name)
+        network_files = [value.save(out / manifest.network)]
         speed = (
             f"{manifest.cycles_per_image} clocks an image, utilisation {manifest.utilisation:.1%} "
             f"where the shape allows {manifest.ideal_utilisation:.1%}"
         )
-    verilog, described, core = map(str, files.write(out, text, manifest))
+    written = [*files.write(out, text, manifest), *network_files]
     if as_json:
-        print_json({**manifest.plain(), "verilog": verilog, "manifest": described, "core": core})
+        names = ("verilog", "manifest", "core", "network")
+        print_json({**manifest.plain(), **dict(zip(names, map(str, written), strict=False))})
         return
-    click.echo(f"{verilog}\n{described}\n{core}")
+    click.echo("\n".join(map(str, written)))
     click.echo(speed, err=True)
+    print_next("sim", written[1])
 
 
 def _shape(text: str) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""Energy: of a multiplier on the operands that LeNet-5 gives it and on random ones, and of anyone's Verilog.
+"""The command `amhw energy`: of a multiplier on the operands that a network gives it, and of any Verilog.
 
     amhw energy NAME
     amhw energy rtl_out/ARRAY.v
@@ -10,127 +10,123 @@ that is decides much, so the range over all recipes stands beside the figure.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
-from amhw.commands.base import Command, print_json
-from amhw.energy.figures import Figures, figures_of
-from amhw.energy.workloads import CLOCKS, LAYER, ArrayWork, MultiplierWork, VerilogWork, Work
+from amhw.commands import shared
+from amhw.commands.base import Command, print_json, refuse_without_effect, stated
+from amhw.commands.progress import progress
+from amhw.imports.designs import circuit_of
 from amhw.neighbour import known_of
-from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
-from amhw.stimulus import OPERATIONS
-from amhw.synth import RECIPES, SEARCH, Synthesiser
-from amhw.synth.clocked import clock_of
-from amhw.synth.energy import ASSUMPTIONS, CLOCK_ASSUMPTION
+from amhw.synth import RECIPES, SEARCH
 from amhw.synth.failure import SynthesisError
 from amhw.synth.store import technology_named
 from amhw.verilog import Design
 
+if TYPE_CHECKING:
+    from amhw.energy.figures import Figures
+    from amhw.energy.workloads import Work
 
-@click.command(cls=Command, epilog="Example: amhw energy mul_u8s8_pp_0_0_0_0_20_f0_f8_fc --layer conv2")
-@click.argument("name")
-@click.option("--tech", default="sky130hd", show_default=True, help="Technology (amhw tech list), or a Liberty file.")
-@click.option("--layer", help=f"The layer whose operands are used. [default: {LAYER}]")
+_OF_VERILOG = ("top", "trace", "operands", "hold")
+"""What says what the inputs of a Verilog file see."""
+
+
+@click.command(cls=Command, epilog="Example: amhw energy mul_u8s8_pp_0_0_0_0_20_f0_f8_fc --layers conv2")
+@shared.multiplier()
+@shared.tech()
+@shared.layers(old=("--layer",))
+@shared.network()
+@shared.data()
+@shared.top()
 @click.option(
-    "--network", metavar="FILE", help="The network whose operands are used. [default: an array's, or shipped]"
+    "--trace",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Of a Verilog file: what its inputs see, CSV or npz.",
 )
-@click.option(
-    "--data-dir", type=click.Path(path_type=Path), metavar="DATA", help="The network's own data set, if not MNIST."
-)
-@click.option("--top", metavar="MODULE", help="Of a Verilog file. [default: the only one; of an array file the array]")
-@click.option("--trace", metavar="FILE", help="Of a Verilog file: what its inputs see, CSV or npz.")
 @click.option("--operands", metavar="A,B", help="Of a Verilog file: inputs that see a multiplier's operands.")
 @click.option("--hold", metavar="PORT=VALUE", multiple=True, help="Of a Verilog file: an input that never changes.")
-@click.option(
-    "--clocks", type=click.IntRange(2, 1 << 20), help=f"How long. [default: {OPERATIONS}; registers {CLOCKS}]"
-)
-@click.option("--search", is_flag=True, help=f"Only the quick recipe '{SEARCH.name}', not the best of all.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--clocks", type=click.IntRange(2, 1 << 20), metavar="N", help="How many operations or clocks to count.")
+@shared.quick()
+@shared.json()
 def command(
-    name: str,
+    multiplier: str,
     tech: str,
-    layer: str | None,
-    network: str | None,
-    data_dir: Path | None,
+    layers: str | None,
+    network: Path | None,
+    data: Path | None,
     top: str | None,
-    trace: str | None,
+    trace: Path | None,
     operands: str | None,
     hold: tuple[str, ...],
     clocks: int | None,
-    search: bool,
+    quick: bool,
     as_json: bool,
 ) -> None:
-    """Energy of one operation of the multiplier NAME: on LeNet-5's operands in a layer, and on random ones.
+    """Energy of one operation of a multiplier, in femtojoules (1 fJ = 10⁻¹⁵ J).
 
-    NAME may also be a Verilog file; with registers (one clock, no memories) the energy is that of a clock, in three
-    parts: data, registers, clock. Of a file that `amhw array` wrote it is that of the array, which computes the layer
-    tile by tile, and is given per multiply-accumulate too, with that of its elements alone. In other files, and with
-    --top, inputs see the columns of --trace, a multiplier's operands with --operands, what --hold says, and random bits
-    where none of these names them.
+    The multiplier that has this NAME sees the operands of the network's layers (conv2's if none are named) and random
+    ones. FILE is Verilog, or the manifest beside it; with registers (one clock, no memories) the energy is that of a
+    clock, in three parts: data, registers, clock. Of a file that `amhw array` wrote it is that of the array, which
+    computes the layer tile by tile, and is given per multiply-accumulate too, with that of its elements alone. In other
+    files, and with --top, inputs see the columns of --trace, a multiplier's operands with --operands, what --hold says,
+    and random bits where none of these names them.
     """
     technology = technology_named(tech)
-    if technology.library.voltage == 0:
-        raise Refusal(f"{tech} does not say its supply voltage (nom_voltage), so there is no energy")
-    chosen = None if network is None else QuantisedNetwork.load(network)
-    recipes = (SEARCH,) if search else RECIPES
-    verilog = name.endswith((".v", ".sv"))
-    steered = top or trace or operands or hold
-    work: Work
-    if verilog and not steered and known_of(Path(name)).array is not None:
-        work = ArrayWork(Path(name), layer or LAYER, chosen, data_dir, clocks)
-    elif verilog:
-        work = VerilogWork(Path(name), top, layer, chosen, data_dir, trace, operands, hold, clocks)
-    elif steered:
-        raise Refusal(f"--top, --trace, --operands and --hold are for Verilog files; {name} is none")
-    else:
-        work = MultiplierWork(Design.parse(name), layer or LAYER, chosen, data_dir, clocks)
-    with (
-        Console(stderr=True).status(f"synthesising {Path(name).stem}"),
-        Synthesiser(technology, recipes, workers=1, netlists=True, timeout=3600 if work.apart else 300) as synthesiser,
-    ):
-        try:
-            result = work.synthesised(synthesiser)
-        except Refusal as refusal:
-            raise Refusal(f"{name}: {refusal}") from refusal
-        except SynthesisError as error:
-            raise click.ClickException(f"{name}: {error}") from error
-    netlists = {mapping.recipe: mapping.gates for mapping in result.mappings if mapping.gates is not None}
-    netlist = netlists[result.best_product.recipe]
+    circuit = circuit_of(multiplier)
+    if isinstance(circuit, Design):
+        refuse_without_effect(_OF_VERILOG, f"that is for Verilog files; {multiplier} is none")
+    # These need torch, which a help text does not wait for.
+    from amhw.energy.measurement import check_voltage, measure
+
+    check_voltage(technology)
+    work = _work(circuit, layers, network, data, top, trace, operands, hold, clocks)
     try:
-        clock = clock_of(netlist)
-        stimuli = work.stimuli(netlist, clock)
-        with Console(stderr=True).status("counting"):
-            found = {
-                given: figures_of(netlists, result.best_product.recipe, technology, each, work.elements)
-                for given, each in stimuli.items()
-            }
+        with progress(f"synthesising {Path(multiplier).stem}") as under_way:
+            found = measure(work, technology, (SEARCH,) if quick else RECIPES, under_way.update)
     except Refusal as refusal:
-        raise Refusal(f"{name}: {refusal}") from refusal
-    assumptions = ASSUMPTIONS if clock is None else f"{ASSUMPTIONS}; {CLOCK_ASSUMPTION}"
+        raise Refusal(f"{multiplier}: {refusal}") from refusal
+    except SynthesisError as error:
+        raise click.ClickException(f"{multiplier}: {error}") from error
     if as_json:
-        print_json(
-            {
-                "design": result.top,
-                "tech": technology.name,
-                "tech_sha256": technology.sha256,
-                "recipe": result.best_product.recipe,
-                "area_um2": result.area_um2,
-                "delay_ps": result.delay_ps,
-                "network_sha256": work.network_sha256,
-                "clock": clock,
-                "operands": {given: figures.record() for given, figures in found.items()},
-                "assumptions": assumptions,
-            }
-        )
+        print_json(found.record())
         return
-    unit = "operation" if clock is None else "clock"
-    click.echo(f"{result.top} in {technology.name}, recipe {result.best_product.recipe}, fJ per {unit}")
-    click.echo("\n".join([*_page(found, clocked=clock is not None), assumptions]))
+    unit = f"fJ per {'operation' if found.clock is None else 'clock'} (1 fJ = 10⁻¹⁵ J)"
+    click.echo(f"{found.result.top} in {technology.name}, recipe {found.result.best_product.recipe}, {unit}")
+    click.echo("\n".join([*_page(found.figures, clocked=found.clock is not None), found.assumptions]))
 
 
-def _page(found: Mapping[str, Figures], clocked: bool) -> list[str]:
+def _work(
+    circuit: Design | Path,
+    layers: str | None,
+    network: Path | None,
+    data: Path | None,
+    top: str | None,
+    trace: Path | None,
+    operands: str | None,
+    hold: tuple[str, ...],
+    clocks: int | None,
+) -> "Work":
+    from amhw.energy.workloads import LAYERS, ArrayWork, MultiplierWork, VerilogWork, network_of_array
+    from amhw.network.models.lenet5 import float_network
+    from amhw.network.quantised import QuantisedNetwork
+
+    def names(of: QuantisedNetwork | None) -> tuple[str, ...]:
+        return shared.chosen_layers(layers, (of or float_network()).layer_names, LAYERS)
+
+    given = None if network is None else QuantisedNetwork.load(network)
+    if isinstance(circuit, Design):
+        return MultiplierWork(circuit, names(given), given, data, clocks)
+    if not stated(*_OF_VERILOG) and known_of(circuit).array is not None:
+        given = given or network_of_array(circuit)
+        return ArrayWork(circuit, names(given), given, data, clocks)
+    asked = None if layers is None else names(given)
+    return VerilogWork(circuit, top, asked, given, data, trace, operands, hold, clocks)
+
+
+def _page(found: Mapping[str, "Figures"], clocked: bool) -> list[str]:
     if not clocked:
         lines = [f"{'operands':14s} {'settled':>9s} {'timed':>9s} {'leakage':>9s}  toggles settled, timed"]
         for operands, figures in found.items():
@@ -155,7 +151,7 @@ def _page(found: Mapping[str, Figures], clocked: bool) -> list[str]:
     return [*lines, *_ranges(found), "settled … timed: without and with hazards"]
 
 
-def _ranges(found: Mapping[str, Figures]) -> list[str]:
+def _ranges(found: Mapping[str, "Figures"]) -> list[str]:
     lines = []
     for operands, figures in found.items():
         ends = (

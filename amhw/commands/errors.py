@@ -1,17 +1,16 @@
 """The command `amhw errors`."""
 
-import io
 from dataclasses import fields
 from pathlib import Path
 
 import click
-import numpy as np
 
-from amhw.commands.base import Command, print_json
+from amhw.commands import shared
+from amhw.commands.base import Command, print_json, refuse_without_effect
 from amhw.commands.options import reading_options, stated_table
 from amhw.errors.figures import Errors
 from amhw.errors.heatmap import heat_map
-from amhw.files import read_whole, write_atomically
+from amhw.files import write_atomically
 from amhw.imports.source import Reading
 from amhw.operands import OperandDistribution
 from amhw.refusal import Refusal
@@ -33,51 +32,58 @@ _LABELS = {
 }
 
 
-@click.command(
-    cls=Command,
-    epilog="Example: amhw errors mul_u8u8_drum_4 --heat-map drum.png",
-)
-@click.argument("source", metavar="NAME|FILE")
+@click.command(cls=Command, epilog="Example: amhw errors mul_u8u8_drum_4 --heat-map drum.png")
+@shared.multiplier()
 @reading_options
-@click.option(
-    "--operands",
+@shared.option(
+    "--distribution",
     type=click.Path(path_type=Path),
-    help="An .npz file with how often each code occurs: arrays a and b, or one array joint.",
+    metavar="FILE",
+    old=("--operands",),
+    help="Weigh by how often each code occurs: an .npz file with arrays a and b, or one array joint.",
 )
-@click.option(
-    "--layer", metavar="NAME", help="Weigh by the operands that this layer of the shipped LeNet-5 meets: conv1, …"
-)
+@shared.layers(old=("--layer",))
+@shared.network()
+@shared.data()
 @click.option(
     "--heat-map",
     "heat_map_file",
     type=click.Path(path_type=Path),
+    metavar="FILE",
     help="Write a picture of the error to this PNG file.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@shared.json()
 def command(
-    source: str,
+    multiplier: str,
     reading: Reading,
-    operands: Path | None,
-    layer: str | None,
+    distribution: Path | None,
+    layers: str | None,
+    network: Path | None,
+    data: Path | None,
     heat_map_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Error figures of a multiplier's name, a table or a Verilog file.
+    """Error figures of a multiplier that has a NAME, or comes from a FILE: a manifest, a table or Verilog.
 
-    Over all operand pairs, each counted once, or weighted by how often a network multiplies them (on training
-    images, padding included). Relative errors leave out pairs whose exact product is zero.
+    Of a table must be said which operands are signed, and their order if it matters; of Verilog its declarations count,
+    unless the products contradict them.
+
+    Over all operand pairs, each counted once; or, with --layers, weighted by how often these layers of the network
+    multiply them (on training images, padding included). Relative errors leave out pairs whose exact product is zero.
     """
     if heat_map_file is not None and heat_map_file.suffix.lower() != ".png":
         raise Refusal(f"{heat_map_file}: a heat map is written as PNG; give a file name that ends in .png")
-    if operands is not None and layer is not None:
-        raise Refusal("weigh by --operands or by --layer, not by both")
-    table = stated_table(source, reading)
-    distribution = None
-    if operands is not None:
-        distribution = read_operands(operands)
-    elif layer is not None:
-        distribution = operands_of(layer, table)
-    errors = Errors.of(table, distribution)
+    if distribution is not None and layers is not None:
+        raise Refusal("weigh by --distribution or by --layers, not by both")
+    if layers is None:
+        refuse_without_effect(["network", "data"], "only what --layers multiply depends on it")
+    table = stated_table(multiplier, reading)
+    operands = None
+    if distribution is not None:
+        operands = OperandDistribution.read(distribution)
+    elif layers is not None:
+        operands = _multiplied(layers, network, data, table)
+    errors = Errors.of(table, operands)
     if heat_map_file is not None:
         write_atomically(heat_map_file, heat_map(table))
     if as_json:
@@ -85,7 +91,7 @@ def command(
             {
                 "name": table.name,
                 "table_sha256": table.sha256,
-                "operands": layer if operands is None else str(operands),
+                "operands": layers if distribution is None else str(distribution),
             }
             | errors.record()
             | {"heat_map": None if heat_map_file is None else str(heat_map_file)}
@@ -100,39 +106,19 @@ def command(
         click.echo(str(heat_map_file))
 
 
-def operands_of(layer: str, table: ProductTable) -> OperandDistribution:
-    """What a layer of the shipped network multiplies on training images, at the table's operand widths.
-
-    Raises:
-        Refusal: there is no such layer, or it cannot have the table's operands.
-    """
-    # These need torch, and most calls of this command do not.
-    from amhw.network.models.lenet5 import network_for
-    from amhw.network.operands import layer_operands
+def _multiplied(layers: str, file: Path | None, data: Path | None, table: ProductTable) -> OperandDistribution:
+    """What the layers multiply on training images, with operands of the table's widths."""
+    # These need torch, which a help text does not wait for.
+    from amhw.network.inference import check_operands
+    from amhw.network.models.lenet5 import float_network, network_for
+    from amhw.network.operands import pooled_operands
+    from amhw.network.quantised import QuantisedNetwork
     from amhw.network.trained_on import own_data
 
-    network = network_for(table, (layer,))
-    images = own_data(network.network).calibration.first(_IMAGES).images
-    return layer_operands(network, images, (layer,))[layer]
-
-
-def read_operands(path: Path) -> OperandDistribution:
-    """The distribution in an .npz file: arrays ``a`` and ``b``, or ``joint``; counts or probabilities.
-
-    Raises:
-        Refusal: the file holds neither.
-    """
-    content = read_whole(path)
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except (ValueError, OSError, EOFError, AttributeError, TypeError):
-        raise Refusal(f"{path} is no .npz file of operand counts") from None
-    try:
-        if set(arrays) == {"joint"}:
-            return OperandDistribution.of_pairs(arrays["joint"])
-        if set(arrays) == {"a", "b"}:
-            return OperandDistribution.of_histograms(arrays["a"], arrays["b"])
-    except (Refusal, ValueError) as error:
-        raise Refusal(f"{path}: {error}") from None
-    raise Refusal(f"{path} holds {', '.join(arrays) or 'nothing'}; give arrays a and b, or one array joint")
+    given = None if file is None else QuantisedNetwork.load(file)
+    names = shared.chosen_layers(layers, (given or float_network()).layer_names, ())
+    network = given or network_for(table, names)
+    for name in names:
+        check_operands(network[name], table)
+    images = own_data(network.network, data).representative.images[:_IMAGES]
+    return pooled_operands(network, images, names)

@@ -5,8 +5,10 @@ from pathlib import Path
 import click
 
 from amhw.bitheap import ADDERS, TREES
-from amhw.commands.base import Command, print_json
+from amhw.commands import shared
+from amhw.commands.base import Command, print_json, print_next, refuse_without_effect
 from amhw.families import Masked
+from amhw.imports.designs import design_of
 from amhw.multiplier import SIGNEDNESS
 from amhw.refusal import Refusal
 from amhw.verilog import Design
@@ -16,9 +18,10 @@ from amhw.verilog import Design
     cls=Command,
     epilog="Example: amhw gen --width 8 --signed b --pp-mask 0,0,0,0,0,c0,e0,e0 --out rtl_out",
 )
-@click.option("--width", type=int, help="Bits of both operands, 2 to 32.")
-@click.option("--width-a", type=int, help="Bits of operand a, 2 to 32.")
-@click.option("--width-b", type=int, help="Bits of operand b, 2 to 32.")
+@shared.multiplier(required=False)
+@shared.width()
+@click.option("--width-a", type=int, metavar="N", help="Bits of operand a.")
+@click.option("--width-b", type=int, metavar="N", help="Bits of operand b.")
 @click.option(
     "--pp-mask",
     metavar="MASK",
@@ -26,29 +29,20 @@ from amhw.verilog import Design
     "row i keeps a_i·b_j); one 0x… number (bit i·width_b+j); full; columns>=K (keep i+j ≥ K); @FILE. "
     "Without a mask the multiplier is exact.",
 )
-@click.option(
-    "--signed",
-    type=click.Choice(list(SIGNEDNESS)),
-    default="none",
-    show_default=True,
-    help="Two's-complement operands.",
-)
-@click.option("--multiplier", metavar="NAME", help="A multiplier's name, instead of widths, signs and mask.")
+@shared.signed(show_default="none")
 @click.option("--tree", type=click.Choice(TREES), help="How the partial products are reduced. [default: dadda]")
 @click.option("--adder", type=click.Choice(ADDERS), help="The final carry-propagate adder. [default: auto]")
-@click.option("--name", metavar="MODULE", help="Module and file name, if not the multiplier's own.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("rtl_out"), show_default=True, help="Folder.")
+@shared.name()
+@shared.out(default=Path("rtl_out"))
 @click.option("--show", is_flag=True, help="Print the dot diagram and write nothing.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object: name, verilog, manifest; with --show name, diagram."
-)
+@shared.json()
 def command(
+    multiplier: str | None,
     width: int | None,
     width_a: int | None,
     width_b: int | None,
     pp_mask: str | None,
-    signed: str,
-    multiplier: str | None,
+    signed: str | None,
     tree: str | None,
     adder: str | None,
     name: str | None,
@@ -56,19 +50,23 @@ def command(
     show: bool,
     as_json: bool,
 ) -> None:
-    """Generate a multiplier: Verilog and a manifest that says what it is."""
+    """Generate a multiplier: Verilog and a manifest that says what it is.
+
+    Operands have 2 to 32 bits; --pp-mask says which partial products are kept. Or NAME says it all, or a FILE that
+    amhw gen wrote.
+    """
     if multiplier is not None:
-        if pp_mask is not None or width or width_a or width_b or signed != "none":
-            raise Refusal("--multiplier says it all; leave out --width, --signed and --pp-mask")
-        named = Design.parse(multiplier)
+        refuse_without_effect(["width", "width_a", "width_b", "signed", "pp_mask"], f"{multiplier} says it all")
+        named = design_of(multiplier)
         design = Design(named.multiplier, tree or named.tree, adder or named.adder)
     else:
         bits_a, bits_b = _widths(width, width_a, width_b)
-        signed_a, signed_b = SIGNEDNESS[signed]
+        signed_a, signed_b = SIGNEDNESS[signed or "none"]
         mask = "full" if pp_mask is None else pp_mask
         masked = Masked.from_text(mask, bits_a, bits_b, signed_a=signed_a, signed_b=signed_b)
         design = Design(masked, tree or TREES[0], adder or ADDERS[0])
     if show:
+        refuse_without_effect(["out"], "--show writes nothing")
         diagram = design.multiplier.diagram()
         if as_json:
             print_json({"name": name or design.name, "diagram": diagram})
@@ -78,8 +76,9 @@ def command(
     verilog, manifest = design.write(out, name)
     if as_json:
         print_json({"name": name or design.name, "verilog": str(verilog), "manifest": str(manifest)})
-    else:
-        click.echo(f"{verilog}\n{manifest}")
+        return
+    click.echo(f"{verilog}\n{manifest}")
+    print_next("sim", manifest)
 
 
 def _widths(width: int | None, width_a: int | None, width_b: int | None) -> tuple[int, int]:

@@ -7,20 +7,14 @@ from typing import Any
 
 import click
 
+from amhw.commands import shared
 from amhw.imports.source import Reading, is_file, table_of
 from amhw.imports.suspicion import suspicions
 from amhw.imports.tables import ORDERS
-from amhw.multiplier import SIGNEDNESS
-from amhw.refusal import Refusal
 from amhw.table import ProductTable
 
 _OPTIONS = (
-    click.option(
-        "--signed",
-        type=click.Choice(list(SIGNEDNESS)),
-        help="Two's-complement operands of a file. Needed for a table; for Verilog the declarations count unless the "
-        "products contradict them.",
-    ),
+    shared.signed(),
     click.option("--order", type=click.Choice(ORDERS), help="For a table: whether the first index is operand a or b."),
     click.option("--top", metavar="MODULE", help="For Verilog: the top module, if several are possible."),
     click.option("--a", metavar="PORT", help="Input of operand a (activation), if its name does not say so."),
@@ -64,20 +58,3 @@ def note_doubts(source: str | Path, table: ProductTable) -> list[str]:
     for doubt in doubts:
         click.echo(f"amhw: note: {source}: {doubt}", err=True)
     return doubts
-
-
-def chosen_layers(wanted: str | None, known: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:
-    """The layers that ``--layers`` names.
-
-    Raises:
-        Refusal: one is unknown.
-    """
-    if wanted is None:
-        return default
-    if wanted == "all":
-        return known
-    names = tuple(name.strip() for name in wanted.split(","))
-    for name in names:
-        if name not in known:
-            raise Refusal(f"no layer {name!r}; --layers takes all, or some of {','.join(known)}")
-    return tuple(name for name in known if name in names)

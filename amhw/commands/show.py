@@ -4,20 +4,40 @@ from pathlib import Path
 
 import click
 
-from amhw.commands.base import Command
+from amhw.commands import shared
+from amhw.commands.base import Command, print_json
 from amhw.diagram import picture, stages
 from amhw.files import write_atomically
-from amhw.verilog import Design
+from amhw.imports.designs import design_of
 
 
 @click.command(cls=Command, epilog="Example: amhw show mul_u8s8_pp_0_0_0_0_0_c0_e0_e0 --svg dots.svg")
-@click.argument("name")
-@click.option("--svg", type=click.Path(path_type=Path), help="Write the picture here instead of printing text.")
-def command(name: str, svg: Path | None) -> None:
-    """Draw the dot diagram of the multiplier NAME and the heights of its columns after each stage of the tree."""
-    design = Design.parse(name)
+@shared.multiplier()
+@click.option(
+    "--svg", type=click.Path(path_type=Path), metavar="FILE", help="Write the picture here instead of printing text."
+)
+@shared.json()
+def command(multiplier: str, svg: Path | None, as_json: bool) -> None:
+    """Draw a multiplier's dot diagram and the heights of its columns after each stage of the tree.
+
+    The multiplier is given by its NAME, or by a FILE that amhw gen wrote.
+    """
+    design = design_of(multiplier)
     if svg is not None:
-        click.echo(write_atomically(svg, picture(design)))
+        write_atomically(svg, picture(design))
+    if as_json:
+        print_json(
+            {
+                "name": design.name,
+                "equation": design.multiplier.equation,
+                "diagram": design.multiplier.diagram(),
+                "heights": stages(design),
+                "svg": None if svg is None else str(svg),
+            }
+        )
+        return
+    if svg is not None:
+        click.echo(str(svg))
         return
     click.echo(f"{design.name}\n{design.multiplier.equation}\n\n{design.multiplier.diagram()}")
     for number, heights in enumerate(stages(design)):

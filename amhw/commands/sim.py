@@ -3,25 +3,29 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from amhw.commands.base import Command, print_json
-from amhw.simulation import SIMULATORS, simulate
+from amhw.commands import shared
+from amhw.commands.base import Command, print_json, print_next
+from amhw.commands.progress import progress
+from amhw.imports.designs import manifest_of
+from amhw.simulation import simulate
 
 
 @click.command(cls=Command, epilog="Example: amhw sim rtl_out/mul_u8s8_pp_0_0_0_0_0_c0_e0_e0.json")
-@click.argument("manifest", type=click.Path(path_type=Path))
-@click.option("--simulator", type=click.Choice(SIMULATORS), help="Default: icarus if installed, else verilator.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the random operands of wide multipliers.")
-@click.option("--netlist", metavar="FILE", help="Simulate this mapped netlist, which amhw synth --netlist wrote.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(manifest: Path, simulator: str | None, seed: int, netlist: str | None, as_json: bool) -> int:
+@shared.multiplier()
+@shared.simulator()
+@shared.seed(default=1)
+@shared.netlist()
+@shared.json()
+def command(multiplier: str, simulator: str | None, seed: int, netlist: Path | None, as_json: bool) -> int:
     """Prove by simulation that emitted Verilog computes what its model says.
 
-    Exit status 1 if a product differs; the first differing operand pair is named. A Verilog file that was changed
-    since it was generated no longer fits its manifest and is refused with status 2.
+    FILE is the manifest that amhw gen or amhw array wrote, or the Verilog beside it; of a NAME the Verilog is made for
+    the simulation alone. Operands of wide multipliers are random. Exit status 1 if a product differs; the first
+    differing operand pair is named. A Verilog file that was changed since it was generated no longer fits its manifest
+    and is refused with status 2.
     """
-    with Console(stderr=True).status(f"simulating {manifest.stem}"):
+    with progress(f"simulating {Path(multiplier).stem}"), manifest_of(multiplier) as manifest:
         outcome = simulate(manifest, simulator=simulator, seed=seed, netlist=netlist)
     if as_json:
         print_json({**vars(outcome), "passed": outcome.passed})
@@ -34,4 +38,6 @@ def command(manifest: Path, simulator: str | None, seed: int, netlist: str | Non
             click.echo(f"first difference: {where} gives {found}, expected {expected}")
         if outcome.cycles is not None:
             click.echo(f"{outcome.cycles} clocks each, one after another without stalls")
+        if outcome.passed:
+            print_next("synth", multiplier)
     return 0 if outcome.passed else 1

@@ -2,39 +2,38 @@
 
 import re
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from amhw.commands.base import Command, print_json
+from amhw.commands import shared
+from amhw.commands.base import Command, print_json, print_next, refuse_without_effect
+from amhw.commands.progress import progress
 from amhw.files import read_whole, write_atomically
-from amhw.manifests import ArrayManifest, MatrixProductManifest
+from amhw.imports.designs import as_file, circuit_of
 from amhw.neighbour import known_of
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
 from amhw.synth.fpga import FAMILIES
 from amhw.synth.fpga import fpga as on_fpga
+from amhw.synth.mesh import mesh_figures
 from amhw.synth.models import cell_models
-from amhw.synth.opensta import available, timing_by_opensta
+from amhw.synth.opensta import available, timed_again
 from amhw.synth.pool import Synthesiser
 from amhw.synth.recipe import RECIPES, SEARCH
-from amhw.synth.result import Mapping, Module, SynthesisResult
-from amhw.synth.store import named
-from amhw.synth.technology import Technology, technologies
+from amhw.synth.result import Mapping, SynthesisResult
+from amhw.synth.store import technology_named
+from amhw.synth.technology import Technology
+from amhw.synth.truth import Expected
 
 
-@click.command(
-    cls=Command,
-    epilog="Example: python -m amhw.synth rtl_out/mult.v --tech sg13g2",
-)
-@click.argument("verilog", type=click.Path())
-@click.option("--top", metavar="NAME", help="Top module; needed only when several are possible.")
-@click.option("--tech", metavar="NAME", help=f"Technology: {', '.join(technologies())}, or one that was imported.")
-@click.option("--liberty", metavar="FILE", help="Use this Liberty file (plain or gzip) instead of --tech.")
-@click.option("--search", is_flag=True, help=f"Only the quick recipe '{SEARCH.name}', not the best of all.")
+@click.command(cls=Command, epilog="Example: amhw synth rtl_out/mul_u8s8_pp_0_0_0_0_0_c0_e0_e0.v --tech sg13g2")
+@shared.multiplier()
+@shared.top()
+@shared.tech(old=("--liberty",))
+@shared.quick()
 @click.option("--prove", is_flag=True, help="Let ABC prove every netlist equal to the Verilog, registers included.")
 @click.option(
     "--timer",
@@ -48,112 +47,106 @@ from amhw.synth.technology import Technology, technologies
     default=None,
     help="Map each module by itself, or dissolve all modules first. [default: hierarchical for arrays, else flat]",
 )
-@click.option("--netlist", metavar="FILE", help="Write the reported netlist there, with models of its cells.")
+@shared.netlist()
 @click.option("--fpga", type=click.Choice(list(FAMILIES)), help="Instead: LUTs, carries, DSPs and Fmax on this FPGA.")
 @click.option("--no-dsp", is_flag=True, help="With --fpga: no DSP blocks.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@shared.json()
 def command(
-    verilog: str,
+    multiplier: str,
     top: str | None,
-    tech: str | None,
-    liberty: str | None,
-    search: bool,
+    tech: str,
+    quick: bool,
     prove: bool,
     timer: str,
     hierarchical: bool | None,
-    netlist: str | None,
+    netlist: Path | None,
     fpga: str | None,
     no_dsp: bool,
     as_json: bool,
 ) -> None:
-    """Area, critical-path delay and cells of the Verilog file VERILOG, by Yosys and ABC.
+    """Area, critical-path delay and cells of a multiplier's NAME or of any Verilog FILE, by Yosys and ABC.
 
     The figures are of one mapped netlist, the one with the least area × delay among the recipes; the
     smallest and the fastest are given too. The delay counts every gate's load, clock-to-output and set-up
-    times, and no wires. Where the manifest that `amhw gen` or `amhw import` wrote lies beside VERILOG, every
+    times, and no wires. Where the manifest that `amhw gen` or `amhw import` wrote lies beside FILE, every
     netlist must compute the products that it stands for, or, where those are too many or the design has
     registers, must be proved equal to the Verilog. Memories that are written and are read with a clock are
     counted in bits; they have no area.
     """
+    circuit = circuit_of(multiplier)
     if fpga is not None:
-        if tech is not None or liberty is not None or search or prove or timer != "builtin" or netlist is not None:
-            raise Refusal("--fpga goes with --top, --no-dsp and --json only")
-        _fpga(verilog, fpga, top, no_dsp, as_json)
+        refuse_without_effect(
+            ["tech", "quick", "prove", "timer", "hierarchical", "netlist"],
+            "--fpga goes with --top, --no-dsp and --json only",
+        )
+        with as_file(circuit) as verilog:
+            _fpga(multiplier, verilog, fpga, top, no_dsp, as_json)
         return
-    if no_dsp:
-        raise Refusal("--no-dsp goes with --fpga")
-    if tech is not None and liberty is not None:
-        raise Refusal("give --tech or --liberty, not both")
+    refuse_without_effect(["no_dsp"], "that goes with --fpga")
+    if netlist is not None and isinstance(circuit, Path) and netlist.resolve() == circuit.resolve():
+        raise Refusal(f"--netlist {netlist} would overwrite the Verilog that is synthesised; give another file")
     if timer == "opensta" and not available():
         raise Refusal("OpenSTA is not on PATH; install the package opensta, or leave --timer opensta out")
-    technology = Technology.from_liberty(liberty) if liberty else named(tech or "sky130hd")
-    text = read_whole(verilog).decode("utf-8", errors="replace")
-    expected, provable, array = known_of(Path(verilog))
-    apart = array is not None if hierarchical is None else hierarchical
-    recipes = (SEARCH,) if search else RECIPES
-    with (
-        Console(stderr=True).status(f"synthesising {Path(verilog).stem}"),
-        Synthesiser(technology, recipes, workers=1, netlists=True, timeout=3600 if array else 300) as synthesiser,
-    ):
-        try:
-            folder = Path(verilog).absolute().parent
-            waiting = synthesiser.submit(
-                text, top, expected, prove=prove or provable, includes=folder, hierarchical=apart
-            )
-            result = waiting.result()
-            if timer == "opensta":
-                result = replace(result, mappings=tuple(_timed_again(m, technology) for m in result.mappings))
-        except Refusal as refusal:
-            raise Refusal(f"{verilog}: {refusal}") from refusal
-        except SynthesisError as error:
-            raise click.ClickException(f"{verilog}: {error}") from error
+    technology = technology_named(tech)
+    with as_file(circuit) as verilog:
+        text = read_whole(verilog).decode("utf-8", errors="replace")
+        expected, provable, array = known_of(verilog)
+        with (
+            progress(f"synthesising {Path(multiplier).stem}"),
+            Synthesiser(
+                technology,
+                (SEARCH,) if quick else RECIPES,
+                workers=1,
+                netlists=True,
+                timeout=3600 if array else 300,
+            ) as synthesiser,
+        ):
+            try:
+                result = synthesiser.submit(
+                    text,
+                    top,
+                    expected,
+                    prove=prove or provable,
+                    includes=verilog.absolute().parent,
+                    hierarchical=array is not None if hierarchical is None else hierarchical,
+                ).result()
+                if timer == "opensta":
+                    result = replace(result, mappings=tuple(timed_again(m, technology) for m in result.mappings))
+            except Refusal as refusal:
+                raise Refusal(f"{multiplier}: {refusal}") from refusal
+            except SynthesisError as error:
+                raise click.ClickException(f"{multiplier}: {error}") from error
     if netlist is not None:
         best = result.best_product
         assert best.netlist is not None
-        write_atomically(Path(netlist), best.netlist + "\n" + cell_models(technology.library, best.cells_by_type))
-    figures = None if array is None else array_figures(result, array)
+        write_atomically(netlist, best.netlist + "\n" + cell_models(technology.library, best.cells_by_type))
+    figures = None if array is None else mesh_figures(result, array)
     if as_json:
-        print_json(result.record() | {"timer": timer} | ({} if figures is None else {"array": figures}))
-    else:
-        click.echo(_page(result, technology, timer, figures))
+        record = result.record() | {"timer": timer, "netlist": None if netlist is None else str(netlist)}
+        print_json(record | ({} if figures is None else {"array": figures}))
+        return
+    click.echo(_page(result, technology, timer, figures))
+    if netlist is not None:
+        click.echo(str(netlist))
+    print_next(_what_next(expected), multiplier)
 
 
-def array_figures(result: SynthesisResult, manifest: ArrayManifest) -> dict[str, Any] | None:
-    """Area and longest path of the mesh and of each of its elements, where it is the top or modules were kept.
-
-    Returns:
-        The mesh's module, its multipliers, its area in all and by multiplier, its delay, its elements; or None.
-    """
-    best = result.best_product
-    modules = {module.name: module for module in best.modules}
-    mesh = next((module for name, module in modules.items() if name.endswith(".array")), None)
-    if mesh is None:
-        if not result.top.endswith(".array"):
-            return None
-        mesh = Module(result.top, 1, best.area_um2, best.cells, best.area_um2, best.delay_ps)
-    stationary = isinstance(manifest, MatrixProductManifest) and manifest.dataflow == "output-stationary"
-    multipliers = manifest.rows * manifest.cols * (manifest.depth if stationary else 1)
-    return {
-        "module": mesh.name,
-        "rows": manifest.rows,
-        "cols": manifest.cols,
-        "depth": manifest.depth,
-        "multipliers": multipliers,
-        "area_um2": mesh.area_um2,
-        "area_per_mac_um2": round(mesh.area_um2 / multipliers, 2),
-        "delay_ps": mesh.delay_ps,
-        "elements": [asdict(modules[name]) for name in manifest.elements if name in modules],
-    }
+def _what_next(expected: Expected | None) -> str:
+    """Accuracy of a multiplier that can have a network's weights, which are signed; energy of any other circuit."""
+    if expected is None:
+        return "energy"
+    return "accuracy" if expected.products.min() < 0 else "errors"
 
 
-def _fpga(verilog: str, family: str, top: str | None, no_dsp: bool, as_json: bool) -> None:
+def _fpga(source: str, verilog: Path, family: str, top: str | None, no_dsp: bool, as_json: bool) -> None:
     text = read_whole(verilog).decode("utf-8", errors="replace")
     try:
-        found = on_fpga(text, family, top, dsp=not no_dsp)
+        with progress(f"placing and routing {Path(source).stem}"):
+            found = on_fpga(text, family, top, dsp=not no_dsp)
     except Refusal as refusal:
-        raise Refusal(f"{verilog}: {refusal}") from refusal
+        raise Refusal(f"{source}: {refusal}") from refusal
     except SynthesisError as error:
-        raise click.ClickException(f"{verilog}: {error}") from error
+        raise click.ClickException(f"{source}: {error}") from error
     if as_json:
         print_json(found.record())
         return
@@ -162,12 +155,6 @@ def _fpga(verilog: str, family: str, top: str | None, no_dsp: bool, as_json: boo
     click.echo(f"{found.top} on {found.part}, {found.tool} and nextpnr")
     click.echo(f"LUTs {found.luts}   carries {found.carries}   DSPs {found.dsps}   flip-flops {found.flip_flops}")
     click.echo(f"Fmax {fmax}{around}")
-
-
-def _timed_again(mapping: Mapping, technology: Technology) -> Mapping:
-    assert mapping.gates is not None
-    found = timing_by_opensta(mapping.gates, technology)
-    return replace(mapping, delay_ps=found.delay_ps, path=found.path, setup_ps=found.setup_ps)
 
 
 def _page(result: SynthesisResult, technology: Technology, timer: str, array: dict[str, Any] | None) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from amhw.commands.base import Group, print_json
+from amhw.commands import shared
+from amhw.commands.base import Group, print_json, print_next
 from amhw.synth.liberty import read_library
 from amhw.synth.store import imported, keep, named
 from amhw.synth.technology import Technology, technologies
@@ -17,7 +18,7 @@ def command() -> None:
 
 
 @command.command("list", epilog="Example: amhw tech list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@shared.json()
 def list_command(as_json: bool) -> None:
     """The technologies that --tech knows."""
     known = {name: named(name) for name in (*technologies(), *imported())}
@@ -31,7 +32,7 @@ def list_command(as_json: bool) -> None:
 
 @command.command("show", epilog="Example: amhw tech show sky130hd")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@shared.json()
 def show_command(name: str, as_json: bool) -> None:
     """What technology NAME is made of."""
     technology = named(name)
@@ -54,19 +55,25 @@ def show_command(name: str, as_json: bool) -> None:
 
 @command.command("import", epilog="Example: amhw tech import asap7sc7p5t.lib.gz --name asap7")
 @click.argument("liberty", type=click.Path(path_type=Path))
-@click.option("--name", help="What --tech will call it. [default: the file's name]")
-def import_command(liberty: Path, name: str | None) -> None:
-    """Make a technology from the Liberty file LIBERTY (plain or gzip).
+@shared.name()
+@shared.json()
+def import_command(liberty: Path, name: str | None, as_json: bool) -> None:
+    """Make a technology from the Liberty file LIBERTY (plain or gzip), for --tech of every command.
 
     It is kept in the folder that AMHW_TECH_DIR names, or in the user's data folder.
     """
     chosen = name or liberty.name.removesuffix(".gz").removesuffix(".lib")
     library = read_library(liberty)
     path = keep(chosen, library, liberty.name)
-    registers = sum(cell.flip_flop is not None for cell in library.cells.values())
-    click.echo(f"{chosen}: {len(library.cells)} cells in {path}")
+    cells, registers = len(library.cells), sum(cell.flip_flop is not None for cell in library.cells.values())
+    if as_json:
+        print_json({"name": chosen, "cells": cells, "flip_flops": registers, "file": str(path)})
+    else:
+        click.echo(f"{chosen}: {cells} cells\n{path}")
     if not registers:
         click.echo(f"{liberty.name} has no flip-flops: only combinational designs can be synthesised", err=True)
+    if not as_json:
+        print_next("tech", "show", chosen)
 
 
 def _record(technology: Technology) -> dict[str, object]:

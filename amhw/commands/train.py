@@ -1,62 +1,46 @@
-"""``python -m amhw.train``: LeNet-5 from scratch, or fine-tuned through a multiplier."""
+"""The command `amhw train`: a network from scratch, or fine-tuned through a multiplier."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from amhw.commands.base import Command, print_json
-from amhw.commands.options import chosen_layers
-from amhw.datasets import DataSet, DataSource, balanced, data_source
-from amhw.network.inference import UNSIGNED_WEIGHTS, Inference
-from amhw.network.models import model_named
-from amhw.network.models.lenet5 import float_network, network_for
-from amhw.network.network import Network
-from amhw.network.quantise import quantise
-from amhw.network.quantised import QuantisedNetwork
-from amhw.network.real import load_network
-from amhw.network.trained_on import other_data
-from amhw.network.training import EPOCHS, train
-from amhw.nn import Recipe, fine_tune
-from amhw.nn.finetune import Progress as Step
-from amhw.nn.noise import measured_noise
+from amhw.commands import shared
+from amhw.commands.base import Command, print_json, print_next, refuse_without_effect
+from amhw.commands.options import reading_options, stated_table
+from amhw.commands.progress import progress
+from amhw.imports.source import UNSAID, Reading
 from amhw.refusal import Refusal
-from amhw.table import ProductTable
-from amhw.verilog import Design
 
-MODEL = "lenet5"
-"""What is trained from scratch unless something else is asked for."""
+if TYPE_CHECKING:
+    from amhw.datasets import DataSet, DataSource
+    from amhw.nn.finetune import Progress as Step
+    from amhw.nn.runs import FineTuned, FromScratch
+    from amhw.table import ProductTable
 
 
-@click.command(
-    cls=Command,
-    epilog="Example: amhw train --multiplier mul_u8s8_pp_0_0_0_0_0_0_c0_c0 --out four.npz",
-)
-@click.option(
-    "--multiplier", metavar="NAME", help="Fine-tune through this multiplier instead of training from scratch."
-)
-@click.option("--model", metavar="NAME", help=f"From scratch: which network. [default: {MODEL}]")
-@click.option("--layers", help="Which layers it serves: names with commas, or all. [default: conv1,conv2]")
-@click.option(
-    "--network",
-    "start",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The float or quantised network to fine-tune; default: the shipped float one.",
-)
+@click.command(cls=Command, epilog="Example: amhw train mul_u8s8_pp_0_0_0_0_0_0_c0_c0 --out four.npz")
+@shared.multiplier(required=False)
+@reading_options
+@click.option("--model", metavar="NAME", help="From scratch: which network. [default: lenet5]")
+@shared.layers()
+@shared.network()
 @click.option("--noise", is_flag=True, help="Train on exact products with noise like the multiplier's error.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with IDX files; default: MNIST.")
+@shared.data()
 @click.option("--slice", "packaged", is_flag=True, help="Train on the packaged 5,000 images: nothing to download.")
-@click.option("--epochs", type=click.IntRange(min=1), help=f"[default: {EPOCHS}; fine-tuning: {Recipe.epochs}]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
-    "--patience", type=click.IntRange(min=1), help="Fine-tuning: stop after so many epochs without a better one."
+    "--epochs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Passes over the training images. [default: 20; fine-tuning: 8]",
+)
+@shared.seed(default=0)
+@click.option(
+    "--patience",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Fine-tuning: stop after so many epochs without a better one.",
 )
 @click.option(
     "--checkpoint",
@@ -64,20 +48,16 @@ MODEL = "lenet5"
     metavar="FILE",
     help="Fine-tuning: saved after every epoch; continues from it if it is there.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="The quantised network; from scratch, the float one goes beside it as STEM-float.npz.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@shared.out(required=True)
+@shared.json()
 def command(
     multiplier: str | None,
+    reading: Reading,
     model: str | None,
     layers: str | None,
-    start: Path | None,
+    network: Path | None,
     noise: bool,
-    data_dir: Path | None,
+    data: Path | None,
     packaged: bool,
     epochs: int | None,
     seed: int,
@@ -86,138 +66,111 @@ def command(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Train LeNet-5 from scratch and quantise it, or fine-tune it through a multiplier; report the test accuracy.
+    """Train a network from scratch and quantise it, or fine-tune one through a multiplier; report the test accuracy.
 
-    The training set comes from --data-dir, else from the user's cache, else it is downloaded. The same seed,
-    data, thread count and torch give the same network. Calibration and the choice of the best epoch see training
+    It is fine-tuned if a multiplier is given: its NAME, or a FILE (a manifest, or a table or Verilog, read as amhw
+    import does). Fine-tuning starts from the float or quantised network in --network and puts the multiplier into
+    --layers, all convolutions if none are named.
+
+    --out is the file of the quantised network; from scratch, the float one goes beside it as STEM-float.npz. The
+    training set comes from --data, else from the user's cache, else it is downloaded, or --slice is used. The same
+    seed, data, thread count and torch give the same network. Calibration and the choice of the best epoch see training
     images only.
     """
     if multiplier is None:
-        given = {"--layers": layers, "--network": start, "--noise": noise, "--patience": patience}
-        for option, value in {**given, "--checkpoint": checkpoint}.items():
-            if value:
-                raise Refusal(f"{option} is for fine-tuning: give --multiplier NAME too")
-    elif model is not None:
-        raise Refusal("--model is for training from scratch; fine-tuning starts from --network FILE")
-    if packaged and data_dir is not None:
-        raise Refusal("give either --data-dir or --slice")
-    table = None if multiplier is None else ProductTable.of(Design.parse(multiplier).multiplier)
+        of_tuning = ("layers", "network", "noise", "patience", "checkpoint")
+        refuse_without_effect(of_tuning, "that is for fine-tuning; or give a multiplier, NAME|FILE, too")
+        if reading != UNSAID:
+            raise Refusal(shared.NO_MULTIPLIER)
+    else:
+        refuse_without_effect(["model"], "that is for training from scratch; fine-tuning starts from --network FILE")
+    if packaged and data is not None:
+        raise Refusal("give either --data or --slice")
+    if out.is_dir():
+        raise Refusal(f"--out {out} is a folder; give the name of a file, such as {out / 'network.npz'}")
+    # These need torch, which a help text does not wait for.
+    from amhw.datasets import data_source
+    from amhw.network.inference import UNSIGNED_WEIGHTS
+
+    table = None if multiplier is None else stated_table(multiplier, reading)
     if table is not None and not table.signed_b:
         raise Refusal(UNSIGNED_WEIGHTS.format(name=table.name))
-    source = data_source(data_dir)
-    test, training = source.test, source.calibration if packaged else source.training
+    source = data_source(data)
+    training = source.calibration if packaged else source.training
     for path in (out, checkpoint):
         if path is not None:
             _check_writable(path.parent)
+    trained: FromScratch | FineTuned
     if table is None:
-        record = _from_scratch(model_named(model or MODEL), source, training, epochs or EPOCHS, seed, out)
+        trained = _from_scratch(model or "lenet5", source, training, epochs, seed, out)
     else:
-        recipe = Recipe(epochs=epochs or Recipe.epochs, seed=seed, patience=patience)
-        record = _fine_tuned(table, layers, start, noise, source, training, recipe, checkpoint, out)
+        given = {"epochs": epochs, "patience": patience, "seed": seed}
+        stated = {name: value for name, value in given.items() if value is not None}
+        trained = _fine_tuned(table, layers, network, source, training, stated, out, noise=noise, checkpoint=checkpoint)
     if as_json:
-        print_json(record)
+        print_json(trained.record())
         return
-    if "float_accuracy" in record:
-        click.echo(f"float  {100 * record['float_accuracy']:.2f} %  {record['float_network']}")
-    click.echo(f"{record['operands']:6} {100 * record['accuracy']:.2f} % of {len(test)} test images  {out}")
+    click.echo(trained.summary())
+    print_next("accuracy", "--network", out, *([] if multiplier is None else [multiplier]))
 
 
 def _from_scratch(
-    network: Network, source: DataSource, training: DataSet, epochs: int, seed: int, out: Path
-) -> dict[str, Any]:
-    test = source.test
-    network.check_images(test)
-    float_file = out.with_name(f"{out.stem}-float{out.suffix}")
-    with _progress() as (progress, task):
+    model: str, source: "DataSource", training: "DataSet", epochs: int | None, seed: int, out: Path
+) -> "FromScratch":
+    from amhw.network.models import model_named
+    from amhw.network.training import EPOCHS
+    from amhw.nn.runs import from_scratch
+
+    passes = epochs or EPOCHS
+    with progress("training") as work:
 
         def report(step: int, steps: int, loss: float) -> None:
-            text = f"epoch {1 + (step - 1) * epochs // steps} of {epochs}, loss {loss:.3f}"
-            progress.start()
-            progress.update(task, total=steps, completed=step, description=text)
+            state = f"epoch {1 + (step - 1) * passes // steps} of {passes}, loss {loss:.3f}"
+            work.update(f"training, {state}", step, steps)
+            if step % (steps // passes) == 0:
+                work.note(state)
 
-        trained = train(network, training, source.identity, epochs, seed, report)
-    quantised = quantise(trained, balanced(training).images)
-    trained.save(float_file)
-    float_accuracy = float((trained.logits(test.images).argmax(axis=1) == test.labels).mean())
-    record = _saved(quantised, {}, training, test, epochs, seed, out)
-    return {**record, "float_network": str(float_file), "float_accuracy": float_accuracy}
+        return from_scratch(model_named(model), source, training, passes, seed, out, report)
 
 
 def _fine_tuned(
-    table: ProductTable,
+    table: "ProductTable",
     layers: str | None,
-    start: Path | None,
+    file: Path | None,
+    source: "DataSource",
+    training: "DataSet",
+    stated: dict[str, int],
+    out: Path,
+    *,
     noise: bool,
-    source: DataSource,
-    training: DataSet,
-    recipe: Recipe,
     checkpoint: Path | None,
-    out: Path,
-) -> dict[str, Any]:
-    network = float_network() if start is None else load_network(start)
-    network.network.check_images(source.test)
-    tables = dict.fromkeys(chosen_layers(layers, network.layer_names, network.convolutions), table)
-    if (note := other_data(network.network, source)) is not None:
-        click.echo(f"amhw: note: {note}", err=True)
-    with _progress() as (progress, task):
-        best = ""
+) -> "FineTuned":
+    from amhw.network.models.lenet5 import float_network
+    from amhw.network.real import load_network
+    from amhw.network.trained_on import other_data
+    from amhw.nn.finetune import Recipe
+    from amhw.nn.runs import fine_tuned
 
-        def report(step: Step) -> None:
-            nonlocal best
-            progress.start()
+    start = float_network() if file is None else load_network(file)
+    start.network.check_images(source.test)
+    names = shared.chosen_layers(layers, start.layer_names, start.convolutions)
+    note = other_data(start.network, source)
+    recipe = Recipe(**stated)
+    with progress("training") as work:
+
+        def report(step: "Step") -> None:
+            nonlocal note
+            if note is not None:  # said once training is under way: a refusal before it stands alone
+                work.note(f"amhw: note: {note}")
+                note = None
+            state = f"epoch {step.epoch} of {recipe.epochs}, loss {step.loss:.3f}"
+            work.update(f"training, {state}", step.step, step.steps)
             if step.accuracy is not None:
-                best = f", {100 * step.accuracy:.2f} % of held-out training images"
-                progress.console.print(f"epoch {step.epoch} of {recipe.epochs}: loss {step.loss:.3f}{best}")
-            text = f"epoch {step.epoch} of {recipe.epochs}, loss {step.loss:.3f}{best}"
-            progress.update(task, total=step.steps, completed=step.step, description=text)
+                work.note(f"{state}, {100 * step.accuracy:.2f} % of held-out training images")
 
-        if noise:
-            measured = measured_noise(network_for(table, tables), tables, balanced(training, 20).images)
-            tuned = fine_tune(network, {}, training, recipe, checkpoint=checkpoint, noise=measured, report=report)
-        else:
-            # The shipped network teaches what it was trained on; a float network that is given teaches itself.
-            own = isinstance(network, QuantisedNetwork) and network.network == float_network().network
-            teacher = float_network() if own and note is None else None
-            tuned = fine_tune(network, tables, training, recipe, teacher=teacher, checkpoint=checkpoint, report=report)
-    tuned = replace(tuned, network=tuned.network.on(source.identity))
-    record = _saved(tuned, tables, training, source.test, recipe.epochs, recipe.seed, out)
-    return {**record, "multiplier": table.name, "table_sha256": table.sha256, "layers": list(tables), "noise": noise}
-
-
-def _saved(
-    network: QuantisedNetwork,
-    tables: Mapping[str, ProductTable],
-    training: DataSet,
-    test: DataSet,
-    epochs: int,
-    seed: int,
-    out: Path,
-) -> dict[str, Any]:
-    network.save(out)
-    return {
-        "network": str(out),
-        "network_sha256": network.sha256,
-        "operands": network.layers[0].operands.name,
-        "trained_on": None if network.network.trained_on is None else vars(network.network.trained_on),
-        "training_sha256": training.sha256,
-        "test_sha256": test.sha256,
-        "epochs": epochs,
-        "seed": seed,
-        "accuracy": float(Inference(network, tables).correct(test).mean()),
-        "images": len(test),
-    }
-
-
-@contextmanager
-def _progress() -> Iterator[tuple[Progress, TaskID]]:
-    """To be started with the first step: a refusal before it stands alone."""
-    columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    progress = Progress(*columns, console=Console(stderr=True))
-    try:
-        yield progress, progress.add_task("", total=None)
-    finally:
-        if progress.live.is_started:
-            progress.stop()
+        return fine_tuned(
+            start, names, table, source, training, recipe, out, noise=noise, checkpoint=checkpoint, report=report
+        )
 
 
 def _check_writable(folder: Path) -> None:

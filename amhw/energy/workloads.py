@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amhw.array.mesh import SystolicArray
 from amhw.array.plan import ConvPlan
@@ -39,10 +41,13 @@ from amhw.synth.netlist import Netlist
 from amhw.table import ProductTable
 from amhw.verilog import Design, emit
 
+Codes = tuple[NDArray[Any], NDArray[Any]]
+"""Activations [images, positions, taps] and weights [outputs, taps]."""
+
 CLOCKS = 1 << 12
 """Clocks in a trace of a design with registers."""
 
-LAYER = "conv2"
+LAYERS = ("conv2",)
 """Whose operands are used if nothing is said."""
 
 
@@ -53,16 +58,22 @@ class MultiplierWork:
     elements: frozenset[str] = frozenset()
 
     def __init__(
-        self, design: Design, layer: str, network: QuantisedNetwork | None, data: Path | None, clocks: int | None
+        self,
+        design: Design,
+        layers: Sequence[str],
+        network: QuantisedNetwork | None,
+        data: Path | None,
+        clocks: int | None,
     ) -> None:
-        self.design, self.layer, self.clocks = design, layer, clocks or OPERATIONS
+        self.design, self.clocks = design, clocks or OPERATIONS
         self.table = ProductTable.of(design.multiplier)
-        if network is not None:
+        network = network or network_for(self.table, layers)
+        for layer in layers:
             check_operands(network[layer], self.table)
-        self.network = network or network_for(self.table, (layer,))
-        self.network_sha256: str | None = self.network.sha256
-        self.data = own_data(self.network.network, data)
-        self.real = layer_trace(self.network, layer, self.data.representative, self.clocks)
+        self.network_sha256: str | None = network.sha256
+        source = own_data(network.network, data)
+        images = source.representative
+        self.real = {f"{source.name} {layer}": layer_trace(network, layer, images, self.clocks) for layer in layers}
 
     def synthesised(self, synthesiser: Synthesiser) -> SynthesisResult:
         expected = Expected(self.table.products)
@@ -70,7 +81,7 @@ class MultiplierWork:
 
     def stimuli(self, netlist: Netlist, clock: str | None) -> dict[str, Stimulus]:
         uniform = uniform_trace(self.table.width_a, self.table.width_b, self.clocks)
-        return {"uniform": Stimulus(dict(uniform)), f"{self.data.name} {self.layer}": Stimulus(dict(self.real))}
+        return {given: Stimulus(dict(trace)) for given, trace in {"uniform": uniform, **self.real}.items()}
 
 
 class VerilogWork:
@@ -82,20 +93,24 @@ class VerilogWork:
         self,
         path: Path,
         top: str | None,
-        layer: str | None,
+        layers: Sequence[str] | None,
         network: QuantisedNetwork | None,
         data: Path | None,
-        trace: str | None,
+        trace: Path | None,
         operands: str | None,
         hold: Sequence[str],
         clocks: int | None,
     ) -> None:
-        self.path, self.top, self.layer, self.network, self.clocks = path, top, layer or LAYER, network, clocks
+        self.path, self.top, self.layers, self.network, self.clocks = path, top, layers or LAYERS, network, clocks
         self.data_path = data
         self.text = read_whole(path).decode("utf-8", errors="replace")
         self.expected, self.provable, self.array = known_of(path)
         self.trace = trace
-        self.given: Ports = {} if trace is None else read_trace(Path(trace))
+        self.given: Ports = {} if trace is None else read_trace(trace)
+        self.traced = len(next(iter(self.given.values()))) if self.given else None
+        """Clocks in the trace."""
+        if clocks is not None and self.traced is not None and clocks > self.traced:
+            raise Refusal(f"--clocks {clocks}: {trace} has {self.traced}")
         held = [_held(each) for each in hold]
         self.held = dict(held)
         self.operands = _pair(operands)
@@ -105,11 +120,12 @@ class VerilogWork:
             raise Refusal(f"{', '.join(twice)} given twice: by --trace, --operands or --hold")
         if self.expected is not None and not operands and not self.given:
             self.operands = (self.expected.a, self.expected.b)
-        for option, value in (("--layer", layer), ("--network", network), ("--data-dir", data)):
+        for option, value in (("--layers", layers), ("--network", network), ("--data", data)):
             if value is not None and not self.operands:
                 raise Refusal(f"{option} needs --operands: no input of {path} sees a layer's operands")
         if self.operands:
-            (network or shipped_network())[self.layer]  # an unknown one is refused before synthesis
+            for layer in self.layers:
+                (network or shipped_network())[layer]  # an unknown one is refused before synthesis
         self.apart = self.array is not None
         self.network_sha256: str | None = None
 
@@ -127,12 +143,8 @@ class VerilogWork:
         widths = {name: len(nets) for name, nets in netlist.inputs.items() if name != clock}
         if not widths:
             raise Refusal(f"{netlist.top} has no inputs" + (f" but its clock {clock}" if clock else ""))
-        source = self.trace or ""
-        check_fits(self.given, widths, source)
-        clocks = (
-            len(next(iter(self.given.values()))) if self.given else self.clocks or (CLOCKS if clock else OPERATIONS)
-        )
-        clocks = min(clocks, self.clocks or clocks)
+        check_fits(self.given, widths, str(self.trace))
+        clocks = self.clocks or self.traced or (CLOCKS if clock else OPERATIONS)
         known: Ports = {name: values[:clocks] for name, values in self.given.items()}
         known |= self._constant(widths, clocks)
         free = {name: width for name, width in widths.items() if name not in {*known, *self.operands}}
@@ -141,21 +153,20 @@ class VerilogWork:
             return {label: Stimulus(known | random_bits(free, clocks))}
         check_fits(dict.fromkeys(self.operands, np.zeros(1, dtype=np.int64)), widths, "--operands")
         a, b = self.operands
-        network = self.network or shipped_network({self.layer: Operands(widths[a], widths[b])})
-        taken = network[self.layer].operands
-        if (taken.activation_width, taken.weight_width) != (widths[a], widths[b]):
-            raise Refusal(
-                f"{a}, {b} have {widths[a]} and {widths[b]} bits, but {self.layer} of this network is {taken.name}"
-            )
+        network = self.network or shipped_network(dict.fromkeys(self.layers, Operands(widths[a], widths[b])))
+        for layer in self.layers:
+            taken = network[layer].operands
+            if (taken.activation_width, taken.weight_width) != (widths[a], widths[b]):
+                raise Refusal(
+                    f"{a}, {b} have {widths[a]} and {widths[b]} bits, but {layer} of this network is {taken.name}"
+                )
         self.network_sha256 = network.sha256
-        data = own_data(network.network, self.data_path)
-        real = layer_trace(network, self.layer, data.representative, clocks)
-        uniform = uniform_trace(widths[a], widths[b], clocks)
+        source = own_data(network.network, self.data_path)
+        images = source.representative
+        traces = {"uniform": uniform_trace(widths[a], widths[b], clocks)}
+        traces |= {f"{source.name} {layer}": layer_trace(network, layer, images, clocks) for layer in self.layers}
         others = known | random_bits(free, clocks)
-        return {
-            given: Stimulus(others | {a: codes["a"], b: codes["b"]})
-            for given, codes in (("uniform", uniform), (f"{data.name} {self.layer}", real))
-        }
+        return {given: Stimulus(others | {a: codes["a"], b: codes["b"]}) for given, codes in traces.items()}
 
     def _constant(self, widths: Mapping[str, int], clocks: int) -> Ports:
         ports = {name: np.full(clocks, value, dtype=object) for name, value in self.held.items()}
@@ -169,7 +180,12 @@ class ArrayWork:
     apart = True
 
     def __init__(
-        self, path: Path, layer: str, network: QuantisedNetwork | None, data: Path | None, clocks: int | None
+        self,
+        path: Path,
+        layers: Sequence[str],
+        network: QuantisedNetwork | None,
+        data: Path | None,
+        clocks: int | None,
     ) -> None:
         manifest = read_manifest(path.with_suffix(".json"))
         if isinstance(manifest, MultiplierManifest | ImportManifest):
@@ -178,11 +194,10 @@ class ArrayWork:
             raise Refusal(f"{path} is {manifest.dataflow}; choose a module with --top, and --trace, instead")
         multiplier = parse(manifest.multiplier)
         self.table = ProductTable.of(multiplier)
-        if network is None:
-            own = path.with_name(manifest.network) if isinstance(manifest, EngineManifest) else None
-            network = network_for(self.table, (layer,)) if own is None else QuantisedNetwork.load(own)
-        check_operands(network[layer], self.table)
-        self.layer, self.network, self.clocks = layer, network, clocks or CLOCKS
+        network = network or network_for(self.table, layers)
+        for layer in layers:
+            check_operands(network[layer], self.table)
+        self.clocks = clocks or CLOCKS
         self.network_sha256: str | None = network.sha256
         self.shape: tuple[int, int, int] = (manifest.rows, manifest.cols, manifest.depth)
         self.widths = Widths.of(self.table)
@@ -193,22 +208,27 @@ class ArrayWork:
         kinds = {element.name: element for element in self.mesh.elements}
         self.elements = frozenset(kinds)
         self.text = "\n".join(emit(each, module) for module, each in [*kinds.items(), (self.name, self.mesh)])
-        random = np.random.default_rng(SEED)
-        self.data = own_data(network.network, data)
-        self.real = operand_streams(network, layer, self.data.representative, TRACE_IMAGES, random)
-        most = network[layer].operands.activation_max
-        self.noise = (
-            random.integers(0, most + 1, self.real[0].shape),
-            random.integers(0, 1 << self.table.width_b, self.real[1].shape),
-        )
+        source = own_data(network.network, data)
+        self.operands: dict[str, Codes] = {}
+        """What the mesh multiplies, by what it is called: of each layer, and random in its shape."""
+        for layer in layers:
+            random = np.random.default_rng(SEED)
+            real = operand_streams(network, layer, source.representative, TRACE_IMAGES, random)
+            most = network[layer].operands.activation_max
+            noise = (
+                random.integers(0, most + 1, real[0].shape),
+                random.integers(0, 1 << self.table.width_b, real[1].shape),
+            )
+            self.operands["uniform" if len(layers) == 1 else f"uniform {layer}"] = noise
+            self.operands[f"{source.name} {layer}"] = real
 
     def synthesised(self, synthesiser: Synthesiser) -> SynthesisResult:
         return synthesiser.submit(self.text, self.name, prove=True, hierarchical=True).result()
 
     def stimuli(self, netlist: Netlist, clock: str | None) -> dict[str, Stimulus]:
         found = {}
-        for given, operands in (("uniform", self.noise), (f"{self.data.name} {self.layer}", self.real)):
-            stimulus = tiles(operands[0], operands[1], self.widths, self.shape, self.clocks)
+        for given, (activations, weights) in self.operands.items():
+            stimulus = tiles(activations, weights, self.widths, self.shape, self.clocks)
             length = len(stimulus.ports["swap"])
             still = {name: np.zeros(length, dtype=np.uint8) for name in netlist.inputs if name != clock}
             found[given] = Stimulus(still | stimulus.ports, stimulus.skip, stimulus.products)
@@ -216,6 +236,18 @@ class ArrayWork:
 
 
 Work = MultiplierWork | VerilogWork | ArrayWork
+
+
+def network_of_array(verilog: Path) -> QuantisedNetwork | None:
+    """The network that the array in a file was made for; None for a matrix product.
+
+    Raises:
+        Refusal: it is missing or damaged.
+    """
+    manifest = read_manifest(verilog.with_suffix(".json"))
+    if not isinstance(manifest, EngineManifest):
+        return None
+    return QuantisedNetwork.load(verilog.with_name(manifest.network))
 
 
 def _held(text: str) -> tuple[str, int]:

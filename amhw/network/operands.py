@@ -25,6 +25,17 @@ def layer_operands(
     return {name: distribution(network[name], some_windows(network[name], entering[name])) for name in names}
 
 
+def pooled_operands(network: QuantisedNetwork, images: np.ndarray, names: Iterable[str]) -> OperandDistribution:
+    """The operands of several layers together, each layer by its share of the multiplications of an image.
+
+    Raises:
+        Refusal: a layer is unknown.
+    """
+    each = layer_operands(network, images, names)
+    counts = [network.network.multiplications[name] * found.joint for name, found in each.items()]
+    return OperandDistribution.of_pairs(np.sum(counts, axis=0))
+
+
 def some_windows(layer: QuantisedLayer, codes: np.ndarray) -> NDArray[np.uint8]:
     """Activation codes uint8[n, K] at output positions, evenly spaced, of input codes uint8[N, in, …]; K as in
     `im2col`."""

@@ -9,12 +9,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
 from amhw.synth.netlist import ONE, ZERO, Netlist
 from amhw.synth.reports import Step
+from amhw.synth.result import Mapping
 from amhw.synth.technology import Technology
 from amhw.synth.timing import CLOCK_SLEW, Timing, register_name
 
@@ -78,6 +80,18 @@ def timing_by_opensta(netlist: Netlist, technology: Technology, liberty: Path | 
             check=False,
         )
     return _report(run.stdout + run.stderr, netlist, written)
+
+
+def timed_again(mapping: Mapping, technology: Technology) -> Mapping:
+    """The same netlist with the delay and the longest path that OpenSTA finds.
+
+    Raises:
+        Refusal: OpenSTA is not installed.
+        SynthesisError: it rejects the netlist.
+    """
+    assert mapping.gates is not None, "synthesised with netlists=True"
+    found = timing_by_opensta(mapping.gates, technology)
+    return replace(mapping, delay_ps=found.delay_ps, path=found.path, setup_ps=found.setup_ps)
 
 
 class _Written:

@@ -25,7 +25,7 @@ def made(folder, *shape):
 def test_an_array_and_its_mapped_netlist(tmp_path):
     verilog = made(tmp_path, "--rows", "4", "--cols", "3", "--matmul", "5,6,4")
     gates = tmp_path / "gates.v"
-    run = CliRunner().invoke(command, [str(verilog), "--search", "--json", "--netlist", str(gates)])
+    run = CliRunner().invoke(command, [str(verilog), "--quick", "--json", "--netlist", str(gates)])
     assert run.exit_code == 0, run.stderr
     record = json.loads(run.stdout)
     assert record["verified"] == "proved equivalent to the Verilog"
@@ -37,14 +37,14 @@ def test_an_array_and_its_mapped_netlist(tmp_path):
     inside = sum(element["instances"] * element["area_um2"] for element in found["elements"])
     assert inside < found["area_um2"] < record["area_um2"]
     assert max(element["delay_ps"] for element in found["elements"]) <= found["delay_ps"] <= record["delay_ps"]
-    page = CliRunner().invoke(command, [str(verilog), "--search"]).stdout
+    page = CliRunner().invoke(command, [str(verilog), "--quick"]).stdout
     assert f"memory  {record['memory_bits']} bits, not in the area" in page
     assert "array   4 × 3, depth 1" in page and "dut.core.array" in page
-    flat = json.loads(CliRunner().invoke(command, [str(verilog), "--search", "--flat", "--json"]).stdout)
+    flat = json.loads(CliRunner().invoke(command, [str(verilog), "--quick", "--flat", "--json"]).stdout)
     assert flat["modules"] == [] and flat["memory_bits"] == record["memory_bits"]
     assert flat["area_um2"] == pytest.approx(record["area_um2"], rel=0.1)
 
-    alone = ["--search", "--flat", "--top", "dut.core.array", "--json"]
+    alone = ["--quick", "--flat", "--top", "dut.core.array", "--json"]
     dissolved = json.loads(CliRunner().invoke(command, [str(verilog), *alone]).stdout)
     assert dissolved["array"]["area_um2"] == dissolved["area_um2"]
     assert dissolved["array"]["area_per_mac_um2"] == pytest.approx(found["area_per_mac_um2"], rel=0.2)
@@ -68,7 +68,7 @@ def test_a_small_engine_in_gates(tmp_path):
     plan = ConvPlan(network, ProductTable.of(multiplier), 9, cols, depth)
     verilog, manifest, _ = written(tmp_path, multiplier, plan)
     gates = tmp_path / "gates.v"
-    run = CliRunner().invoke(command, [str(verilog), "--search", "--json", "--netlist", str(gates)])
+    run = CliRunner().invoke(command, [str(verilog), "--quick", "--json", "--netlist", str(gates)])
     assert run.exit_code == 0, run.stderr
     record = json.loads(run.stdout)
     declared = json.loads(manifest.read_text())["memory_bits"]

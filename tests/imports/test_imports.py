@@ -326,7 +326,7 @@ module two(input [3:0] left, right, output [7:0] p, q); assign p = left * (right
 """
 
 
-@pytest.mark.parametrize("command", [["import"], ["errors"], ["export", "--format", "npy"], ["accuracy", "--table"]])
+@pytest.mark.parametrize("command", [["import"], ["errors"], ["export", "--format", "npy"], ["accuracy"]])
 def test_every_command_that_reads_verilog_chooses_module_and_ports(command, tmp_path):
     source = tmp_path / "several.v"
     source.write_text(SEVERAL)

@@ -9,6 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from amhw import ProductTable, parse
+from amhw.commands.accuracy import command as accuracy
 from amhw.commands.train import command
 from amhw.datasets import DataSet, balanced, mnist_slice, mnist_test
 from amhw.datasets.idx import write_idx
@@ -187,7 +188,7 @@ def run(*arguments):
 
 def test_the_command_fine_tunes_saves_and_reports(folder, tmp_path):
     out, state = tmp_path / "net.npz", tmp_path / "state"
-    given = ("--multiplier", NAME, "--data-dir", folder, "--epochs", 1, "--out", out, "--checkpoint", state, "--json")
+    given = ("--multiplier", NAME, "--data", folder, "--epochs", 1, "--out", out, "--checkpoint", state, "--json")
     result = run(*given)
     assert result.exit_code == 0, result.stderr
     record = json.loads(result.stdout)
@@ -197,25 +198,43 @@ def test_the_command_fine_tunes_saves_and_reports(folder, tmp_path):
     assert (record["multiplier"], record["layers"]) == (NAME, ["conv1", "conv2"])
     # Finished already: the checkpoint gives the same network at once, and the network can be trained further.
     assert json.loads(run(*given).stdout)["network_sha256"] == saved.sha256
-    further = run("--multiplier", NAME, "--network", out, "--data-dir", folder, "--epochs", 1, "--out", tmp_path / "2")
+    further = run("--multiplier", NAME, "--network", out, "--data", folder, "--epochs", 1, "--out", tmp_path / "2")
     assert further.exit_code == 0, further.stderr
     assert "of 300 test images" in further.stdout
+
+
+def test_a_table_from_a_file_serves_as_well_as_a_name(folder, tmp_path):
+    np.save(tmp_path / "t.npy", TABLE.products)
+    of_file = (tmp_path / "t.npy", "--signed", "b", "--order", "ab")
+    common = ("--data", folder, "--epochs", 1, "--json")
+    found = [
+        json.loads(run(*given, *common, "--out", tmp_path / f"{k}.npz").stdout)
+        for k, given in enumerate(((NAME,), of_file))
+    ]
+    assert found[0]["table_sha256"] == found[1]["table_sha256"] == TABLE.sha256
+    assert found[0]["accuracy"] == found[1]["accuracy"]
+    # The network says what it was made for; a file cannot be found by that.
+    network = ("--network", tmp_path / "1.npz", "--data", folder)
+    result = CliRunner().invoke(accuracy, [str(each) for each in network])
+    assert result.exit_code == 2 and "was made for the table t, from a file: give that file too" in result.stderr
+    result = CliRunner().invoke(accuracy, [str(each) for each in (*of_file, *network, "--json")])
+    assert json.loads(result.stdout)["accuracy"] == found[1]["accuracy"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--noise"], "--noise is for fine-tuning"),
-        (["--layers", "conv1"], "--layers is for fine-tuning"),
+        (["--noise"], "leave out --noise: that is for fine-tuning"),
+        (["--layers", "conv1"], "leave out --layers: that is for fine-tuning"),
         (["--multiplier", NAME, "--layers", "conv7"], "no layer 'conv7'"),
         (["--multiplier", "mul_u8s8_nothing"], "unknown family"),
         (["--multiplier", "mul_u8u8_pp_full"], "weights are signed"),
         (["--multiplier", NAME, "--network", "nowhere.npz"], "nowhere.npz"),
-        (["--multiplier", NAME, "--slice"], "either --data-dir or --slice"),
+        (["--multiplier", NAME, "--slice"], "either --data or --slice"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(folder, tmp_path, arguments, message):
-    result = run("--out", tmp_path / "net.npz", "--data-dir", folder, *arguments)
+    result = run("--out", tmp_path / "net.npz", "--data", folder, *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1

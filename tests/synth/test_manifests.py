@@ -30,18 +30,18 @@ def written(folder, text=None):
 
 def test_products_are_checked_when_a_manifest_is_there(tmp_path):
     verilog = written(tmp_path)
-    record = json.loads(run(verilog, "--search", "--json").stdout)
+    record = json.loads(run(verilog, "--quick", "--json").stdout)
     assert record["verified"] == "256 products"
-    assert "checked: every netlist, 256 products" in run(verilog, "--search").stdout
+    assert "checked: every netlist, 256 products" in run(verilog, "--quick").stdout
     verilog.with_suffix(".json").unlink()
-    assert json.loads(run(verilog, "--search", "--json").stdout)["verified"] == ""
-    proved = json.loads(run(verilog, "--search", "--prove", "--json").stdout)["verified"]
+    assert json.loads(run(verilog, "--quick", "--json").stdout)["verified"] == ""
+    proved = json.loads(run(verilog, "--quick", "--prove", "--json").stdout)["verified"]
     assert proved == "proved equivalent to the Verilog"
 
 
 def test_verilog_that_computes_something_else_is_an_error(tmp_path):
     wrong = f"module {DESIGN.name}(input [3:0] a, b, output [7:0] p); assign p = a * b; endmodule"
-    result = run(written(tmp_path, wrong), "--search")
+    result = run(written(tmp_path, wrong), "--quick")
     assert result.exit_code != 0 and result.stdout == ""
     assert "recipe balanced: the netlist of" in result.stderr and "expected" in result.stderr
 
@@ -56,14 +56,14 @@ def test_an_edited_file_does_not_fit_its_manifest(tmp_path):
 def test_too_many_products_are_proved(tmp_path):
     verilog, _ = Design(Masked.columns(23, 13, 13)).write(tmp_path)
     assert known_of(verilog) == Known(provable=True)
-    assert json.loads(run(verilog, "--search", "--json").stdout)["verified"].startswith("proved")
+    assert json.loads(run(verilog, "--quick", "--json").stdout)["verified"].startswith("proved")
 
 
 def test_includes_are_found_beside_the_file(tmp_path):
     (tmp_path / "width.vh").write_text("`define WIDTH 3\n")
     path = tmp_path / "m.v"
     path.write_text('`include "width.vh"\nmodule m(input [`WIDTH:0] a, output y); assign y = &a; endmodule\n')
-    result = run(path, "--search", "--json")
+    result = run(path, "--quick", "--json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["cells"] >= 1
 
@@ -75,6 +75,6 @@ def test_an_array_is_proved_registers_and_all(tmp_path):
     made = CliRunner().invoke(array, ["--multiplier", "mul_u8s8_pp_0_0_0_0_0_0_c0_c0", *shape])
     assert made.exit_code == 0, made.stderr
     (verilog,) = tmp_path.glob("*.v")
-    record = json.loads(run(verilog, "--search", "--json").stdout)
+    record = json.loads(run(verilog, "--quick", "--json").stdout)
     assert record["verified"] == "proved equivalent to the Verilog"
     assert record["path"]["setup_ps"] != 0

@@ -235,7 +235,7 @@ EDGES = "negedge", "posedge"
 def test_command_prints_a_page_and_takes_a_liberty_file(tmp_path):
     (tmp_path / "g.v").write_text(INVERTER)
     (tmp_path / "my.lib").write_text(Technology.named("sky130hd").liberty)
-    run = CliRunner().invoke(command, [str(tmp_path / "g.v"), "--liberty", str(tmp_path / "my.lib"), "--search"])
+    run = CliRunner().invoke(command, [str(tmp_path / "g.v"), "--tech", str(tmp_path / "my.lib"), "--quick"])
     assert run.exit_code == 0, run.output
     assert "inverter in my (my.lib), Yosys" in run.stdout
     assert "3.75 µm²" in run.stdout and "a → y, 1 cells" in run.stdout
@@ -246,8 +246,7 @@ def test_command_prints_a_page_and_takes_a_liberty_file(tmp_path):
     [
         (["none.v"], "cannot read none.v"),
         (["good.v", "--tech", "tsmc5"], "unknown technology 'tsmc5'; known: sg13g2, sky130hd"),
-        (["good.v", "--tech", "sg13g2", "--liberty", "good.v"], "not both"),
-        (["good.v", "--liberty", "good.v"], "no Liberty file"),
+        (["good.v", "--tech", "./good.lib"], "no Liberty file"),
         (["good.v", "--top", "absent"], "no module absent"),
         (["bad.v"], "Yosys rejects this Verilog: line 2: syntax error"),
     ],
@@ -255,6 +254,7 @@ def test_command_prints_a_page_and_takes_a_liberty_file(tmp_path):
 def test_command_refuses_in_one_line(tmp_path, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "good.v").write_text(INVERTER)
+    (tmp_path / "good.lib").write_text(INVERTER)
     (tmp_path / "bad.v").write_text("module m(input a, output y);\n assign y = ; endmodule\n")
     run = CliRunner().invoke(command, arguments)
     assert run.exit_code == 2

@@ -1,0 +1,132 @@
+"""The options that several commands have: one name, one type and one help text for one thing.
+
+Each is a decorator's factory, as `click.option` is: a command may add its own default, take a value several times, or
+go on understanding an older spelling (``old``).
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from amhw.commands.base import Option
+from amhw.multiplier import SIGNEDNESS
+from amhw.refusal import Refusal
+from amhw.simulation import SIMULATORS
+
+_PATH = click.Path(path_type=Path)
+
+option = partial(click.option, cls=Option)
+
+json = partial(option, "--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+
+tech = partial(
+    option,
+    "--tech",
+    metavar="NAME|FILE",
+    default="sky130hd",
+    show_default=True,
+    help="Technology: one that amhw tech list names, or a Liberty file.",
+)
+
+layers = partial(option, "--layers", metavar="NAMES", help="Layers of the network, with commas between them; or all.")
+
+network = partial(option, "--network", type=_PATH, metavar="FILE", help="This network file, not the shipped LeNet-5.")
+
+data = partial(
+    option,
+    "--data",
+    type=_PATH,
+    metavar="DATA",
+    old=("--data-dir",),
+    help="Images with labels, not MNIST: a folder of IDX files or of PNG files a class, or an .npz file.",
+)
+
+out = partial(option, "--out", type=_PATH, metavar="PATH", show_default=True, help="Where to write; folders are made.")
+
+workers = partial(option, "--workers", type=int, metavar="N", help="Processes. [default: one for each core]")
+
+dask = partial(option, "--dask", metavar="ADDRESS", help="Use the workers of this Dask scheduler, not processes.")
+
+quick = partial(option, "--quick", is_flag=True, old=("--search",), help="Only the quick recipe, not the best of all.")
+
+seed = partial(
+    option,
+    "--seed",
+    type=click.IntRange(0, (1 << 32) - 1),
+    metavar="N",
+    show_default=True,
+    help="Seed of what is random.",
+)
+
+simulator = partial(
+    option,
+    "--simulator",
+    type=click.Choice(SIMULATORS),
+    help="Who simulates. [default: icarus if it is installed, else verilator]",
+)
+
+netlist = partial(
+    option,
+    "--netlist",
+    type=_PATH,
+    metavar="FILE",
+    help="The mapped netlist, with models of its cells: amhw synth writes it, amhw sim simulates it.",
+)
+
+name = partial(option, "--name", metavar="NAME", help="What to call it, if not by its own name.")
+
+top = partial(option, "--top", metavar="MODULE", help="For Verilog: the top module, if several are possible.")
+
+width = partial(option, "--width", type=int, metavar="N", help="Bits of both operands.")
+
+signed = partial(
+    option,
+    "--signed",
+    type=click.Choice(list(SIGNEDNESS)),
+    help="Which operands are two's complement.",
+)
+
+NO_MULTIPLIER = "which multiplier? give NAME|FILE: a name, as amhw families lists some, or a file that holds one"
+
+
+def multiplier(*, required: bool = True, old: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command a multiplier, as its first argument or as ``--multiplier``; its function gets ``multiplier``.
+
+    Running the command raises a `Refusal` if it is given both ways, or neither though it is `required`.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @click.argument("first", required=False, metavar="[NAME|FILE]")
+        @option("--multiplier", metavar="NAME|FILE", old=old, help="A multiplier: its name, or a file that holds one.")
+        @wraps(function)
+        def command(first: str | None, multiplier: str | None, **arguments: Any) -> Any:
+            if first is not None and multiplier is not None:
+                raise Refusal(f"{first} and {multiplier}: give one multiplier, as the argument or as --multiplier")
+            chosen = multiplier if first is None else first
+            if chosen is None and required:
+                raise Refusal(NO_MULTIPLIER)
+            return function(multiplier=chosen, **arguments)
+
+        return command
+
+    return decorate
+
+
+def chosen_layers(wanted: str | None, known: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:
+    """The layers that ``--layers`` names.
+
+    Raises:
+        Refusal: one is unknown.
+    """
+    if wanted is None:
+        return default
+    if wanted == "all":
+        return known
+    names = tuple(name.strip() for name in wanted.split(","))
+    for name in names:
+        if name not in known:
+            raise Refusal(f"no layer {name!r}; --layers takes all, or some of {','.join(known)}")
+    return tuple(name for name in known if name in names)

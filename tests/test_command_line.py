@@ -1,0 +1,331 @@
+"""One command line: a thing has the same name, type and help text in every command, and old spellings still work."""
+
+import json
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+from collections import defaultdict
+from importlib import import_module
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from amhw.cli import COMMANDS, main
+from amhw.commands import progress as progress_module
+from amhw.commands.progress import progress
+from amhw.network.training import EPOCHS
+from amhw.nn import Recipe
+from amhw.table import ProductTable
+from amhw.verilog import Design
+
+MASK = "mul_u8s8_pp_0_0_0_0_0_c0_e0_e0"
+
+SLOW = ("torch", "matplotlib", "altair", "pymoo", "pyosys", "scipy", "pyarrow", "cocotb")
+"""Packages that a help text does not wait for."""
+
+
+def every_command():
+    """Name and command; those of a group one by one."""
+    for name, (module, _) in COMMANDS.items():
+        command = import_module(module).command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {part}", each) for part, each in command.commands.items())
+        else:
+            yield name, command
+
+
+EVERY = dict(every_command())
+
+UNIFORM = {name: command for name, command in EVERY.items() if name not in ("import", "select", "study", "report")}
+"""Those that take what they have in common from `amhw.commands.shared`."""
+
+OF_A_MULTIPLIER = [name for name, command in EVERY.items() if any(param.name == "first" for param in command.params)]
+
+OLD = [(name, option) for name, command in EVERY.items() for option in command.params if getattr(option, "old", ())]
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def refused(*arguments):
+    """The one line with which the command refuses."""
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1), (arguments, result.output)
+    return result.stderr
+
+
+# Uniformity
+
+
+def test_an_option_is_the_same_everywhere():
+    told = defaultdict(lambda: defaultdict(list))
+    for name, command in UNIFORM.items():
+        for option in command.params:
+            if isinstance(option, click.Option):
+                about = (option.help, json.dumps(option.type.to_info_dict(), sort_keys=True), option.is_flag)
+                told[option.opts[0]][about].append(name)
+    different = {option: dict(ways) for option, ways in told.items() if len(ways) > 1}
+    assert not different
+
+
+@pytest.mark.parametrize("name", UNIFORM)
+def test_every_command_prints_json_on_request(name):
+    assert any("--json" in param.opts for param in EVERY[name].params)
+
+
+@pytest.mark.parametrize("name", UNIFORM)
+def test_every_option_says_what_it_is(name):
+    assert all(param.help for param in EVERY[name].params if isinstance(param, click.Option))
+
+
+def test_the_commands_of_a_multiplier():
+    assert set(OF_A_MULTIPLIER) == {
+        *("gen", "show", "errors", "export", "sim", "array", "synth", "energy", "accuracy", "train")
+    }
+
+
+# Help
+
+
+@pytest.mark.parametrize("name", UNIFORM)
+def test_examples_can_be_pasted(name):
+    printed = run(*name.split(), "--help").stdout.splitlines()
+    (line,) = [line.strip() for line in printed if line.strip().startswith("Example: ")]
+    program, *arguments = shlex.split(line.removeprefix("Example: "))
+    assert program == "amhw" and arguments[: len(name.split())] == name.split()
+    EVERY[name].make_context(name, arguments[len(name.split()) :])
+
+
+def test_help_waits_for_no_slow_package():
+    script = f"""
+import sys
+from amhw.cli import main
+for arguments in {[[], *(name.split() for name in UNIFORM)]}:
+    main([*arguments, "--help"], standalone_mode=False)
+    loaded = [package for package in {SLOW} if package in sys.modules]
+    assert not loaded, (arguments, loaded)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_defaults_that_a_help_text_states_are_the_defaults():
+    """Which it cannot look up: that would load torch."""
+    (epochs,) = [param for param in EVERY["train"].params if param.name == "epochs"]
+    assert f"[default: {EPOCHS}; fine-tuning: {Recipe.epochs}]" in epochs.help
+
+
+# Old spellings
+
+
+@pytest.mark.parametrize(("name", "option"), OLD, ids=lambda value: getattr(value, "name", value))
+def test_old_spellings_mean_the_same_and_are_not_shown(name, option):
+    command = EVERY[name]
+    value = {"layers": "conv1"}.get(option.name, "some.file")
+    others = {"train": ["--out", "x"]}.get(name, [])
+    contexts = [
+        command.make_context(name, [*others, spelling, *([] if option.is_flag else [value])]).params
+        for spelling in (option.opts[0], *option.old)
+    ]
+    assert all(params == contexts[0] for params in contexts[1:])
+    shown = run(*name.split(), "--help").stdout
+    assert option.opts[0] in shown
+    for old in option.old:
+        assert not re.search(rf"{old}\b(?!-)", shown), old
+
+
+def test_which_spellings_are_old():
+    assert {(old, option.opts[0]) for _, option in OLD for old in option.old} == {
+        ("--search", "--quick"),
+        ("--layer", "--layers"),
+        ("--data-dir", "--data"),
+        ("--liberty", "--tech"),
+        ("--table", "--multiplier"),
+        ("--operands", "--distribution"),
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("synth", "m.v", "--tech", "sg13g2", "--tech", "sky130hd"),
+        ("synth", "m.v", "--tech", "sg13g2", "--liberty", "x.lib"),
+        ("synth", "m.v", "--flat", "--hierarchical"),
+        ("errors", MASK, "--layers", "conv1", "--layer=conv2"),
+    ],
+)
+def test_one_value_once(arguments):
+    said = refused(*arguments)
+    assert "given 2 times; say it once" in said
+    given = {word.split("=")[0] for word in arguments if word.startswith("--")}
+    assert all(option in said for option in given)
+
+
+def test_a_flag_may_be_repeated():
+    assert run("families", "--json", "--json").exit_code == 0
+
+
+# A multiplier
+
+
+@pytest.mark.parametrize("name", OF_A_MULTIPLIER)
+def test_a_multiplier_is_the_first_argument_or_an_option(name, tmp_path):
+    others = {"export": ["--format", "npy"], "train": ["--out", tmp_path / "n.npz"]}.get(name, [])
+    first, option = (refused(name, *given, *others) for given in (["mul_nobody"], ["--multiplier", "mul_nobody"]))
+    assert first == option and "'mul_nobody' is no multiplier's name" in first
+    assert "give one multiplier" in refused(name, MASK, "--multiplier", MASK, *others)
+    if name not in ("gen", "train"):  # which make one, or train without
+        assert "which multiplier? give NAME|FILE" in refused(name, *others)
+
+
+@pytest.mark.parametrize("name", ["gen", "show", "sim", "array", "synth", "energy"])
+def test_a_table_is_no_circuit(name, tmp_path):
+    np.save(tmp_path / "t.npy", ProductTable.of(Design.parse("mul_u4u4_pp_full").multiplier).products)
+    assert "t.npy is a table, no circuit" in refused(name, tmp_path / "t.npy")
+    (imported,) = [
+        line for line in run("import", tmp_path / "t.npy", "--signed", "none", "--out", tmp_path).stdout.splitlines()
+        if line.endswith(".json")
+    ]  # fmt: skip
+    expected = {"gen": "made here", "show": "made here", "array": "made here"}.get(name, "no Verilog")
+    assert expected in refused(name, imported)
+
+
+@pytest.mark.parametrize("suffix", [".v", ".json"])
+def test_files_of_ours_stand_for_their_multiplier(tmp_path, suffix):
+    name = f"{MASK}__wallace__ripple"
+    Design.parse(name).write(tmp_path)
+    file = tmp_path / f"{name}{suffix}"
+    again = tmp_path / "again"
+    assert run("gen", file, "--out", again).exit_code == 0
+    assert (again / f"{name}.v").read_bytes() == (tmp_path / f"{name}.v").read_bytes()
+    assert json.loads(run("show", file, "--json").stdout)["name"] == name
+    assert run("sim", file).stdout == run("sim", name).stdout == "65536/65536 products match\n"
+    by_name, by_file = (json.loads(run("synth", each, "--quick", "--json").stdout) for each in (name, file))
+    assert by_name["verified"] == "65536 products"
+    assert all(by_name[figure] == by_file[figure] for figure in ("top", "area_um2", "delay_ps", "verilog_sha256"))
+
+
+def test_verilog_from_elsewhere_has_no_diagram(tmp_path):
+    (tmp_path / "m.v").write_text("module m(input [1:0] a, b, output [3:0] p); assign p = a * b; endmodule")
+    for name in ("gen", "show", "array"):
+        assert "m.v is Verilog from elsewhere" in refused(name, tmp_path / "m.v")
+
+
+# What has no effect
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("gen", MASK, "--signed", "none"), "leave out --signed: "),
+        (("gen", MASK, "--pp-mask", "full", "--width", "8"), "leave out --width, --pp-mask: "),
+        (("gen", MASK, "--show", "--out", "x"), "leave out --out: --show writes nothing"),
+        (("errors", MASK, "--network", "x.npz"), "leave out --network: "),
+        (("errors", MASK, "--data", "x"), "leave out --data: "),
+        (("errors", MASK, "--order", "ab"), "are for tables and Verilog"),
+        (("synth", MASK, "--no-dsp"), "leave out --no-dsp: "),
+        (("synth", MASK, "--fpga", "ice40", "--tech", "sky130hd", "--flat"), "leave out --tech, --hierarchical: "),
+        (("energy", MASK, "--hold", "a=1"), "leave out --hold: that is for Verilog files"),
+        (("train", "--out", "x.npz", "--layers", "conv1"), "leave out --layers: that is for fine-tuning"),
+        (("train", "--out", "x.npz", "--signed", "b"), "which multiplier?"),
+        (("train", MASK, "--out", "x.npz", "--model", "lenet5"), "leave out --model: "),
+        (("array", MASK, "--matmul", "4,4,4", "--network", "x.npz"), "--network or --matmul"),
+    ],
+)
+def test_options_without_effect_are_refused(arguments, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert says in refused(*arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_netlist_does_not_overwrite_its_verilog(tmp_path):
+    verilog, _ = Design.parse("mul_u2u2_pp_full").write(tmp_path)
+    before = verilog.read_bytes()
+    assert "would overwrite" in refused("synth", verilog, "--netlist", verilog)
+    assert verilog.read_bytes() == before
+
+
+# What a command says at its end, and meanwhile
+
+
+def test_commands_name_what_they_wrote(tmp_path):
+    name = "mul_u8s8_pp_0_0_0_0_0_0_0_80"
+    small = ("--rows", 25, "--cols", 1, "--out", tmp_path)
+    for arguments in (
+        ("gen", name, "--out", tmp_path),
+        ("show", name, "--svg", tmp_path / "dots.svg"),
+        ("errors", name, "--heat-map", tmp_path / "map.png"),
+        ("export", name, "--format", "npy", "--out", tmp_path),
+        ("synth", name, "--quick", "--netlist", tmp_path / "gates.v"),
+        ("array", name, "--name", "engine", *small),
+    ):
+        before = set(tmp_path.iterdir())
+        printed = run(*arguments).stdout.splitlines()
+        new = {str(path) for path in set(tmp_path.iterdir()) - before}
+        assert new and new == set(printed[-len(new) :]), arguments
+
+
+def on_terminal(*arguments):
+    """Standard output, and what a terminal shows of standard error."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "amhw.cli", *map(str, arguments)], stdout=subprocess.PIPE, stderr=theirs, text=True
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 1 << 16):
+                shown += part
+        except OSError:
+            pass  # a terminal ends so
+        printed = process.stdout.read()
+    os.close(ours)
+    return printed, shown.decode()
+
+
+def test_what_comes_next_is_said_on_a_terminal_only(tmp_path):
+    printed, shown = on_terminal("gen", "mul_u2u2_pp_full", "--out", tmp_path)
+    assert printed.splitlines() == [str(tmp_path / f"mul_u2u2_pp_full{suffix}") for suffix in (".v", ".json")]
+    assert shown.splitlines() == [f"next: amhw sim {tmp_path / 'mul_u2u2_pp_full.json'}"]
+    assert run("gen", "mul_u2u2_pp_full", "--out", tmp_path).stderr == ""
+    assert "next:" not in on_terminal("gen", "mul_u2u2_pp_full", "--out", tmp_path, "--json")[1]
+    printed, shown = on_terminal("synth", tmp_path / "mul_u2u2_pp_full.v", "--quick")
+    assert "next:" not in printed and "synthesising mul_u2u2_pp_full" in shown
+    assert f"next: amhw errors {tmp_path / 'mul_u2u2_pp_full.v'}" in shown
+
+
+def test_progress_is_a_plain_line_now_and_then_without_a_terminal(monkeypatch):
+    monkeypatch.setattr(progress_module, "SECONDS", 0.01)
+
+    @click.command()
+    def command():
+        with progress("looking", 8) as work:
+            work.advance(3)
+            work.note("a line that stays")
+            while "looking, 3/8" not in sys.stderr.buffer.getvalue().decode():
+                pass
+            work.update("looking again", 5)
+            while "looking again, 5/8" not in sys.stderr.buffer.getvalue().decode():
+                pass
+
+    result = CliRunner().invoke(command)
+    assert result.exit_code == 0 and result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert "a line that stays" in lines
+    told = re.compile(r"looking, [03]/8, \d+ s|looking again, 5/8, \d+ s|a line that stays")
+    assert all(told.fullmatch(line) for line in lines), lines
+
+
+def test_short_work_says_nothing_without_a_terminal():
+    @click.command()
+    def command():
+        with progress("looking"):
+            pass
+
+    assert CliRunner().invoke(command).output == ""
