@@ -1,12 +1,11 @@
 """The command `amhw errors`."""
 
-import io
 from dataclasses import fields
 from pathlib import Path
 
 import click
-import numpy as np
 
+from amhw.arrays import arrays_in
 from amhw.commands.base import Command, print_json
 from amhw.commands.options import reading_options, stated_table
 from amhw.errors.figures import Errors
@@ -15,10 +14,13 @@ from amhw.files import read_whole, write_atomically
 from amhw.imports.source import Reading
 from amhw.operands import OperandDistribution
 from amhw.refusal import Refusal
-from amhw.table import ProductTable
+from amhw.table import LARGEST, ProductTable
 
 _IMAGES = 500
 """Training images whose operands are counted: hundreds of thousands of multiplications already."""
+
+_MOST_BYTES = 16 * LARGEST
+"""Of a file with operand counts."""
 
 _LABELS = {
     "me": "ME    mean error",
@@ -122,12 +124,11 @@ def read_operands(path: Path) -> OperandDistribution:
     Raises:
         Refusal: the file holds neither.
     """
-    content = read_whole(path)
+    content = read_whole(path, _MOST_BYTES)
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except (ValueError, OSError, EOFError, AttributeError, TypeError):
-        raise Refusal(f"{path} is no .npz file of operand counts") from None
+        arrays = arrays_in(content, LARGEST)
+    except Refusal as refusal:
+        raise Refusal(f"{path} is no .npz file of operand counts: {refusal}") from None
     try:
         if set(arrays) == {"joint"}:
             return OperandDistribution.of_pairs(arrays["joint"])

@@ -22,6 +22,8 @@ _OPTIONS = (
         "products contradict them.",
     ),
     click.option("--order", type=click.Choice(ORDERS), help="For a table: whether the first index is operand a or b."),
+    click.option("--dtype", metavar="TYPE", help="For raw numbers (.bin): their type, such as uint16 or float32."),
+    click.option("--shape", metavar="ROWSxCOLUMNS", help="For numbers without a shape: such as 256x256."),
     click.option("--top", metavar="MODULE", help="For Verilog: the top module, if several are possible."),
     click.option("--a", metavar="PORT", help="Input of operand a (activation), if its name does not say so."),
     click.option("--b", metavar="PORT", help="Input of operand b (weight)."),

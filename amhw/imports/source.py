@@ -22,12 +22,15 @@ class Reading:
     Attributes:
         signed: which operands are two's complement; see `read_table` and `read_circuit`.
         order: of a table's indices; see `read_table`.
+        dtype, shape: of raw numbers; see `read_table`.
         top, a, b, p: the top module of Verilog, and its ports; see `read_circuit`.
         libraries: more Verilog, for modules that the file uses.
     """
 
     signed: str | None = None
     order: str | None = None
+    dtype: str | None = None
+    shape: str | None = None
     top: str | None = None
     a: str | None = None
     b: str | None = None
@@ -80,11 +83,13 @@ def open_file(path: Path, reading: Reading, name: str | None = None) -> Imported
     if path.suffix in SUFFIXES:
         if said := [f"--{option}" for option, value in of_circuits.items() if value]:
             raise Refusal(f"{', '.join(said)}: such options are for Verilog; {path} is a table and has --order")
-        return Imported(name or path.stem, read_table(path, signed=reading.signed, order=reading.order))
+        table = read_table(path, signed=reading.signed, order=reading.order, dtype=reading.dtype, shape=reading.shape)
+        return Imported(name or path.stem, table)
     if path.suffix not in VERILOG:
         raise Refusal(f"{path} is neither Verilog ({', '.join(VERILOG)}) nor a table ({', '.join(SUFFIXES)})")
-    if reading.order is not None:
-        raise Refusal("--order is for tables; the ports of a circuit go by name (--a, --b)")
+    of_tables = {"order": reading.order, "dtype": reading.dtype, "shape": reading.shape}
+    if said := [f"--{option}" for option, value in of_tables.items() if value is not None]:
+        raise Refusal(f"{said[0]} is for tables; the ports of a circuit go by name (--a, --b)")
     files = (path, *reading.libraries)
     text = "\n".join(read_whole(file).decode("utf-8", errors="replace") for file in files)
     try:
