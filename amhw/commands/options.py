@@ -24,6 +24,13 @@ _OPTIONS = (
     click.option("--order", type=click.Choice(ORDERS), help="For a table: whether the first index is operand a or b."),
     click.option("--dtype", metavar="TYPE", help="For raw numbers (.bin): their type, such as uint16 or float32."),
     click.option("--shape", metavar="ROWSxCOLUMNS", help="For numbers without a shape: such as 256x256."),
+    click.option(
+        "--shift",
+        type=click.IntRange(0, 31),
+        default=0,
+        metavar="K",
+        help="The lowest bit of a file's product weighs 2^K (an output that leaves low bits out). [default: 0]",
+    ),
     click.option("--top", metavar="MODULE", help="For Verilog: the top module, if several are possible."),
     click.option("--a", metavar="PORT", help="Input of operand a (activation), if its name does not say so."),
     click.option("--b", metavar="PORT", help="Input of operand b (weight)."),

@@ -23,6 +23,7 @@ class Reading:
         signed: which operands are two's complement; see `read_table` and `read_circuit`.
         order: of a table's indices; see `read_table`.
         dtype, shape: of raw numbers; see `read_table`.
+        shift: the lowest bit of a product weighs 2^shift.
         top, a, b, p: the top module of Verilog, and its ports; see `read_circuit`.
         libraries: more Verilog, for modules that the file uses.
     """
@@ -31,6 +32,7 @@ class Reading:
     order: str | None = None
     dtype: str | None = None
     shape: str | None = None
+    shift: int = 0
     top: str | None = None
     a: str | None = None
     b: str | None = None
@@ -83,7 +85,14 @@ def open_file(path: Path, reading: Reading, name: str | None = None) -> Imported
     if path.suffix in SUFFIXES:
         if said := [f"--{option}" for option, value in of_circuits.items() if value]:
             raise Refusal(f"{', '.join(said)}: such options are for Verilog; {path} is a table and has --order")
-        table = read_table(path, signed=reading.signed, order=reading.order, dtype=reading.dtype, shape=reading.shape)
+        table = read_table(
+            path,
+            signed=reading.signed,
+            order=reading.order,
+            dtype=reading.dtype,
+            shape=reading.shape,
+            shift=reading.shift,
+        )
         return Imported(name or path.stem, table)
     if path.suffix not in VERILOG:
         raise Refusal(f"{path} is neither Verilog ({', '.join(VERILOG)}) nor a table ({', '.join(SUFFIXES)})")
