@@ -41,9 +41,7 @@ def suspicions(table: ProductTable) -> list[str]:
         found.append(f"read as signed = {own} the mean error is {error:.1f}; {how} it would be {errors[best]:.1f}")
     shift, scaled = _best_shift(table)
     if scaled * _CLEARLY < error:
-        found.append(
-            f"the mean error is {error:.1f}; if the lowest bit weighs 2^{shift} it is {scaled:.1f}: see --shift"
-        )
+        found.append(f"the mean error is {error:.1f}; with a lowest bit of 2^{shift} it is {scaled:.1f}: see --shift")
     if _magnitudes_for_two_negatives(table):
         found.append(
             "negative × negative equals |a|·|b| while mixed signs differ from −|a|·|b|: "
