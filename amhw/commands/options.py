@@ -31,10 +31,34 @@ _OPTIONS = (
         metavar="K",
         help="The lowest bit of a file's product weighs 2^K (an output that leaves low bits out). [default: 0]",
     ),
-    click.option("--top", metavar="MODULE", help="For Verilog: the top module, if several are possible."),
+    click.option(
+        "--sign-magnitude",
+        type=click.Choice(["a", "b", "both"]),
+        help="Make operands of an unsigned file signed: multiply magnitudes, then give the product its sign.",
+    ),
     click.option("--a", metavar="PORT", help="Input of operand a (activation), if its name does not say so."),
     click.option("--b", metavar="PORT", help="Input of operand b (weight)."),
     click.option("--p", metavar="PORT", help="Output of the product, if there are several."),
+    click.option(
+        "--latency",
+        type=click.IntRange(0, 64),
+        metavar="N",
+        help="Clocks that a product takes, where paths meet different numbers of registers. [default: as found]",
+    ),
+)
+
+_VERILOG_OPTIONS = (
+    click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[VERILOG]..."),
+    click.option("--top", metavar="MODULE", help="For Verilog: the top module, if several are possible."),
+    click.option(
+        "-P", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the top module; may be repeated."
+    ),
+    click.option(
+        "--hold", multiple=True, metavar="PORT=VALUE", help="An input that never changes, such as a reset; repeatable."
+    ),
+    click.option(
+        "-I", "includes", multiple=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Of included files."
+    ),
     click.option(
         "--library",
         "libraries",
@@ -47,14 +71,22 @@ _OPTIONS = (
 
 def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of `Reading`; the function gets them together, as ``reading``."""
+    return _reading(function, (*_OPTIONS, *_VERILOG_OPTIONS))
 
+
+def verilog_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command those options of `Reading` that say what Verilog is read; the function gets ``reading``."""
+    return _reading(function, _VERILOG_OPTIONS)
+
+
+def _reading(function: Callable[..., Any], options: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
     @wraps(function)
     def command(**arguments: Any) -> Any:
-        said = {name: arguments.pop(name) for name in Reading.__dataclass_fields__}
+        said = {name: arguments.pop(name) for name in Reading.__dataclass_fields__ if name in arguments}
         return function(reading=Reading(**said), **arguments)
 
     decorated: Callable[..., Any] = command
-    for option in reversed(_OPTIONS):
+    for option in reversed(options):
         decorated = option(decorated)
     return decorated
 

@@ -10,9 +10,13 @@ import click
 from rich.console import Console
 
 from amhw.commands.base import Command, print_json
-from amhw.files import read_whole, write_atomically
+from amhw.commands.options import verilog_options
+from amhw.files import write_atomically
+from amhw.hdl.source import Source
+from amhw.hdl.wrapper import wrapped
+from amhw.imports.source import UNSAID, Reading
 from amhw.manifests import ArrayManifest, MatrixProductManifest
-from amhw.neighbour import known_of
+from amhw.neighbour import NOTHING, known_of
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
 from amhw.synth.fpga import FAMILIES
@@ -31,7 +35,7 @@ from amhw.synth.technology import Technology, technologies
     epilog="Example: python -m amhw.synth rtl_out/mult.v --tech sg13g2",
 )
 @click.argument("verilog", type=click.Path())
-@click.option("--top", metavar="NAME", help="Top module; needed only when several are possible.")
+@verilog_options
 @click.option("--tech", metavar="NAME", help=f"Technology: {', '.join(technologies())}, or one that was imported.")
 @click.option("--liberty", metavar="FILE", help="Use this Liberty file (plain or gzip) instead of --tech.")
 @click.option("--search", is_flag=True, help=f"Only the quick recipe '{SEARCH.name}', not the best of all.")
@@ -54,7 +58,7 @@ from amhw.synth.technology import Technology, technologies
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     verilog: str,
-    top: str | None,
+    reading: Reading,
     tech: str | None,
     liberty: str | None,
     search: bool,
@@ -77,8 +81,8 @@ def command(
     """
     if fpga is not None:
         if tech is not None or liberty is not None or search or prove or timer != "builtin" or netlist is not None:
-            raise Refusal("--fpga goes with --top, --no-dsp and --json only")
-        _fpga(verilog, fpga, top, no_dsp, as_json)
+            raise Refusal("--fpga goes with what says which Verilog is read, --no-dsp and --json only")
+        _fpga(verilog, fpga, *_read(verilog, reading), no_dsp, as_json)
         return
     if no_dsp:
         raise Refusal("--no-dsp goes with --fpga")
@@ -87,8 +91,9 @@ def command(
     if timer == "opensta" and not available():
         raise Refusal("OpenSTA is not on PATH; install the package opensta, or leave --timer opensta out")
     technology = Technology.from_liberty(liberty) if liberty else named(tech or "sky130hd")
-    text = read_whole(verilog).decode("utf-8", errors="replace")
-    expected, provable, array = known_of(Path(verilog))
+    source, top = _read(verilog, reading)
+    # What the manifest beside it describes is the file as it is.
+    expected, provable, array = known_of(Path(verilog)) if replace(reading, top=None) == UNSAID else NOTHING
     apart = array is not None if hierarchical is None else hierarchical
     recipes = (SEARCH,) if search else RECIPES
     with (
@@ -96,11 +101,7 @@ def command(
         Synthesiser(technology, recipes, workers=1, netlists=True, timeout=3600 if array else 300) as synthesiser,
     ):
         try:
-            folder = Path(verilog).absolute().parent
-            waiting = synthesiser.submit(
-                text, top, expected, prove=prove or provable, includes=folder, hierarchical=apart
-            )
-            result = waiting.result()
+            result = synthesiser.submit(source, top, expected, prove=prove or provable, hierarchical=apart).result()
             if timer == "opensta":
                 result = replace(result, mappings=tuple(_timed_again(m, technology) for m in result.mappings))
         except Refusal as refusal:
@@ -146,10 +147,20 @@ def array_figures(result: SynthesisResult, manifest: ArrayManifest) -> dict[str,
     }
 
 
-def _fpga(verilog: str, family: str, top: str | None, no_dsp: bool, as_json: bool) -> None:
-    text = read_whole(verilog).decode("utf-8", errors="replace")
+def _read(verilog: str, reading: Reading) -> tuple[Source, str | None]:
+    """The Verilog and its top module, where that is known; both with a module around it that sets what is stated."""
+    source, values, held = reading.verilog(Path(verilog)), reading.values, reading.held
+    if not (values or held):
+        return source, reading.top
     try:
-        found = on_fpga(text, family, top, dsp=not no_dsp)
+        return wrapped(source, reading.top, values, held)
+    except Refusal as refusal:
+        raise Refusal(f"{verilog}: {refusal}") from refusal
+
+
+def _fpga(verilog: str, family: str, source: Source, top: str | None, no_dsp: bool, as_json: bool) -> None:
+    try:
+        found = on_fpga(source, family, top, dsp=not no_dsp)
     except Refusal as refusal:
         raise Refusal(f"{verilog}: {refusal}") from refusal
     except SynthesisError as error:

@@ -52,15 +52,16 @@ def suspicions(table: ProductTable) -> list[str]:
     return found
 
 
-def likelier_signs(products: NDArray[Any], width_p: int, stated: tuple[bool, bool]) -> str | None:
+def likelier_signs(products: NDArray[Any], width_p: int, stated: tuple[bool, bool], shift: int = 0) -> str | None:
     """The signedness under which output codes fit products clearly better than under the stated one, if any.
 
     Args:
         products: unsigned output codes of `width_p` bits, [2^width_a, 2^width_b].
         width_p: bits of the output.
         stated: signed_a, signed_b.
+        shift: the lowest bit weighs 2^shift.
     """
-    errors = {name: _code_error(products, width_p, *signs) for name, signs in SIGNEDNESS.items()}
+    errors = {name: _code_error(products, width_p, *signs, shift) for name, signs in SIGNEDNESS.items()}
     best = min(errors, key=lambda name: errors[name])
     own = signedness(*stated)
     return best if best != own and errors[best] * _CLEARLY < errors[own] else None
@@ -95,8 +96,8 @@ def _error_as(products: NDArray[Any], signed_a: bool, signed_b: bool, by_value: 
     return float(np.abs(products - axes[0][:, None] * axes[1][None, :]).mean())
 
 
-def _code_error(codes: NDArray[Any], width: int, signed_a: bool, signed_b: bool) -> float:
-    return _error_as(of_codes(codes, width, signed_a or signed_b), signed_a, signed_b, False)
+def _code_error(codes: NDArray[Any], width: int, signed_a: bool, signed_b: bool, shift: int) -> float:
+    return _error_as(of_codes(codes, width, signed_a or signed_b) << shift, signed_a, signed_b, False)
 
 
 def _best_shift(table: ProductTable) -> tuple[int, float]:
