@@ -1,5 +1,6 @@
 """Files that are either whole or absent."""
 
+import codecs
 import os
 import tempfile
 from pathlib import Path
@@ -34,16 +35,43 @@ def write_atomically(path: Path | str, content: str | bytes) -> Path:
     return path
 
 
-def read_whole(path: Path | str) -> bytes:
+def read_whole(path: Path | str, most: int | None = None) -> bytes:
     """The bytes of `path`.
 
+    Args:
+        path: the file.
+        most: so many bytes are read at most; what has no end (a device) must not be waited for.
+
     Raises:
-        Refusal: the file is missing or cannot be read.
+        Refusal: the file is missing, cannot be read, or has more than `most` bytes.
     """
     try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise Refusal(f"cannot read {path}: {error.strerror or error}") from error
+        with Path(path).open("rb") as file:
+            content = file.read() if most is None else file.read(most + 1)
+    except (OSError, ValueError) as error:  # a NUL in the name is a ValueError
+        raise Refusal(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    if most is not None and len(content) > most:
+        raise Refusal(f"{path} is larger than {most} bytes, more than any file of its kind needs")
+    return content
+
+
+def decoded(content: bytes) -> str:
+    """Text without its byte-order mark: UTF-16 or UTF-32 where the mark says so, else UTF-8, else Latin-1.
+
+    >>> decoded(b"\\xef\\xbb\\xbfa,b"), decoded("a,b".encode("utf-16")), decoded(b"// \\xb5m")
+    ('a,b', 'a,b', '// µm')
+    """
+    for marks, encoding in (
+        ((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "utf-32"),
+        ((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-16"),
+        ((codecs.BOM_UTF8,), "utf-8-sig"),
+    ):
+        if content.startswith(marks):
+            return content.decode(encoding, errors="replace")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def _umask() -> int:

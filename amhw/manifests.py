@@ -79,6 +79,7 @@ class ImportManifest(Document):
         name: of the files: its table ``NAME.npy``, and ``NAME.v`` where there is Verilog.
         label: what people call it.
         top, ports, verilog_sha256: of the Verilog; None where only the table is known.
+        latency: clocks from operands to product; 0 is combinational.
     """
 
     kind: ClassVar[str] = "imported"
@@ -96,6 +97,7 @@ class ImportManifest(Document):
     top: Name | None
     ports: OperandPorts | None
     verilog_sha256: str | None
+    latency: Count = 0
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """How often each operand occurs: what turns error figures over all operands into figures for a network."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -8,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from amhw.arrays import arrays_in
 from amhw.files import read_whole
 from amhw.refusal import Refusal
 
@@ -80,12 +80,10 @@ class OperandDistribution:
         Raises:
             Refusal: the file holds neither.
         """
-        content = read_whole(path)
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                arrays = dict(archive)
-        except (ValueError, OSError, EOFError, AttributeError, TypeError):
-            raise Refusal(f"{path} is no .npz file of operand counts") from None
+            arrays = arrays_in(read_whole(path, 16 << _LARGEST_BITS), 1 << _LARGEST_BITS)
+        except Refusal as refusal:
+            raise Refusal(f"{path} is no .npz file of operand counts: {refusal}") from None
         try:
             if set(arrays) == {"joint"}:
                 return cls.of_pairs(arrays["joint"])

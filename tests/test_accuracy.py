@@ -151,8 +151,8 @@ def test_a_network_of_other_widths_is_refused(tmp_path):
     ("content", "message"),
     [
         (np.zeros((256, 255), int), "2^m × 2^n"),
-        (np.zeros((256, 256)), "holds integers"),
-        (np.array([{}]), "no NumPy array file"),
+        (np.full((256, 256), 0.5), "holds integers"),
+        (np.array([{}]), "holds object, not numbers"),
         (None, "no NumPy array file"),
     ],
     ids=["shape", "float", "objects", "text"],

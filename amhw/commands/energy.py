@@ -47,7 +47,7 @@ _OF_VERILOG = ("top", "trace", "operands", "hold")
     help="Of a Verilog file: what its inputs see, CSV or npz.",
 )
 @click.option("--operands", metavar="A,B", help="Of a Verilog file: inputs that see a multiplier's operands.")
-@click.option("--hold", metavar="PORT=VALUE", multiple=True, help="Of a Verilog file: an input that never changes.")
+@shared.hold()
 @click.option("--clocks", type=click.IntRange(2, 1 << 20), metavar="N", help="How many operations or clocks to count.")
 @shared.quick()
 @shared.json()

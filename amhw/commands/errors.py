@@ -14,10 +14,13 @@ from amhw.files import write_atomically
 from amhw.imports.source import Reading
 from amhw.operands import OperandDistribution
 from amhw.refusal import Refusal
-from amhw.table import ProductTable
+from amhw.table import LARGEST, ProductTable
 
 _IMAGES = 500
 """Training images whose operands are counted: hundreds of thousands of multiplications already."""
+
+_MOST_BYTES = 16 * LARGEST
+"""Of a file with operand counts."""
 
 _LABELS = {
     "me": "ME    mean error",

@@ -26,11 +26,11 @@ from amhw.synth.store import technology_named
 @click.option("--out", type=click.Path(path_type=Path), default=Path("imports"), show_default=True, help="Folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(file: Path, reading: Reading, name: str | None, tech: str, out: Path, as_json: bool) -> None:
-    """Import a combinational multiplier (Verilog) or a product table (.npy, .bin, .csv, .h).
+    """Import a multiplier (Verilog) or a product table (.npy, .bin, .csv, .h).
 
-    Verilog is simulated for every operand pair and synthesised. What is written into the folder, NAME.json
-    with NAME.npy and NAME.v beside it, can be given to the other commands. Ports go by name; the order of
-    their declaration is never used.
+    Verilog (several files if need be; a pipeline too) is simulated for every operand pair and synthesised. What
+    is written into the folder, NAME.json with NAME.npy and NAME.v beside it, can be given to the other commands.
+    Ports go by name; the order of their declaration is never used.
     """
     technology = None if tech == "none" or file.suffix not in VERILOG else technology_named(tech)
     imported = open_file(file, reading, name)
@@ -47,7 +47,9 @@ def command(file: Path, reading: Reading, name: str | None, tech: str, out: Path
     operands = f"{KINDS[table.signed_a]} {table.width_a} × {KINDS[table.signed_b]} {table.width_b} bits"
     click.echo(f"{manifest}\n{operands}, table {table.sha256[:16]}…")
     if imported.ports is not None:
-        click.echo(f"module {imported.top}: a = {imported.ports.a}, b = {imported.ports.b}, p = {imported.ports.p}")
+        ports = imported.ports
+        late = f", {imported.latency} clocks later" if imported.latency else ""
+        click.echo(f"module {imported.top}: a = {ports.a}, b = {ports.b}, p = {ports.p}{late}")
     click.echo(f"MAE {errors.mae:.6g}  WCE {errors.wce}  ME {errors.me:.6g}  MRED {errors.mred:.3%}")
     if cost is not None:
         click.echo(f"area {cost.area_um2:.2f} µm²  delay {cost.delay_ps:.1f} ps  ({cost.tech})")
@@ -57,7 +59,9 @@ def _cost(imported: Imported, technology: Technology) -> SynthesisResult:
     assert imported.verilog is not None
     with Synthesiser(technology, RECIPES, workers=1) as synthesiser:
         try:
-            expected = Expected(imported.table.products, **vars(imported.ports)) if imported.ports else None
-            return synthesiser.submit(imported.verilog, imported.top, expected).result()
+            late = imported.latency > 0  # the netlist of a pipeline is proved, not compared with the table
+            known = imported.ports is not None and not late
+            expected = Expected(imported.table.products, **vars(imported.ports)) if known else None
+            return synthesiser.submit(imported.verilog, imported.top, expected, prove=late).result()
         except SynthesisError as error:
             raise click.ClickException(f"{imported.name}: {error}") from error

@@ -16,10 +16,41 @@ from amhw.table import ProductTable
 _OPTIONS = (
     shared.signed(),
     click.option("--order", type=click.Choice(ORDERS), help="For a table: whether the first index is operand a or b."),
-    click.option("--top", metavar="MODULE", help="For Verilog: the top module, if several are possible."),
+    click.option("--dtype", metavar="TYPE", help="For raw numbers (.bin): their type, such as uint16 or float32."),
+    click.option("--shape", metavar="ROWSxCOLUMNS", help="For numbers without a shape: such as 256x256."),
+    click.option(
+        "--shift",
+        type=click.IntRange(0, 31),
+        default=0,
+        metavar="K",
+        help="The lowest bit of a file's product weighs 2^K (an output that leaves low bits out). [default: 0]",
+    ),
+    click.option(
+        "--sign-magnitude",
+        type=click.Choice(["a", "b", "both"]),
+        help="Make operands of an unsigned file signed: multiply magnitudes, then give the product its sign.",
+    ),
     click.option("--a", metavar="PORT", help="Input of operand a (activation), if its name does not say so."),
     click.option("--b", metavar="PORT", help="Input of operand b (weight)."),
     click.option("--p", metavar="PORT", help="Output of the product, if there are several."),
+    click.option(
+        "--latency",
+        type=click.IntRange(0, 64),
+        metavar="N",
+        help="Clocks that a product takes, where paths meet different numbers of registers. [default: as found]",
+    ),
+)
+
+_VERILOG_OPTIONS = (
+    click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[VERILOG]..."),
+    shared.top(),
+    click.option(
+        "-P", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the top module; may be repeated."
+    ),
+    shared.hold(),
+    click.option(
+        "-I", "includes", multiple=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Of included files."
+    ),
     click.option(
         "--library",
         "libraries",
@@ -32,14 +63,22 @@ _OPTIONS = (
 
 def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of `Reading`; the function gets them together, as ``reading``."""
+    return _reading(function, (*_OPTIONS, *_VERILOG_OPTIONS))
 
+
+def verilog_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command those options of `Reading` that say what Verilog is read; the function gets ``reading``."""
+    return _reading(function, _VERILOG_OPTIONS)
+
+
+def _reading(function: Callable[..., Any], options: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
     @wraps(function)
     def command(**arguments: Any) -> Any:
-        said = {name: arguments.pop(name) for name in Reading.__dataclass_fields__}
+        said = {name: arguments.pop(name) for name in Reading.__dataclass_fields__ if name in arguments}
         return function(reading=Reading(**said), **arguments)
 
     decorated: Callable[..., Any] = command
-    for option in reversed(_OPTIONS):
+    for option in reversed(options):
         decorated = option(decorated)
     return decorated
 

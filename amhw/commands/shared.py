@@ -80,6 +80,14 @@ name = partial(option, "--name", metavar="NAME", help="What to call it, if not b
 
 top = partial(option, "--top", metavar="MODULE", help="For Verilog: the top module, if several are possible.")
 
+hold = partial(
+    option,
+    "--hold",
+    multiple=True,
+    metavar="PORT=VALUE",
+    help="For Verilog: an input that never changes, such as a reset; may be repeated.",
+)
+
 width = partial(option, "--width", type=int, metavar="N", help="Bits of both operands.")
 
 signed = partial(

@@ -10,10 +10,14 @@ import click
 
 from amhw.commands import shared
 from amhw.commands.base import Command, print_json, print_next, refuse_without_effect
+from amhw.commands.options import verilog_options
 from amhw.commands.progress import progress
-from amhw.files import read_whole, write_atomically
+from amhw.files import write_atomically
+from amhw.hdl.source import Source
+from amhw.hdl.wrapper import wrapped
 from amhw.imports.designs import as_file, circuit_of
-from amhw.neighbour import known_of
+from amhw.imports.source import UNSAID, Reading
+from amhw.neighbour import NOTHING, known_of
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
 from amhw.synth.fpga import FAMILIES
@@ -31,7 +35,7 @@ from amhw.synth.truth import Expected
 
 @click.command(cls=Command, epilog="Example: amhw synth rtl_out/mul_u8s8_pp_0_0_0_0_0_c0_e0_e0.v --tech sg13g2")
 @shared.multiplier()
-@shared.top()
+@verilog_options
 @shared.tech(old=("--liberty",))
 @shared.quick()
 @click.option("--prove", is_flag=True, help="Let ABC prove every netlist equal to the Verilog, registers included.")
@@ -53,7 +57,7 @@ from amhw.synth.truth import Expected
 @shared.json()
 def command(
     multiplier: str,
-    top: str | None,
+    reading: Reading,
     tech: str,
     quick: bool,
     prove: bool,
@@ -77,10 +81,10 @@ def command(
     if fpga is not None:
         refuse_without_effect(
             ["tech", "quick", "prove", "timer", "hierarchical", "netlist"],
-            "--fpga goes with --top, --no-dsp and --json only",
+            "--fpga goes with what says which Verilog is read, --no-dsp and --json only",
         )
         with as_file(circuit) as verilog:
-            _fpga(multiplier, verilog, fpga, top, no_dsp, as_json)
+            _fpga(multiplier, *_read(multiplier, verilog, reading), fpga, no_dsp, as_json)
         return
     refuse_without_effect(["no_dsp"], "that goes with --fpga")
     if netlist is not None and isinstance(circuit, Path) and netlist.resolve() == circuit.resolve():
@@ -89,8 +93,9 @@ def command(
         raise Refusal("OpenSTA is not on PATH; install the package opensta, or leave --timer opensta out")
     technology = technology_named(tech)
     with as_file(circuit) as verilog:
-        text = read_whole(verilog).decode("utf-8", errors="replace")
-        expected, provable, array = known_of(verilog)
+        source, top = _read(multiplier, verilog, reading)
+        # What the manifest beside it describes is the file as it is.
+        expected, provable, array = known_of(verilog) if replace(reading, top=None) == UNSAID else NOTHING
         with (
             progress(f"synthesising {Path(multiplier).stem}"),
             Synthesiser(
@@ -103,11 +108,10 @@ def command(
         ):
             try:
                 result = synthesiser.submit(
-                    text,
+                    source,
                     top,
                     expected,
                     prove=prove or provable,
-                    includes=verilog.absolute().parent,
                     hierarchical=array is not None if hierarchical is None else hierarchical,
                 ).result()
                 if timer == "opensta":
@@ -138,15 +142,25 @@ def _what_next(expected: Expected | None) -> str:
     return "accuracy" if expected.products.min() < 0 else "errors"
 
 
-def _fpga(source: str, verilog: Path, family: str, top: str | None, no_dsp: bool, as_json: bool) -> None:
-    text = read_whole(verilog).decode("utf-8", errors="replace")
+def _read(name: str, verilog: Path, reading: Reading) -> tuple[Source, str | None]:
+    """The Verilog and its top module, where that is known; both with a module around it that sets what is stated."""
+    source, values, held = reading.verilog(verilog), reading.values, reading.held
+    if not (values or held):
+        return source, reading.top
     try:
-        with progress(f"placing and routing {Path(source).stem}"):
-            found = on_fpga(text, family, top, dsp=not no_dsp)
+        return wrapped(source, reading.top, values, held)
     except Refusal as refusal:
-        raise Refusal(f"{source}: {refusal}") from refusal
+        raise Refusal(f"{name}: {refusal}") from refusal
+
+
+def _fpga(name: str, source: Source, top: str | None, family: str, no_dsp: bool, as_json: bool) -> None:
+    try:
+        with progress(f"placing and routing {Path(name).stem}"):
+            found = on_fpga(source, family, top, dsp=not no_dsp)
+    except Refusal as refusal:
+        raise Refusal(f"{name}: {refusal}") from refusal
     except SynthesisError as error:
-        raise click.ClickException(f"{source}: {error}") from error
+        raise click.ClickException(f"{name}: {error}") from error
     if as_json:
         print_json(found.record())
         return

@@ -12,7 +12,7 @@ from amhw.array.mesh import SystolicArray
 from amhw.array.plan import ConvPlan
 from amhw.array.tiling import DATAFLOWS
 from amhw.array.widths import Widths
-from amhw.files import read_whole
+from amhw.hdl.source import Source
 from amhw.manifests import EngineManifest, ImportManifest, MatrixProductManifest, MultiplierManifest, read_manifest
 from amhw.multiplier import parse
 from amhw.neighbour import known_of
@@ -103,7 +103,7 @@ class VerilogWork:
     ) -> None:
         self.path, self.top, self.layers, self.network, self.clocks = path, top, layers or LAYERS, network, clocks
         self.data_path = data
-        self.text = read_whole(path).decode("utf-8", errors="replace")
+        self.source = Source.of_files([path])
         self.expected, self.provable, self.array = known_of(path)
         self.trace = trace
         self.given: Ports = {} if trace is None else read_trace(trace)
@@ -131,11 +131,10 @@ class VerilogWork:
 
     def synthesised(self, synthesiser: Synthesiser) -> SynthesisResult:
         return synthesiser.submit(
-            self.text,
+            self.source,
             self.top,
             self.expected if self.top is None else None,
             prove=self.provable,
-            includes=self.path.absolute().parent,
             hierarchical=self.apart,
         ).result()
 

@@ -22,7 +22,8 @@ def write(table: ProductTable, layout: str, folder: Path, order: str | None = No
     transposed = "_ba" if order == "ba" else ""
     path = write_atomically(folder / f"{table.name}_{layout}{transposed}{LAYOUTS[layout].suffix}", data)
     indices = None if layout == "csv" else order or "ab"
-    again = read_table(path, signed=signedness(table.signed_a, table.signed_b), order=indices)
+    shape = "256x256" if path.suffix == ".bin" else None  # TFApprox's, the only raw layout
+    again = read_table(path, signed=signedness(table.signed_a, table.signed_b), order=indices, shape=shape)
     if not np.array_equal(again.products, table.products):
         path.unlink()
         raise Refusal(f"{path} did not read back as it was written; nothing is left of it")

@@ -9,10 +9,11 @@ from typing import Self
 
 import numpy as np
 
+from amhw.arrays import array_in
 from amhw.files import read_whole, write_atomically
 from amhw.manifests import ImportManifest, OperandPorts, verilog_beside
 from amhw.refusal import Refusal
-from amhw.table import ProductTable
+from amhw.table import LARGEST, ProductTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,7 @@ class Imported:
         table: what it computes.
         verilog: its source, or None if only the table is known.
         top, ports: the top module and its ports, where there is Verilog.
+        latency: how many clocks the product comes after the operands.
     """
 
     label: str
@@ -31,6 +33,7 @@ class Imported:
     verilog: str | None = None
     top: str | None = None
     ports: OperandPorts | None = None
+    latency: int = 0
 
     @property
     def name(self) -> str:
@@ -52,6 +55,7 @@ class Imported:
             top=self.top,
             ports=self.ports,
             verilog_sha256=None if self.verilog is None else hashlib.sha256(self.verilog.encode()).hexdigest(),
+            latency=self.latency,
         )
 
     def write(self, folder: Path | str) -> Path:
@@ -80,10 +84,10 @@ class Imported:
         array = path.with_name(f"{manifest.name}.npy")
         stored = read_whole(array)
         try:
-            products = np.load(io.BytesIO(stored), allow_pickle=False)
+            products = array_in(stored, LARGEST)
             table = ProductTable(products, manifest.signed_a, manifest.signed_b, name=manifest.name)
-        except (ValueError, OSError, EOFError) as error:
-            raise Refusal(f"{array}: {error}") from None
+        except Refusal as refusal:
+            raise Refusal(f"{array}: {refusal}") from None
         verilog = None
         if (source := verilog_beside(path, manifest)) is not None:
             content = read_whole(source)
@@ -92,4 +96,4 @@ class Imported:
             verilog = content.decode(errors="replace")
         if table.sha256 != manifest.table_sha256:
             raise Refusal(f"{array.name} is not the table that {path.name} describes; import it again")
-        return cls(manifest.label, table, verilog, manifest.top, manifest.ports)
+        return cls(manifest.label, table, verilog, manifest.top, manifest.ports, manifest.latency)

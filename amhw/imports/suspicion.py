@@ -21,8 +21,11 @@ def suspicions(table: ProductTable) -> list[str]:
 
     - Another signedness (of the operands, and with them of the words that hold the products), or operands
       listed by value instead of by code, would make the mean error several times smaller.
+    - Multiplied by a power of two, as products are whose lowest bit weighs more than 1, the table would be several
+      times nearer.
     - A signed table computes negative × negative as |a|·|b| and the mixed signs some other way: the product
-      of two negatives then comes from another circuit than the one that was synthesised.
+      of two negatives then comes from another circuit than the one that was synthesised. (Rounding alone, which
+      tells a product from its opposite too, is no other circuit.)
     - 0·x is not 0.
     """
     found = []
@@ -36,6 +39,9 @@ def suspicions(table: ProductTable) -> list[str]:
         words = KINDS[table.signed_a or table.signed_b]
         how = f"as signed = {best}" if best != own else f"with the products as {words} words"
         found.append(f"read as signed = {own} the mean error is {error:.1f}; {how} it would be {errors[best]:.1f}")
+    shift, scaled = _best_shift(table)
+    if scaled * _CLEARLY < error:
+        found.append(f"the mean error is {error:.1f}; with a lowest bit of 2^{shift} it is {scaled:.1f}: see --shift")
     if _magnitudes_for_two_negatives(table):
         found.append(
             "negative × negative equals |a|·|b| while mixed signs differ from −|a|·|b|: "
@@ -46,15 +52,16 @@ def suspicions(table: ProductTable) -> list[str]:
     return found
 
 
-def likelier_signs(products: NDArray[Any], width_p: int, stated: tuple[bool, bool]) -> str | None:
+def likelier_signs(products: NDArray[Any], width_p: int, stated: tuple[bool, bool], shift: int = 0) -> str | None:
     """The signedness under which output codes fit products clearly better than under the stated one, if any.
 
     Args:
         products: unsigned output codes of `width_p` bits, [2^width_a, 2^width_b].
         width_p: bits of the output.
         stated: signed_a, signed_b.
+        shift: the lowest bit weighs 2^shift.
     """
-    errors = {name: _code_error(products, width_p, *signs) for name, signs in SIGNEDNESS.items()}
+    errors = {name: _code_error(products, width_p, *signs, shift) for name, signs in SIGNEDNESS.items()}
     best = min(errors, key=lambda name: errors[name])
     own = signedness(*stated)
     return best if best != own and errors[best] * _CLEARLY < errors[own] else None
@@ -89,8 +96,18 @@ def _error_as(products: NDArray[Any], signed_a: bool, signed_b: bool, by_value: 
     return float(np.abs(products - axes[0][:, None] * axes[1][None, :]).mean())
 
 
-def _code_error(codes: NDArray[Any], width: int, signed_a: bool, signed_b: bool) -> float:
-    return _error_as(of_codes(codes, width, signed_a or signed_b), signed_a, signed_b, False)
+def _code_error(codes: NDArray[Any], width: int, signed_a: bool, signed_b: bool, shift: int) -> float:
+    return _error_as(of_codes(codes, width, signed_a or signed_b) << shift, signed_a, signed_b, False)
+
+
+def _best_shift(table: ProductTable) -> tuple[int, float]:
+    """The weight of the lowest bit, as a power of two, at which the mean error is least, and that error."""
+    exact = table.products - table.errors
+    most = int(np.abs(table.products.astype(np.int64)).max())
+    free = table.width_a + table.width_b - most.bit_length()
+    errors = {shift: float(np.abs((table.products << shift) - exact).mean()) for shift in range(max(0, free) + 1)}
+    best = min(errors, key=lambda shift: errors[shift])
+    return best, errors[best]
 
 
 def _magnitudes_for_two_negatives(table: ProductTable) -> bool:
@@ -101,6 +118,19 @@ def _magnitudes_for_two_negatives(table: ProductTable) -> bool:
     a, b = np.arange(1, half_a)[:, None], np.arange(1, half_b)[None, :]
     positive = table.products[a, b]
     negative = table.products[-a, -b]
-    mixed_a, mixed_b = table.products[-a, b], table.products[a, -b]
-    odd = (mixed_a == -positive).all() and (mixed_b == -positive).all()
-    return bool((negative == positive).all() and not odd)
+    step = _step(table.products)
+    rounded = all((np.abs(mixed + positive) <= step).all() for mixed in (table.products[-a, b], table.products[a, -b]))
+    return bool((negative == positive).all() and not rounded and not _depends_on_the_product_alone(table))
+
+
+def _step(products: NDArray[Any]) -> int:
+    """The largest power of two that divides every product."""
+    together = int(np.bitwise_or.reduce(products, axis=None))
+    return together & -together
+
+
+def _depends_on_the_product_alone(table: ProductTable) -> bool:
+    exact = (table.products - table.errors).ravel()
+    order = np.argsort(exact, kind="stable")
+    exact, products = exact[order], table.products.ravel()[order]
+    return bool((products[1:] == products[:-1])[exact[1:] == exact[:-1]].all())

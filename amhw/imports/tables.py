@@ -1,19 +1,20 @@
-"""Product tables in files: NumPy arrays, raw integers, CSV and C arrays.
+"""Product tables in files: NumPy arrays, raw numbers, CSV and C arrays.
 
 Nothing in such a file says which index is operand a or which operands are signed: both must be stated. (An
-order need not be stated where it makes no difference.)
+order need not be stated where it makes no difference.) Raw bytes say neither their element type nor a shape.
 """
 
-import io
-import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from amhw.arrays import array_in
 from amhw.files import read_whole
-from amhw.multiplier import KINDS, SIGNEDNESS
+from amhw.imports.raw import Shape, raw_table, shaped, stated_shape, whole
+from amhw.imports.text import c_array, grid, listed
+from amhw.multiplier import SIGNEDNESS
 from amhw.refusal import Refusal
 from amhw.table import LARGEST, ProductTable
 
@@ -22,24 +23,38 @@ SUFFIXES = (".npy", ".bin", ".csv", ".h", ".c")
 ORDERS = ("ab", "ba")
 """``ab``: the first index is operand a (activation); ``ba``: it is operand b (weight)."""
 
+_MOST_BYTES = 40 * LARGEST
+"""A line of three numbers for each product fits."""
 
-def read_table(path: Path | str, *, signed: str | None, order: str | None = None) -> ProductTable:
+
+def read_table(
+    path: Path | str,
+    *,
+    signed: str | None,
+    order: str | None = None,
+    dtype: str | None = None,
+    shape: str | None = None,
+    shift: int = 0,
+) -> ProductTable:
     """The product table in a file, indexed by operand codes (two's complement where an operand is signed).
 
     Args:
         path: by its suffix one of
 
-            - ``.npy``: integers of shape [2^m, 2^n];
-            - ``.bin``: 2^n × 2^n little-endian integers of 16 or 32 bits, whichever gives a square;
-            - ``.csv``: a grid, one line for each first index; or lines ``a,b,p`` under that header, with
-              operand values, which have no order;
-            - ``.h``, ``.c``: a C array of two dimensions with its numbers.
+            - ``.npy``: integers, or whole floating-point numbers, of shape [2^m, 2^n];
+            - ``.bin``: raw numbers, little-endian;
+            - ``.csv``: a grid, one line for each first index; or lines under a header that names the columns a,
+              b and p, with operand values, which have no order;
+            - ``.h``, ``.c``: a C array with its numbers.
         signed: which operands are two's complement: ``none``, ``a``, ``b`` or ``both``. It must be stated.
         order: ``ab`` if the first index is operand a, ``ba`` if it is operand b. It must be stated unless the
             table is symmetric.
+        dtype: of ``.bin``, the element type, as NumPy names it; needed where several are possible.
+        shape: of ``.bin``, and of numbers in a row, ``ROWSxCOLUMNS``; needed where several are possible.
+        shift: the weight of each product's lowest bit is 2^shift.
 
     Raises:
-        Refusal: the file is none of these, or signedness or order is missing.
+        Refusal: the file is none of these, can be read in several ways, or signedness or order is missing.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
@@ -50,17 +65,21 @@ def read_table(path: Path | str, *, signed: str | None, order: str | None = None
         raise Refusal(f"signed is {signed!r}; choose one of {', '.join(SIGNEDNESS)}")
     if order is not None and order not in ORDERS:
         raise Refusal(f"order is {order!r}; choose ab (the first index is operand a) or ba")
-    content = read_whole(path)
+    if dtype is not None and path.suffix != ".bin":
+        raise Refusal(f"--dtype is for raw numbers (.bin); {path} says its own")
+    stated = None if shape is None else stated_shape(shape)
+    content = read_whole(path, _MOST_BYTES)
     signs = SIGNEDNESS[signed]
     try:
-        if path.suffix == ".csv" and (listed := _listed(content, signs)) is not None:
+        if path.suffix == ".csv" and (products := listed(content, signs)) is not None:
             if order is not None:
                 raise Refusal("the header names the operands; leave out --order")
-            return ProductTable(listed, *signs, name=path.stem)
-        products = {
-            ".npy": _npy, ".bin": lambda data: _raw(data, any(signs)), ".csv": _grid, ".h": _c_array, ".c": _c_array
-        }[path.suffix](content)  # fmt: skip
-        table = ProductTable(products, *(signs if order != "ba" else signs[::-1]), name=path.stem)
+            if shape is not None:
+                raise Refusal("the lines name the operands; leave out --shape")
+            return ProductTable(shifted(products, shift), *signs, name=path.stem)
+        by_index = signs if order != "ba" else signs[::-1]
+        products = shifted(_indexed(path.suffix, content, by_index, dtype, stated), shift)
+        table = ProductTable(products, *by_index, name=path.stem)
     except Refusal as refusal:
         raise Refusal(f"{path}: {refusal}") from None
     if order is None:
@@ -74,84 +93,44 @@ def read_table(path: Path | str, *, signed: str | None, order: str | None = None
     return table
 
 
-def _npy(content: bytes) -> NDArray[Any]:
-    try:
-        array = np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, OSError):
-        raise Refusal("no NumPy array file (.npy)") from None
-    if not isinstance(array, np.ndarray):
-        raise Refusal("an archive of several arrays; give one .npy array")
-    return array
+def shifted(products: NDArray[Any], shift: int) -> NDArray[Any]:
+    """Products whose lowest bit weighs 2^shift.
+
+    Raises:
+        Refusal: the shift is negative, or leaves 32 bits.
+    """
+    if not 0 <= shift < 32:
+        raise Refusal(f"--shift {shift}: the product's lowest bit weighs 2^0 to 2^31")
+    if shift == 0:
+        return products
+    integers = whole(products)
+    if integers is None:
+        raise Refusal("a product in the table needs more than 32 bits")
+    return integers << shift
 
 
-def _raw(content: bytes, negative: bool) -> NDArray[Any]:
-    for size in (2, 4):
-        side = round((len(content) / size) ** 0.5)
-        if side * side * size == len(content) and side >= 2 and not side & (side - 1):
-            kind = f"<i{size}" if negative or size == 4 else f"<u{size}"
-            return np.frombuffer(content, dtype=kind).reshape(side, side)
-    raise Refusal(f"{len(content)} bytes are no square table of 16- or 32-bit integers")
-
-
-def _grid(content: bytes) -> NDArray[Any]:
-    lines = [line for line in _text(content).splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    rows = [re.split(r"[,;\s]+", line.strip().rstrip(",;")) for line in lines]
-    if not rows:
-        raise Refusal("no products in it")
-    if len({len(row) for row in rows}) != 1:
-        raise Refusal("lines of different lengths; a grid has one line for each first index")
-    return _integers([cell for row in rows for cell in row]).reshape(len(rows), -1)
-
-
-def _listed(content: bytes, signs: tuple[bool, bool]) -> NDArray[Any] | None:
-    """The table that lines under an ``a,b,p`` header list, in any column order; None if there is no such header."""
-    lines = [line.strip() for line in _text(content).splitlines() if line.strip()]
-    header = [name.strip() for name in lines[0].split(",")] if lines else []
-    if sorted(header) != ["a", "b", "p"]:
-        return None
-    cells = [cell for line in lines[1:] for cell in line.split(",")]
-    if len(cells) != 3 * (len(lines) - 1):
-        raise Refusal("a line does not have the three fields of the header")
-    rows = _integers(cells).reshape(-1, 3)
-    a, b, p = (rows[:, header.index(name)] for name in ("a", "b", "p"))
-    shape = []
-    for name, values, signed in (("a", a, signs[0]), ("b", b, signs[1])):
-        side = int(values.max()) - int(values.min()) + 1 if values.size else 0
-        if side < 2 or side & (side - 1) or values.min() != (-(side // 2) if signed else 0):
-            raise Refusal(f"operand {name} does not run over all values of a {KINDS[signed]} number; see --signed")
-        shape.append(side)
-    if shape[0] * shape[1] > LARGEST or len(p) != shape[0] * shape[1]:
-        raise Refusal(f"{len(p)} products listed for {shape[0]} × {shape[1]} operand pairs")
-    products = np.zeros(shape, dtype=np.int64)
-    listed = np.zeros(shape, dtype=bool)
-    products[a, b], listed[a, b] = p, True  # −1 is code 2^n − 1, as NumPy counts from the end
-    if not listed.all():
-        raise Refusal("an operand pair is listed twice and another is missing")
+def _indexed(
+    suffix: str, content: bytes, signs: tuple[bool, bool], dtype: str | None, shape: Shape | None
+) -> NDArray[Any]:
+    """The numbers in a file by first and second index; `signs` are those of the indices."""
+    if suffix == ".bin":
+        return raw_table(content, signs, dtype, shape)
+    readers: dict[str, Callable[[], NDArray[Any]]] = {
+        ".npy": lambda: _npy(content),
+        ".csv": lambda: grid(content, signs),
+        ".h": lambda: c_array(content),
+        ".c": lambda: c_array(content),
+    }
+    products = readers[suffix]()
+    if products.ndim == 1:
+        return shaped(products, signs, shape)
+    if shape is not None and products.shape != shape:
+        raise Refusal(f"its numbers have the shape {products.shape}; --shape says {shape}")
     return products
 
 
-def _c_array(content: bytes) -> NDArray[Any]:
-    text = re.sub(r"/\*.*?\*/|//[^\n]*", " ", _text(content), flags=re.DOTALL)
-    found = re.search(r"\[\s*(\d+)\s*\]\s*\[\s*(\d+)\s*\]\s*=\s*(\{.*\})\s*;", text, flags=re.DOTALL)
-    if found is None:
-        raise Refusal("no C array of two dimensions with its numbers: name[256][256] = {…};")
-    shape = int(found[1]), int(found[2])
-    cells = re.findall(r"[^\s,{}]+", found[3])
-    if len(cells) != shape[0] * shape[1]:
-        raise Refusal(f"{len(cells)} numbers in an array declared [{shape[0]}][{shape[1]}]")
-    return _integers(cells).reshape(shape)
-
-
-def _text(content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Refusal("no text") from None
-
-
-def _integers(cells: list[str]) -> NDArray[Any]:
-    try:
-        return np.array([int(cell, 0) for cell in cells], dtype=np.int64)
-    except (ValueError, OverflowError):
-        bad = next(cell for cell in cells if not re.fullmatch(r"\s*[+-]?\d{1,18}\s*", cell))
-        raise Refusal(f"{bad[:40]!r} is no integer") from None
+def _npy(content: bytes) -> NDArray[Any]:
+    array = array_in(content, LARGEST)
+    if array.dtype.kind == "f" and (numbers := whole(array)) is not None:
+        return numbers
+    return array

@@ -223,6 +223,8 @@ def _planned(source: str, group: str = "designs", network: str | None = None) ->
         manifest = read_manifest(source)
         if not isinstance(manifest, MultiplierManifest):
             design = Imported.load(source)
+            if design.latency:
+                raise Refusal(f"{source} is a pipeline; a study compares circuits without registers")
             # What a study writes down is read from other folders, too.
             return PlannedDesign(design, str(Path(source).resolve()), group, network)
         source = manifest.design  # what amhw gen wrote is as good as the name

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from amhw.extras import optional
+from amhw.hdl.source import Source
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
 from amhw.synth.reports import error_in
@@ -79,7 +80,7 @@ class FpgaResult:
         return asdict(self)
 
 
-def fpga(verilog: str, family: str, top: str | None = None, *, dsp: bool = True, seed: int = 1) -> FpgaResult:
+def fpga(verilog: str | Source, family: str, top: str | None = None, *, dsp: bool = True, seed: int = 1) -> FpgaResult:
     """Map, place and route the module `top` of `verilog`.
 
     Args:
@@ -95,25 +96,27 @@ def fpga(verilog: str, family: str, top: str | None = None, *, dsp: bool = True,
     if family not in FAMILIES:
         raise Refusal(f"unknown FPGA family {family!r}; known: {', '.join(FAMILIES)}")
     chosen = FAMILIES[family]
+    source = Source(verilog) if isinstance(verilog, str) else verilog
     optional(chosen.package, "fpga", f"--fpga {family}")
     synthesis = chosen.synthesis if dsp else chosen.synthesis.removesuffix(" -dsp")
     if family == "ecp5" and not dsp:
         synthesis += " -nodsp"
     with tempfile.TemporaryDirectory(prefix="amhw-fpga-") as name:
         folder = Path(name)
-        (folder / "design.v").write_text(verilog)
-        _yosys(folder, _CHECK, str(Path(__file__).with_name("worker.py")), top or "")
+        (folder / "design.v").write_text(source.text, encoding="utf-8", errors="replace")
+        job = {"top": top, "dialects": source.dialects, "own": source.own}
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        _yosys(folder, _CHECK, str(Path(__file__).with_name("worker.py")))
         if (problem := folder / "problem.txt").exists():
-            raise Refusal(problem.read_text())
+            raise Refusal(source.placed(problem.read_text(encoding="utf-8")))
         found, ports = _top(json.loads((folder / "ports.json").read_text()))
-        _yosys(folder, _RUN, f"read_verilog -sv design.v; hierarchy -check -top {found}; {synthesis} -top {found}; "
-                             "write_json bare.json")  # fmt: skip
+        _yosys(folder, _RUN, f"read_rtlil design.il; {synthesis} -top {found}; write_json bare.json")
         cells = _cells(json.loads((folder / "bare.json").read_text()), found)
         registers = sum(n for kind, n in cells.items() if kind.startswith("SB_DFF") or kind == "TRELLIS_FF")
         wrapped = "" if registers else _registered(found, ports)
         (folder / "wrapper.v").write_text(wrapped)
         around = "amhw_registered" if wrapped else found
-        _yosys(folder, _RUN, f"read_verilog -sv design.v wrapper.v; hierarchy -check -top {around}; "
+        _yosys(folder, _RUN, f"read_rtlil design.il; read_verilog wrapper.v; hierarchy -check -top {around}; "
                              f"{synthesis} -top {around} -json routed.json")  # fmt: skip
         fmax = _route(folder, chosen, seed)
         tool = next(iter(json.loads((folder / "bare.json").read_text())["creator"].split(" (")))
@@ -140,19 +143,23 @@ for command in sys.argv[1].split("; "):
 """
 
 _CHECK = """
-import importlib.util, pathlib, sys
+import importlib.util, json, pathlib, sys
 from pyosys import libyosys
 spec = importlib.util.spec_from_file_location("worker", sys.argv[1])
 worker = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(worker)
+job = json.loads(pathlib.Path("job.json").read_text(encoding="utf-8"))
 design = libyosys.Design()
 def run(command):
     libyosys.run_pass(command, design)
 try:
-    worker.in_gates(libyosys, design, run, sys.argv[2] or None, False)
+    dialect, top = worker.reading.read(libyosys, design, "design.v", job["dialects"], job["top"], job["own"])
+    run("write_rtlil design.il")
+    run("design -reset")
+    worker.in_gates(libyosys, design, run, top, False, [dialect])
     run("write_json ports.json")
-except worker.UnusableError as error:
-    pathlib.Path("problem.txt").write_text(str(error))
+except (worker.UnusableError, worker.reading.UnreadableError) as error:
+    pathlib.Path("problem.txt").write_text(str(error), encoding="utf-8")
 """
 """What is refused is what mapping to cells refuses."""
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from amhw.hdl.source import Source
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
 from amhw.synth.netlist import LoopError, Netlist
@@ -106,27 +107,27 @@ class Synthesiser:
 
     def submit(
         self,
-        verilog: str,
+        verilog: str | Source,
         top: str | None = None,
         expected: Expected | None = None,
         *,
         prove: bool = False,
-        includes: Path | None = None,
         hierarchical: bool = False,
     ) -> "Future[SynthesisResult]":
-        """Synthesise the module `top` (default: the only one nobody instantiates) of the text `verilog`.
+        """Synthesise the module `top` (default: the only one nobody instantiates) of `verilog`.
 
         With `expected`, every product of every netlist is compared with it; with `prove`, ABC proves every
-        netlist equal to the Verilog as Yosys read it, registers matched by name. `includes` is the folder
-        where `include finds files. With `hierarchical`, each module is mapped by itself, once however often it is
-        instantiated; area, timing and proof are of the whole all the same.
+        netlist equal to the Verilog as Yosys read it, registers matched by name. With
+        `hierarchical`, each module is mapped by itself, once however often it is instantiated; area, timing and proof
+        are of the whole all the same.
 
         The future raises `Refusal` when the design cannot be used (Yosys rejects it, no or several possible
         tops, a black box, a latch, a combinational loop, an undriven or multiply-driven net) and
         `SynthesisError` when the tool failed with every recipe, and `WrongNetlistError` when a netlist does not
         compute what it should.
         """
-        return self._threads.submit(self._synthesise, verilog, top, expected, prove, includes, hierarchical)
+        source = Source(verilog) if isinstance(verilog, str) else verilog
+        return self._threads.submit(self._synthesise, source, top, expected, prove, hierarchical)
 
     def map(self, designs: Iterable[tuple[str, str | None]]) -> Iterator[SynthesisResult | Failure]:
         """The results of (verilog, top) pairs in their order; a `Failure` where one failed."""
@@ -141,18 +142,15 @@ class Synthesiser:
 
     def _synthesise(
         self,
-        verilog: str,
+        source: Source,
         top: str | None,
         expected: Expected | None,
         prove: bool,
-        includes: Path | None,
         hierarchical: bool,
     ) -> SynthesisResult:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         try:
-            (folder / "design.v").write_text(verilog)
-            if includes is not None:
-                (folder / "include").symlink_to(includes.resolve(), target_is_directory=True)
+            (folder / "design.v").write_text(source.text, encoding="utf-8", errors="replace")
             cells = self.technology.library.cells.values()
             reply = self._ask(
                 {
@@ -160,6 +158,8 @@ class Synthesiser:
                     "scratch": str(self._folder),
                     "liberty": str(self._folder / "cells.lib"),
                     "constraints": str(self._folder / "constraints"),
+                    "dialects": source.dialects,
+                    "own": source.own,
                     "top": top,
                     "adders": str(self._folder / "adders.v"),
                     "registers": self.technology.registers,
@@ -181,7 +181,7 @@ class Synthesiser:
                     "timeout": self.timeout,
                 }
             )
-            return self._result(reply, folder, verilog, expected)
+            return self._result(reply, folder, source, expected)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -221,9 +221,11 @@ class Synthesiser:
             self._processes.add(process)
             return process
 
-    def _result(self, reply: dict[str, Any], folder: Path, verilog: str, expected: Expected | None) -> SynthesisResult:
+    def _result(
+        self, reply: dict[str, Any], folder: Path, source: Source, expected: Expected | None
+    ) -> SynthesisResult:
         if "refusal" in reply:
-            raise Refusal(reply["refusal"])
+            raise Refusal(source.placed(reply["refusal"]))
         if "failed" in reply:
             raise SynthesisError(f"Yosys failed: {reply['failed']}")
         if "timeout" in reply:
@@ -234,7 +236,7 @@ class Synthesiser:
             )
             message = error_in(log.read_text(errors="replace")) if log.exists() else None
             if message is not None:
-                raise Refusal(f"{_REFUSED_AT[log.name]}: {_named(message, folder)}")
+                raise Refusal(source.placed(f"{_REFUSED_AT[log.name]}: {_named(message, folder)}"))
             raise SynthesisError(f"Yosys failed: {_ending(reply['died'])}")
         mappings, failures, checked = [], [], ""
         for index, (recipe, mapped) in enumerate(zip(self.recipes, reply["mapped"], strict=True)):
@@ -264,7 +266,7 @@ class Synthesiser:
             raise SynthesisError(f"Yosys failed in recipe {failures[0][0]}: {failures[0][1]}")
         return SynthesisResult(
             top=reply["top"],
-            verilog_sha256=hashlib.sha256(verilog.encode()).hexdigest(),
+            verilog_sha256=hashlib.sha256(source.text.encode()).hexdigest(),
             tech=self.technology.name,
             tech_sha256=self.technology.sha256,
             nand2_area=self.technology.nand2_area,

@@ -1,4 +1,4 @@
-"""The process that runs Yosys. Started by `amhw.synth.pool` as a script; it imports nothing of amhw.
+"""The process that runs Yosys. Started by `amhw.synth.pool` as a script; of amhw it has `hdl/reading.py` alone.
 
 It loads pyosys once and then, for each job (one JSON line on standard input), forks: the child does the
 design and dies with it. So no design sees what an earlier one left in Yosys' global state (names handed out
@@ -16,6 +16,7 @@ When standard input ends, the worker kills what is running and leaves.
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -25,10 +26,22 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+
+def _beside(name: str) -> Any:
+    """A module of another folder by its path, as a script that does not import its package has it."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "hdl" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+reading = _beside("reading")
 
 
 class UnusableError(Exception):
@@ -127,19 +140,19 @@ _NOT_HARDWARE = ("$print", "$check", "$assert", "$assume", "$cover", "$live", "$
 
 def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
     """Read design.v in the current folder, check it, and map it once for each recipe."""
-    _log_to("read.log")
+    reading.log_to("read.log")
     design = yosys.Design()
 
     def run(command: str) -> None:
         yosys.run_pass(command, design)
 
-    top = job["top"] = in_gates(yosys, design, run, job["top"], job["hierarchical"])
+    top = job["top"] = in_gates(yosys, design, run, job["top"], job["hierarchical"], job["dialects"], job["own"])
     registers = [cell for cell in _cells(design) if re.match(r"\$_?.*ff", _plain(cell.type), re.I)]
     if registers and not job["registers"]:
         names = ", ".join(dict.fromkeys(_signal(cell) for cell in registers[:4]))
         raise UnusableError(f"registers ({names}) in {top}, and the library has no flip-flops")
     Path("registers.json").write_text(json.dumps({_plain(cell.name): _signal(cell) for cell in registers}))
-    _log_to("registers.log")
+    reading.log_to("registers.log")
     falling = any(re.match(r"\$_[A-Z]*FF[A-Z]*_N", _plain(cell.type)) for cell in registers)
     run(f"dfflibmap -liberty {job['liberty']}")
     if falling:  # each of them has got an inverter for its clock
@@ -162,19 +175,24 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def in_gates(yosys: Any, design: Any, run: Callable[[str], None], top: str | None, hierarchical: bool) -> str:
+def in_gates(
+    yosys: Any,
+    design: Any,
+    run: Callable[[str], None],
+    top: str | None,
+    hierarchical: bool,
+    dialects: Sequence[str],
+    own: Collection[str] = (),
+) -> str:
     """Read design.v in the current folder, check it and turn it into Yosys' gates; the name of its top.
 
     Raises:
         UnusableError: it cannot be synthesised.
     """
-    run("read_verilog -sv -Iinclude design.v")
-    top = top or only_top(_instances(design))
-    if top not in _instances(design):
-        known = ", ".join(sorted(_instances(design))) or "none"
-        raise UnusableError(f"no module {top} in this Verilog; its modules: {known}")
-    run(f"hierarchy -check -top {top}")
-    run("proc")
+    try:
+        _, top = reading.read(yosys, design, "design.v", dialects, top, own)
+    except reading.UnreadableError as error:
+        raise UnusableError(str(error)) from None
     _refuse(top, both_ways(design))
     run(f"delete {' '.join(f't:{kind}' for kind in _NOT_HARDWARE)}")
     if not hierarchical:
@@ -187,8 +205,8 @@ def in_gates(yosys: Any, design: Any, run: Callable[[str], None], top: str | Non
     ]
     if latches:
         raise UnusableError(f"latch for {', '.join(latches[:4])} (in {top}); assign it on every path")
-    own = _instances(design)
-    boxes = sorted(kind for kind in _types(design) if not kind.startswith("$") and kind not in own)
+    within = _modules(design)
+    boxes = sorted(kind for kind in _types(design) if not kind.startswith("$") and kind not in within)
     if boxes:
         raise UnusableError(f"{top} contains black boxes: {', '.join(boxes[:4])}; give their Verilog too")
     run("tee -q -o check.txt check")
@@ -229,7 +247,7 @@ def _map(yosys: Any, run: Any, design: Any, job: dict[str, Any], index: int) -> 
     """Map the design by one recipe; leaves mapped{index}.json, .v and, last, .reply."""
     recipe = job["recipes"][index]
     started = time.monotonic()
-    _log_to(f"map{index}.log")
+    reading.log_to(f"map{index}.log")
     script = Path(f"recipe{index}.abc")
     script.write_text(recipe["script"])
     for kind in recipe["adders"]:  # one kind after the other: the gates inside full adders must be gone first
@@ -444,23 +462,6 @@ def _proved(yosys: Any, run: Any, design: Any, job: dict[str, Any], index: int, 
     raise RuntimeError(f"ABC could not decide whether it is equivalent: {proof.stdout[-300:]}")
 
 
-def only_top(instances: dict[str, set[str]]) -> str:
-    """The one module that no other instantiates.
-
-    >>> only_top({"adder": {"cell"}, "cell": set()})
-    'adder'
-    """
-    inside = set().union(*instances.values()) if instances else set()
-    tops = sorted(set(instances) - inside)
-    if len(tops) == 1:
-        return tops[0]
-    if not instances:
-        raise UnusableError("no module with contents in this Verilog")
-    if not tops:
-        raise UnusableError(f"no top in this Verilog: {', '.join(sorted(instances))} instantiate one another")
-    raise UnusableError(f"several possible tops: {', '.join(tops)}; choose one with --top")
-
-
 def driver_problem(check: str) -> str | None:
     """The first undriven or multiply-driven net in the report of Yosys' `check`, or None.
 
@@ -532,13 +533,6 @@ def _driven(cell: Any, output: str) -> str:
     return _plain(cell.name)
 
 
-def _instances(design: Any) -> dict[str, set[str]]:
-    """For each module, the modules it instantiates."""
-    modules = {_plain(m.name): m for m in design.modules_.values() if not _is_box(m)}
-    names = {re.sub(r"^\$abstract\\", "", name): module for name, module in modules.items()}
-    return {name: {_plain(cell.type) for cell in module.cells_.values()} & set(names) for name, module in names.items()}
-
-
 def _modules(design: Any) -> list[str]:
     """The names of the modules with contents, in one order for equal designs."""
     return sorted(_plain(module.name) for module in design.modules_.values() if not _is_box(module))
@@ -550,15 +544,6 @@ def _is_box(module: Any) -> bool:
 
 def _plain(name: Any) -> str:
     return str(name).removeprefix("\\")
-
-
-def _log_to(name: str) -> None:
-    """From here on everything this process and its children print goes to the file `name`."""
-    sys.stdout.flush()
-    log = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from amhw.synth.reports import error_in, timing_of
-from amhw.synth.worker import UnusableError, driver_problem, loop_problem, only_top
+from amhw.synth.worker import driver_problem, loop_problem
 
 LOGS = Path(__file__).parent.parent / "data" / "synth" / "logs"
 
@@ -47,13 +47,3 @@ def test_check():
     assert loop_problem(log("yosys_check_drivers")) == "combinational loop through l2, l1"
     only_undriven = "\n".join(line for line in log("yosys_check_drivers").splitlines() if "conflicting" not in line)
     assert driver_problem(only_undriven) == "undriven net: w [3] is used and has no driver"
-
-
-def test_top():
-    assert only_top({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == "a"
-    with pytest.raises(UnusableError, match="several possible tops: a, b"):
-        only_top({"b": {"c"}, "a": set(), "c": set()})
-    with pytest.raises(UnusableError, match="no module with contents"):
-        only_top({})
-    with pytest.raises(UnusableError, match="a, b instantiate one another"):
-        only_top({"a": {"b"}, "b": {"a"}})
