@@ -22,7 +22,7 @@ from amhw.synth.opensta import available, timing_by_opensta
 from amhw.synth.pool import Synthesiser
 from amhw.synth.recipe import RECIPES, SEARCH
 from amhw.synth.result import Mapping, Module, SynthesisResult
-from amhw.synth.store import named
+from amhw.synth.store import technology_named
 from amhw.synth.technology import Technology, technologies
 
 
@@ -33,7 +33,9 @@ from amhw.synth.technology import Technology, technologies
 @click.argument("verilog", type=click.Path())
 @click.option("--top", metavar="NAME", help="Top module; needed only when several are possible.")
 @click.option("--tech", metavar="NAME", help=f"Technology: {', '.join(technologies())}, or one that was imported.")
-@click.option("--liberty", metavar="FILE", help="Use this Liberty file (plain or gzip) instead of --tech.")
+@click.option(
+    "--liberty", metavar="FILE,...", help="Use this Liberty file (plain or gzip), or these, instead of --tech."
+)
 @click.option("--search", is_flag=True, help=f"Only the quick recipe '{SEARCH.name}', not the best of all.")
 @click.option("--prove", is_flag=True, help="Let ABC prove every netlist equal to the Verilog, registers included.")
 @click.option(
@@ -86,7 +88,7 @@ def command(
         raise Refusal("give --tech or --liberty, not both")
     if timer == "opensta" and not available():
         raise Refusal("OpenSTA is not on PATH; install the package opensta, or leave --timer opensta out")
-    technology = Technology.from_liberty(liberty) if liberty else named(tech or "sky130hd")
+    technology = Technology.from_liberty(liberty) if liberty else technology_named(tech or "sky130hd")
     text = read_whole(verilog).decode("utf-8", errors="replace")
     expected, provable, array = known_of(Path(verilog))
     apart = array is not None if hierarchical is None else hierarchical
