@@ -7,9 +7,10 @@ import click
 
 from amhw.commands import shared
 from amhw.commands.base import Group, print_json, print_next
+from amhw.refusal import Refusal
 from amhw.synth.liberty import read_library
-from amhw.synth.store import imported, keep, named
-from amhw.synth.technology import Technology, technologies
+from amhw.synth.store import DamagedError, keep, known, named
+from amhw.synth.technology import Technology, technologies, technology_label
 
 
 @click.group(cls=Group, epilog="Example: amhw tech import NangateOpenCellLibrary_typical.lib --name nangate45")
@@ -21,11 +22,15 @@ def command() -> None:
 @shared.json()
 def list_command(as_json: bool) -> None:
     """The technologies that --tech knows."""
-    known = {name: named(name) for name in (*technologies(), *imported())}
+    found = known()
+    usable = {name: technology for name, technology in found.items() if not isinstance(technology, DamagedError)}
+    for damage in found.values():
+        if isinstance(damage, DamagedError):
+            click.echo(f"amhw: note: {damage}", err=True)
     if as_json:
-        print_json({name: _record(technology) for name, technology in known.items()})
+        print_json({name: _record(technology) for name, technology in usable.items()})
         return
-    for name, technology in known.items():
+    for name, technology in usable.items():
         kind = "shipped" if name in technologies() else "imported"
         click.echo(f"{name:20s} {kind:9s} {len(technology.library.cells):4d} cells   {technology.source}")
 
@@ -53,25 +58,29 @@ def show_command(name: str, as_json: bool) -> None:
         click.echo(f"  {cell.area:9.4f} µm²  {cell.name}  {functions}")
 
 
-@command.command("import", epilog="Example: amhw tech import asap7sc7p5t.lib.gz --name asap7")
-@click.argument("liberty", type=click.Path(path_type=Path))
+@command.command("import", epilog="Example: amhw tech import asap7_invbuf.lib.gz asap7_simple.lib.gz --name asap7")
+@click.argument("liberty", metavar="LIBERTY...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @shared.name()
 @shared.json()
-def import_command(liberty: Path, name: str | None, as_json: bool) -> None:
-    """Make a technology from the Liberty file LIBERTY (plain or gzip), for --tech of every command.
+def import_command(liberty: tuple[Path, ...], name: str | None, as_json: bool) -> None:
+    """Make a technology from a Liberty file (plain or gzip), or from the several files that it comes in.
 
-    It is kept in the folder that AMHW_TECH_DIR names, or in the user's data folder.
+    It is called as the file is, unless --name says otherwise, which several files need. It is kept in the folder that
+    AMHW_TECH_DIR names, or in the user's data folder, for --tech of every command.
     """
-    chosen = name or liberty.name.removesuffix(".gz").removesuffix(".lib")
-    library = read_library(liberty)
-    path = keep(chosen, library, liberty.name)
+    if name is None and len(liberty) > 1:
+        raise Refusal("what is the technology of these files called? say so with --name")
+    chosen = name or technology_label(liberty[0])
+    source = ", ".join(path.name for path in liberty)
+    library = read_library(*liberty)
+    path = keep(chosen, library, source)
     cells, registers = len(library.cells), sum(cell.flip_flop is not None for cell in library.cells.values())
     if as_json:
         print_json({"name": chosen, "cells": cells, "flip_flops": registers, "file": str(path)})
     else:
         click.echo(f"{chosen}: {cells} cells\n{path}")
     if not registers:
-        click.echo(f"{liberty.name} has no flip-flops: only combinational designs can be synthesised", err=True)
+        click.echo(f"{source} has no flip-flops: only combinational designs can be synthesised", err=True)
     if not as_json:
         print_next("tech", "show", chosen)
 

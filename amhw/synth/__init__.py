@@ -8,7 +8,7 @@ from amhw.synth.noise import noise_band, wins
 from amhw.synth.pool import Synthesiser, synthesise
 from amhw.synth.recipe import RECIPES, SEARCH, Recipe
 from amhw.synth.result import Failure, Mapping, SynthesisResult
-from amhw.synth.store import named as technology_named
+from amhw.synth.store import technology_named
 from amhw.synth.technology import Technology, technologies
 from amhw.synth.truth import Expected, WrongNetlistError
 

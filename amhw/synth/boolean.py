@@ -6,7 +6,8 @@ truth tables, NumPy arrays for simulation. Precedence: inversion, then ^, then A
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, reduce
+from operator import and_, or_, xor
 from typing import Any
 
 _TOKEN = re.compile(r"\s*([A-Za-z_][\w\[\]]*|[01]|[!'*&+|^()])")
@@ -40,31 +41,31 @@ def function(expression: str, names: tuple[str, ...]) -> Function:
     tokens.append("")
 
     def disjunction() -> Function:
-        value = conjunction()
+        values = [conjunction()]
         while tokens[0] in ("+", "|"):
             tokens.pop(0)
-            value = _or(value, conjunction())
-        return value
+            values.append(conjunction())
+        return _folded(or_, values)
 
     def conjunction() -> Function:
-        value = parity()
+        values = [parity()]
         while tokens[0] in ("*", "&", "!", "(") or tokens[0][:1].isidentifier() or tokens[0] in ("0", "1"):
             if tokens[0] in ("*", "&"):
                 tokens.pop(0)
-            value = _and(value, parity())
-        return value
+            values.append(parity())
+        return _folded(and_, values)
 
     def parity() -> Function:
-        value = literal()
+        values = [literal()]
         while tokens[0] == "^":
             tokens.pop(0)
-            value = _xor(value, literal())
-        return value
+            values.append(literal())
+        return _folded(xor, values)
 
     def literal() -> Function:
-        token = tokens.pop(0)
-        if token == "!":
-            return _not(literal())
+        token, inverted = tokens.pop(0), False
+        while token == "!":
+            token, inverted = tokens.pop(0), not inverted
         if token == "(":
             value = disjunction()
             if tokens.pop(0) != ")":
@@ -77,10 +78,13 @@ def function(expression: str, names: tuple[str, ...]) -> Function:
             raise ValueError(f"the function {expression!r} has {token or 'its end'!r} where an input belongs")
         while tokens[0] == "'":
             tokens.pop(0)
-            value = _not(value)
-        return value
+            inverted = not inverted
+        return _not(value) if inverted else value
 
-    value = disjunction()
+    try:
+        value = disjunction()
+    except RecursionError:
+        raise ValueError(f"the function {expression[:40]!r}… is nested too deeply") from None
     if tokens != [""]:
         raise ValueError(f"cannot read the function {expression!r} at {tokens[0]!r}")
     return value
@@ -99,6 +103,21 @@ def truth_table(expression: str, names: Sequence[str]) -> int:
     every = (1 << rows) - 1
     inputs = {name: sum(1 << r for r in range(rows) if r >> k & 1) for k, name in enumerate(names)}
     return int(function(expression, tuple(names))(inputs, every))
+
+
+def sense(expression: str, names: Sequence[str], name: str) -> str:
+    """How `expression` over `names` follows its input `name`, as Liberty's `timing_sense` says it.
+
+    It looks at how the expression is written, as OpenSTA does, and not at the function's values.
+
+    >>> sense("!(A*B)", ["A", "B"], "A"), sense("A + B'", ["A", "B"], "A"), sense("A^B", ["A", "B"], "A")
+    ('negative_unate', 'positive_unate', 'non_unate')
+    """
+    ways = {each: _Way(follows=each == name) for each in names}
+    found = function(expression, tuple(names))(ways, _ALWAYS)
+    if found.follows == found.opposes:
+        return "non_unate"
+    return "positive_unate" if found.follows else "negative_unate"
 
 
 class Term:
@@ -124,6 +143,27 @@ class Term:
         return type(self)(f"({self.text} ^ {other.text})")
 
 
+class _Way:
+    """Whether a word may rise with an input and whether it may fall with it."""
+
+    def __init__(self, follows: bool = False, opposes: bool = False) -> None:
+        self.follows, self.opposes = follows, opposes
+
+    def __or__(self, other: "_Way") -> "_Way":
+        return _Way(self.follows or other.follows, self.opposes or other.opposes)
+
+    __and__ = __or__
+
+    def __xor__(self, other: "_Way") -> "_Way":
+        if other is _ALWAYS:  # an inversion
+            return _Way(self.opposes, self.follows)
+        either = self.follows or self.opposes or other.follows or other.opposes
+        return _Way(either, either)
+
+
+_ALWAYS = _Way()
+
+
 def _input(name: str) -> Function:
     return lambda inputs, every: inputs[name]
 
@@ -140,13 +180,7 @@ def _not(value: Function) -> Function:
     return lambda inputs, every: value(inputs, every) ^ every
 
 
-def _and(left: Function, right: Function) -> Function:
-    return lambda inputs, every: left(inputs, every) & right(inputs, every)
-
-
-def _or(left: Function, right: Function) -> Function:
-    return lambda inputs, every: left(inputs, every) | right(inputs, every)
-
-
-def _xor(left: Function, right: Function) -> Function:
-    return lambda inputs, every: left(inputs, every) ^ right(inputs, every)
+def _folded(operator: Callable[[Words, Words], Words], values: list[Function]) -> Function:
+    if len(values) == 1:
+        return values[0]
+    return lambda inputs, every: reduce(operator, (value(inputs, every) for value in values))

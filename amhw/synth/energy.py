@@ -253,10 +253,14 @@ def _timed(
 
 
 def _delay(gate: Gate, output: str, load: tuple[float, float]) -> float:
-    """The mean over arcs, rise and fall, ps."""
+    """The mean over arcs from inputs, rise and fall, ps."""
     (found,) = (pin for pin in gate.cell.outputs if pin.name == output)
+    inputs = {pin.name for pin in gate.cell.inputs}
     delays = [
-        delay.at(ENERGY_SLEW, load[e]) for arc in found.arcs for e, delay in enumerate((arc.cell_rise, arc.cell_fall))
+        delay.at(ENERGY_SLEW, load[e])
+        for arc in found.arcs
+        if arc.related_pin in inputs
+        for e, delay in enumerate((arc.cell_rise, arc.cell_fall))
     ]
     return sum(delays) / len(delays) if delays else 0.0
 

@@ -7,12 +7,16 @@ tables over input slew and output load (the non-linear delay model, NLDM).
 """
 
 import itertools
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from amhw.synth import boolean
+
+IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
+"""What cells and pins may be called: it stands in netlists and in the tools' scripts as it is."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,34 @@ class Table:
         return Table(slews, loads, tuple(tuple(self.at(s, c) for c in loads) for s in slews))
 
 
+def on_common_axes(tables: Sequence[Table]) -> list[Table]:
+    """The same surfaces, each sampled at all points of any of them, so that none loses a bend.
+
+    Points that differ by less than a thousandth count as one: a slope between them would be rounding alone.
+    """
+    if len({(table.slews, table.loads) for table in tables}) == 1:
+        return list(tables)
+    slews, loads = (_points(axes) for axes in zip(*((table.slews, table.loads) for table in tables), strict=True))
+    return [table.at_points(slews, loads) for table in tables]
+
+
+def _points(axes: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """All points of all axes; an axis of one point says nothing of where its value holds."""
+    real = [axis for axis in axes if len(axis) > 1] or axes[:1]
+    points: list[float] = []
+    for point in sorted(itertools.chain.from_iterable(real)):
+        if not points or point - points[-1] > abs(point) / 1000:
+            points.append(point)
+    return tuple(points)
+
+
+def worst(tables: Sequence[Table]) -> Table:
+    """The largest value at each point of any of the tables."""
+    same = on_common_axes(tables)
+    rows = zip(*(table.values for table in same), strict=True)
+    return replace(same[0], values=tuple(tuple(map(max, *row)) if len(row) > 1 else row[0] for row in rows))
+
+
 def _place(axis: tuple[float, ...], x: float) -> tuple[int, float]:
     """Index of the segment of `axis` that serves `x`, and where in it `x` lies (0 … 1 when inside)."""
     if len(axis) == 1:
@@ -55,7 +87,8 @@ def _place(axis: tuple[float, ...], x: float) -> tuple[int, float]:
 class Arc:
     """Delay from one input to one output: the worst over the input conditions the library distinguishes.
 
-    Where some conditions invert and others do not, as in an XOR, there is one arc for each sense.
+    Where some conditions invert and others do not, as in an XOR, there is one arc for each sense. The input may be
+    another output of the cell.
 
     `sense` is `positive_unate`, `negative_unate` or `non_unate`; `kind` is Liberty's `timing_type`
     (`combinational`, `rising_edge`, …).
@@ -145,6 +178,16 @@ class Cell:
         return self.flip_flop.clocked_on.replace("'", "!") if self.flip_flop else ""
 
     @cached_property
+    def in_order(self) -> tuple[Output, ...]:
+        """The outputs, each after those from which it has arcs; the cell's order where they go in a circle."""
+        left, ordered = {output.name: output for output in self.outputs}, list[Output]()
+        while left:
+            ready = [o for o in left.values() if not (left.keys() - {o.name}) & {arc.related_pin for arc in o.arcs}]
+            ordered += ready or left.values()
+            left = {name: output for name, output in left.items() if output not in ordered}
+        return tuple(ordered)
+
+    @cached_property
     def truth(self) -> int | None:
         """Truth table of a combinational cell with one output (see `boolean.truth_table`); else None."""
         if self.flip_flop is not None or len(self.outputs) != 1 or len(self.inputs) > 6:
@@ -166,6 +209,11 @@ class Library:
     _index: Mapping[tuple[int, int], Cell] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for cell in self.cells.values():
+            inputs, outputs = ([pin.name for pin in pins] for pins in (cell.inputs, cell.outputs))
+            for name in (cell.name, *inputs, *outputs, *(cell.flip_flop.state if cell.flip_flop else ())):
+                if not re.fullmatch(IDENTIFIER, name):
+                    raise ValueError(f"cell {cell.name!r}: {name!r} is no name that a netlist can carry")
         index: dict[tuple[int, int], Cell] = {}
         for cell in self.cells.values():
             if cell.truth is not None:
@@ -186,28 +234,28 @@ class Library:
     def restricted_to(self, names: Iterable[str]) -> "Library":
         """The same library with those cells only."""
         kept = set(names)
-        return Library(self.name, {n: c for n, c in self.cells.items() if n in kept}, self.max_transition, self.voltage)
+        return replace(self, cells={name: cell for name, cell in self.cells.items() if name in kept})
 
-    def on_common_axes(self) -> "Library":
-        """The same library with all tables on one slew axis, and those of each output on one load axis.
+    def senses_on_common_axes(self) -> "Library":
+        """The same library for ABC, with the arcs of one (input, output) pair on common axes.
 
-        The axes are those that most tables have; the others are sampled there.
+        ABC merges the arcs of both senses point by point, and overlooks those on other axes than the first's.
         """
-        tables = [t for c in self.cells.values() for o in c.outputs for a in o.arcs for t in a.tables]
-        slews = Counter(table.slews for table in tables).most_common(1)[0][0]
-        cells = {}
-        for name, cell in self.cells.items():
-            outputs = []
-            for output in cell.outputs:
-                axes = Counter(table.loads for arc in output.arcs for table in arc.tables)
-                loads = axes.most_common(1)[0][0] if axes else ()
-                arcs = (
-                    Arc(a.related_pin, a.sense, a.kind, *(table.at_points(slews, loads) for table in a.tables))
-                    for a in output.arcs
-                )
-                outputs.append(replace(output, arcs=tuple(arcs)))
-            cells[name] = replace(cell, outputs=tuple(outputs))
-        return Library(self.name, cells, self.max_transition, self.voltage)
+        return replace(self, cells={name: _senses_on_common_axes(cell) for name, cell in self.cells.items()})
+
+
+def _senses_on_common_axes(cell: Cell) -> Cell:
+    outputs = []
+    for output in cell.outputs:
+        arcs = list(output.arcs)
+        for related in {arc.related_pin for arc in arcs}:
+            where = [k for k, arc in enumerate(arcs) if arc.related_pin == related]
+            for name in Arc.TABLES:
+                for k, table in zip(where, on_common_axes([getattr(arcs[k], name) for k in where]), strict=True):
+                    changed: dict[str, Any] = {name: table}
+                    arcs[k] = replace(arcs[k], **changed)
+        outputs.append(replace(output, arcs=tuple(arcs)))
+    return replace(cell, outputs=tuple(outputs))
 
 
 INVERTER = (1, 0b01)
@@ -225,7 +273,7 @@ def liberty_text(library: Library) -> str:
         for table in arc.tables
     }
     lines = [
-        f"library ({library.name}) {{",
+        f"library ({re.sub(r'[^A-Za-z0-9_]', '_', library.name)}) {{",
         "  delay_model : table_lookup;",
         '  time_unit : "1ps";',
         "  capacitive_load_unit (1, ff);",

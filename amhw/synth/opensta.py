@@ -187,4 +187,4 @@ def _place(name: str, netlist: Netlist, written: _Written) -> str:
 
 def _net(pin: str, netlist: Netlist, written: _Written) -> str:
     gate, _, output = pin.partition("/")
-    return netlist.names.get(written.gates[gate].nets[output], "") if output else written.names.get(pin, pin)
+    return netlist.names.get(written.gates[gate].nets.get(output, ZERO), "") if output else written.names.get(pin, pin)

@@ -1,18 +1,27 @@
-"""Technologies that users imported: tables of facts in a folder of theirs, found by name."""
+"""Technologies that users imported, kept as tables of facts in a folder, and any technology by what it is called.
 
-import functools
-import hashlib
+Whatever comes from a file is read again when the file has changed.
+"""
+
 import json
 import os
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from amhw.files import read_whole, write_atomically
 from amhw.refusal import Refusal
+from amhw.synth.facts import as_text, decoded, encoded
 from amhw.synth.library import Library
-from amhw.synth.technology import Technology, as_text, decoded, encoded, technologies
+from amhw.synth.technology import Technology, liberty_files, technologies
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,60}")
+_KEPT_IN_MEMORY = 32
+
+
+class DamagedError(Exception):
+    """The file of an imported technology is no table of facts; the message says what is wrong and what to do."""
 
 
 def folder() -> Path:
@@ -25,7 +34,18 @@ def folder() -> Path:
 
 def imported() -> tuple[str, ...]:
     """The names of the imported technologies."""
-    return tuple(sorted(path.stem for path in folder().glob("*.json")))
+    return tuple(sorted(path.stem for path in folder().glob("*.json") if _NAME.fullmatch(path.stem)))
+
+
+def known() -> dict[str, Technology | DamagedError]:
+    """All technologies that have a name, shipped ones first; for a damaged file what is wrong with it."""
+    found: dict[str, Technology | DamagedError] = {name: Technology.named(name) for name in technologies()}
+    for name in imported():
+        try:
+            found[name] = _imported(name)
+        except DamagedError as damage:
+            found[name] = damage
+    return found
 
 
 def named(name: str) -> Technology:
@@ -34,38 +54,29 @@ def named(name: str) -> Technology:
     Raises:
         Refusal: there is none of that name, or its file is damaged.
     """
-    if name in technologies() or name not in imported():
-        if name not in technologies() and imported():
-            known = ", ".join((*technologies(), *imported()))
-            raise Refusal(f"unknown technology {name!r}; known: {known}, or give a Liberty file")
+    if name in technologies():
         return Technology.named(name)
-    path = folder() / f"{name}.json"
+    if name not in imported():
+        known = ", ".join((*technologies(), *imported()))
+        raise Refusal(f"unknown technology {name!r}; known: {known}, or give a Liberty file")
     try:
-        facts = json.loads(read_whole(path))
-        return Technology.of(name, decoded(facts), facts["source"])
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, Refusal):
-            raise
-        raise Refusal(f"{path} is damaged; import the Liberty file again") from None
+        return _imported(name)
+    except DamagedError as damage:
+        raise Refusal(str(damage)) from damage
 
 
 def technology_named(technology: str) -> Technology:
-    """A shipped technology, an imported one, or that of a Liberty file, which is read again when it has changed.
+    """A shipped technology, an imported one, or that of a Liberty file, or of several with commas between them.
+
+    What is neither a technology's name nor could be one, for it has a dot, a slash or a comma, is a path.
 
     Raises:
         Refusal: there is none.
     """
-    if Path(technology).suffix not in (".lib", ".gz"):
-        return _named(technology)
-    return _of_liberty(technology, hashlib.sha256(read_whole(technology)).hexdigest())
-
-
-_named = functools.cache(named)
-
-
-@functools.lru_cache(maxsize=8)
-def _of_liberty(path: str, sha256: str) -> Technology:
-    return Technology.from_liberty(path)
+    is_name = technology in (*technologies(), *imported())
+    if is_name or not technology.strip() or (_NAME.fullmatch(technology) and not Path(technology).is_file()):
+        return named(technology)
+    return _of_liberty(technology, tuple(_state(path) for path in liberty_files(technology)))
 
 
 def keep(name: str, library: Library, source: str) -> Path:
@@ -79,5 +90,35 @@ def keep(name: str, library: Library, source: str) -> Path:
     if name in technologies():
         raise Refusal(f"{name} is the name of a shipped technology; choose another with --name")
     Technology.of(name, library, source)
-    facts = encoded(library.on_common_axes(), {"source": source}, unit=0.001)
-    return write_atomically(folder() / f"{name}.json", as_text(facts))
+    return write_atomically(_file(name), as_text(encoded(library, {"source": source})))
+
+
+def _file(name: str) -> Path:
+    return folder() / f"{name}.json"
+
+
+def _state(path: Path) -> Sequence[int] | None:
+    """What changes with a file's contents; None where there is no such file."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+def _imported(name: str) -> Technology:
+    return _of_facts(name, _file(name), _state(_file(name)))
+
+
+@lru_cache(maxsize=_KEPT_IN_MEMORY)
+def _of_liberty(technology: str, states: tuple[Sequence[int] | None, ...]) -> Technology:
+    return Technology.from_liberty(technology)
+
+
+@lru_cache(maxsize=_KEPT_IN_MEMORY)
+def _of_facts(name: str, path: Path, state: Sequence[int] | None) -> Technology:
+    try:
+        facts = json.loads(read_whole(path))
+        return Technology.of(name, decoded(facts), str(facts["source"]))
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise DamagedError(f"{path} is damaged; import the Liberty file again as {name}, or delete it") from error

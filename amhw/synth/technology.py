@@ -6,7 +6,6 @@ than the foundry's. Any Liberty file gives one too.
 """
 
 import hashlib
-import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -14,24 +13,12 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from amhw.refusal import Refusal
 from amhw.synth.boolean import truth_table
+from amhw.synth.facts import decoded
 from amhw.synth.liberty import read_library
-from amhw.synth.library import (
-    INVERTER,
-    NAND2,
-    TWO_INPUT_GATES,
-    Arc,
-    Cell,
-    FlipFlop,
-    Input,
-    Library,
-    Output,
-    Table,
-    liberty_text,
-)
+from amhw.synth.library import INVERTER, NAND2, TWO_INPUT_GATES, Cell, Library, liberty_text
 
 MOST_READERS = 32
 """In designs with registers a net with more readers gets a tree of buffers."""
@@ -90,16 +77,19 @@ class Technology:
         return _shipped(name)
 
     @staticmethod
-    def from_liberty(path: Path | str, cells: Iterable[str] | None = None) -> "Technology":
+    def from_liberty(files: Path | str, cells: Iterable[str] | None = None) -> "Technology":
         """The technology in a Liberty file (plain or gzip), all its usable cells or only `cells`.
+
+        One that comes in several files is given as their paths with commas between them.
 
         Raises:
             Refusal: unreadable, truncated or foreign file, or no inverter, or no two-input gate.
         """
-        library = read_library(path)
+        paths = liberty_files(files)
+        library = read_library(*paths)
         if cells is not None:
             library = library.restricted_to(cells)
-        return Technology.of(technology_label(path), library, source=Path(path).name)
+        return Technology.of(technology_label(files), library, source=", ".join(path.name for path in paths))
 
     def cell(self, name: str) -> Cell:
         """The cell of that name."""
@@ -115,7 +105,7 @@ class Technology:
     @cached_property
     def liberty(self) -> str:
         """The Liberty file that Yosys and ABC are given."""
-        return liberty_text(self.library)
+        return liberty_text(self.library.senses_on_common_axes())
 
     @cached_property
     def adders(self) -> Mapping[str, str]:
@@ -235,142 +225,28 @@ def technologies() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".json") for name in names if name.endswith(".json")))
 
 
+def liberty_files(technology: Path | str) -> tuple[Path, ...]:
+    """The files of a technology that is given as Liberty: one path, or several with commas between them.
+
+    >>> [path.name for path in liberty_files("parts/invbuf.lib.gz,parts/simple.lib.gz")]
+    ['invbuf.lib.gz', 'simple.lib.gz']
+    """
+    whole = Path(technology)
+    if "," not in str(technology) or whole.exists():
+        return (whole,)
+    return tuple(Path(part.strip()) for part in str(technology).split(","))
+
+
 def technology_label(technology: Path | str) -> str:
-    """What a technology given by name or as a Liberty file is called."""
-    return Path(technology).name.removesuffix(".gz").removesuffix(".lib")
+    """What a technology given by name or as Liberty files is called.
+
+    >>> technology_label("parts/invbuf.lib.gz,parts/simple.lib.gz")
+    'invbuf+simple'
+    """
+    return "+".join(path.name.removesuffix(".gz").removesuffix(".lib") for path in liberty_files(technology))
 
 
 @cache
 def _shipped(name: str) -> Technology:
     facts = json.loads((_FOLDER / f"{name}.json").read_text())
     return Technology.of(name, decoded(facts), facts["source"])
-
-
-# The table of facts. Times are in ps, loads in fF, areas in µm². All tables share `slews_ps`; those of one
-# output share its loads. A table is one list of differences in units of `unit_ps`: its first row from the left, then
-# each row from the one before. Energies are in fJ, leakage
-# in nW. An arc's kind is empty where it is combinational.
-
-
-def encoded(library: Library, about: dict[str, Any], unit: float = 0.1) -> dict[str, Any]:
-    """The table of facts for `library`, whose tables share axes as the format wants; `about` comes first.
-
-    `unit` is the resolution of times, ps.
-    """
-    slews = {t.slews for c in library.cells.values() for o in c.outputs for a in o.arcs for t in a.tables}
-    if len(slews) != 1:
-        raise ValueError("the tables have several slew axes")
-    return {
-        **about,
-        "library": library.name,
-        "max_transition_ps": library.max_transition,
-        "voltage": library.voltage,
-        "unit_ps": unit,
-        "slews_ps": list(slews.pop()),
-        "cells": {name: _encoded_cell(cell, unit) for name, cell in library.cells.items()},
-    }
-
-
-def decoded(facts: dict[str, Any]) -> Library:
-    """The library in a table of facts."""
-    slews = tuple(facts["slews_ps"])
-    cells = {name: _decoded_cell(name, cell, slews, facts["unit_ps"]) for name, cell in facts["cells"].items()}
-    return Library(facts["library"], cells, facts["max_transition_ps"], facts["voltage"])
-
-
-def _encoded_cell(cell: Cell, unit: float) -> dict[str, Any]:
-    facts: dict[str, Any] = {"area": cell.area, "leakage": round(cell.leakage, 3)}
-    if (flip_flop := cell.flip_flop) is not None:
-        expressions = (flip_flop.clocked_on, flip_flop.next_state, flip_flop.clear, flip_flop.preset)
-        facts["flip_flop"] = [*flip_flop.state, *expressions]
-        facts["clocks"] = [pin.name for pin in cell.inputs if pin.is_clock]
-    facts["inputs"] = {
-        pin.name: [round(pin.rise_capacitance, 4), round(pin.fall_capacitance, 4), round(pin.energy, 2)]
-        for pin in cell.inputs
-    }
-    facts["setup"] = {
-        pin.name: [list(pin.setup[0].slews), list(pin.setup[0].loads), *(_units(table, unit) for table in pin.setup)]
-        for pin in cell.inputs
-        if pin.setup is not None
-    }
-    if not facts["setup"]:
-        del facts["setup"]
-    facts["outputs"] = {output.name: _encoded_output(output, unit) for output in cell.outputs}
-    return facts
-
-
-def _encoded_output(output: Output, unit: float) -> dict[str, Any]:
-    loads = {table.loads for arc in output.arcs for table in arc.tables}
-    if len(loads) != 1:
-        raise ValueError(f"the tables of {output.name} have several load axes")
-    return {
-        "function": output.function,
-        "max_load": round(output.max_capacitance, 4),
-        "energy": round(output.energy, 2),
-        "loads": list(loads.pop()),
-        "arcs": [
-            [
-                arc.related_pin,
-                arc.sense,
-                arc.kind if arc.kind != "combinational" else "",
-                *(_units(table, unit) for table in arc.tables),
-            ]
-            for arc in output.arcs
-        ],
-    }
-
-
-def as_text(facts: dict[str, Any]) -> str:
-    """JSON with one cell a line, so that a difference shows which cell changed."""
-    head = {key: value for key, value in facts.items() if key != "cells"}
-    lines = [f"{json.dumps(name)}:{json.dumps(cell, separators=(',', ':'))}" for name, cell in facts["cells"].items()]
-    return json.dumps(head, indent=1, ensure_ascii=False)[:-2] + ',\n "cells": {\n' + ",\n".join(lines) + "\n}}\n"
-
-
-def _units(table: Table, unit: float) -> list[int]:
-    values = [[round(value / unit) for value in row] for row in table.values]
-    first = [value - before for before, value in itertools.pairwise([0, *values[0]])]
-    others = (value - above for rows in itertools.pairwise(values) for above, value in zip(*rows, strict=True))
-    return [*first, *others]
-
-
-def _from_units(slews: tuple[float, ...], loads: tuple[float, ...], differences: list[int], unit: float) -> Table:
-    width = len(loads)
-    rows = [list(itertools.accumulate(differences[:width]))]
-    for start in range(width, len(differences), width):
-        rows.append([above + more for above, more in zip(rows[-1], differences[start : start + width], strict=True)])
-    return Table(slews, loads, tuple(tuple(value * unit for value in row) for row in rows))
-
-
-def _decoded_cell(name: str, facts: dict[str, Any], slews: tuple[float, ...], unit: float) -> Cell:
-    clocks = facts.get("clocks", [])
-    flip_flop = facts.get("flip_flop")
-    return Cell(
-        name,
-        facts["area"],
-        tuple(
-            Input(pin, rise, fall, pin in clocks, energy, _decoded_setup(facts.get("setup", {}).get(pin), unit))
-            for pin, (rise, fall, energy) in facts["inputs"].items()
-        ),
-        tuple(_decoded_output(pin, output, slews, unit) for pin, output in facts["outputs"].items()),
-        FlipFlop((flip_flop[0], flip_flop[1]), *flip_flop[2:]) if flip_flop else None,
-        facts["leakage"],
-    )
-
-
-def _decoded_setup(facts: list[Any] | None, unit: float) -> tuple[Table, Table] | None:
-    if facts is None:
-        return None
-    slews, clocks, rise, fall = facts
-    axes = tuple(slews), tuple(clocks)
-    return _from_units(*axes, rise, unit), _from_units(*axes, fall, unit)
-
-
-def _decoded_output(name: str, facts: dict[str, Any], slews: tuple[float, ...], unit: float) -> Output:
-    loads = tuple(facts["loads"])
-
-    arcs = (
-        Arc(related, sense, kind or "combinational", *(_from_units(slews, loads, values, unit) for values in tables))
-        for related, sense, kind, *tables in facts["arcs"]
-    )
-    return Output(name, facts["function"], facts["max_load"], tuple(arcs), facts["energy"])

@@ -88,11 +88,10 @@ def loads_of(netlist: Netlist, outside: float) -> Mapping[int, tuple[float, floa
 
 def _propagate(gate: Gate, edges: dict[int, tuple[Edge, Edge]], loads: Mapping[int, tuple[float, float]]) -> None:
     registered = gate.cell.flip_flop is not None
-    for output in gate.cell.outputs:
+    inside: dict[str, tuple[Edge, Edge]] = {}  # at outputs, also where nothing is connected
+    for output in gate.cell.in_order:
         net = gate.nets.get(output.name)
-        if net is None:
-            continue
-        load = loads.get(net, (0.0, 0.0))
+        load = loads.get(net, (0.0, 0.0)) if net is not None else (0.0, 0.0)
         arrival, slew = [-1.0, -1.0], [0.0, 0.0]
         cause: list[tuple[Arc | None, tuple[int, int] | None]] = [(None, None), (None, None)]
         for arc in output.arcs:
@@ -102,7 +101,7 @@ def _propagate(gate: Gate, edges: dict[int, tuple[Edge, Edge]], loads: Mapping[i
                     continue
                 befores = None
             else:
-                befores = edges.get(source) if source is not None else None
+                befores = inside.get(arc.related_pin) or (edges.get(source) if source is not None else None)
                 if befores is None:
                     continue
             for e, (delay, transition) in enumerate(
@@ -114,11 +113,15 @@ def _propagate(gate: Gate, edges: dict[int, tuple[Edge, Edge]], loads: Mapping[i
                     slew[e] = max(slew[e], transition.at(before.slew, load[e]))
                     if at > arrival[e]:
                         arrival[e] = at
-                        cause[e] = (arc, None if befores is None or source is None else (source, b))
+                        if befores is not None:
+                            cause[e] = (arc, (source, b) if source is not None else before.before)
+                        else:
+                            cause[e] = (arc, None)
         if max(arrival) >= 0:
-            edges[net] = tuple(  # type: ignore[assignment]
-                Edge(max(arrival[e], 0.0), slew[e], gate, cause[e][0], cause[e][1]) for e in (RISE, FALL)
-            )
+            found = tuple(Edge(max(arrival[e], 0.0), slew[e], gate, cause[e][0], cause[e][1]) for e in (RISE, FALL))
+            inside[output.name] = found  # type: ignore[assignment]
+            if net is not None:
+                edges[net] = found  # type: ignore[assignment]
 
 
 def _longest(
