@@ -16,7 +16,9 @@ library (tiny) {
 """
 
 
-def timing(pin, values="0.01, 0.02", more="0.03, 0.04", sense="negative_unate", template="t"):
+def timing(
+    pin: str, values: str = "0.01, 0.02", more: str = "0.03, 0.04", sense: str = "negative_unate", template: str = "t"
+) -> str:
     tables = "".join(
         f'{name} ({template}) {{ values ("{values}", "{more}"); }}\n'
         for name in ("cell_rise", "cell_fall", "rise_transition", "fall_transition")
@@ -24,7 +26,7 @@ def timing(pin, values="0.01, 0.02", more="0.03, 0.04", sense="negative_unate", 
     return f'timing () {{ related_pin : "{pin}"; timing_sense : {sense}; {tables} }}\n'
 
 
-def cell(name, function, inputs, area=1.0, extra="", timings=None):
+def cell(name: str, function: str, inputs: str, area: float = 1.0, extra: str = "", timings: str | None = None) -> str:
     pins = "".join(f"pin ({i}) {{ direction : input; capacitance : 0.002; }}\n" for i in inputs)
     arcs = timings if timings is not None else "".join(timing(i) for i in inputs)
     output = f'pin (Y) {{ direction : output; function : "{function}"; max_capacitance : 0.1; {arcs} }}'
@@ -35,5 +37,5 @@ INV = cell("inv", "!A", "A")
 NAND = cell("nand", "!(A*B)", "AB", area=2.0)
 
 
-def tiny(*cells):
+def tiny(*cells: str) -> str:
     return TINY.replace("CELLS", "".join(cells))
