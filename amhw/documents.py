@@ -40,16 +40,15 @@ class DamagedError(ValueError):
 class Record:
     """A frozen dataclass that can be kept as JSON.
 
-        >>> from collections.abc import Iterable
-    from dataclasses import dataclass
-        >>> @dataclass(frozen=True)
-        ... class Cost(Record):
-        ...     area_um2: Amount
-        >>> Cost(3.5).to_json()
-        '{"area_um2":3.5}'
-        >>> Cost.from_json('{"area_um2": "large"}')
-        Traceback (most recent call last):
-        amhw.documents.DamagedError: Expected `float`, got `str` - at `area_um2`
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Cost(Record):
+    ...     area_um2: Amount
+    >>> Cost(3.5).to_json()
+    '{"area_um2":3.5}'
+    >>> Cost.from_json('{"area_um2": "large"}')
+    Traceback (most recent call last):
+    amhw.documents.DamagedError: Expected `float`, got `str` - at `area_um2`
     """
 
     def plain(self) -> dict[str, Any]:
@@ -94,6 +93,18 @@ class Document(Record):
         """Kind, schema and all fields, for people to read too."""
         return msgspec.json.format(msgspec.json.encode(self.plain()), indent=2).decode() + "\n"
 
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """The inverse of `to_json`.
+
+        Raises:
+            DamagedError: the text is of another kind or schema, or a field is missing or of another type.
+        """
+        header = Header.of(text)
+        if header != Header(cls.kind, cls.schema):
+            raise DamagedError(f"no {cls.called} of schema {cls.schema}")
+        return super().from_json(text)
+
     def write(self, path: Path | str) -> Path:
         """Write it, whole or not at all.
 
@@ -123,7 +134,7 @@ class Document(Record):
                 f"write it again with {cls.written_by}"
             )
         try:
-            return _decoded(content, cls)
+            return cls.from_json(content)
         except DamagedError as error:
             raise Refusal(f"{path} is a damaged {cls.called}: {error}; write it again with {cls.written_by}") from None
 
@@ -136,7 +147,7 @@ class Header:
     schema: int | None
 
     @classmethod
-    def of(cls, content: bytes) -> Self | None:
+    def of(cls, content: str | bytes) -> Self | None:
         """The header of a file's content, or None where that is no JSON object."""
         try:
             found = msgspec.json.decode(content, type=dict[str, msgspec.Raw])

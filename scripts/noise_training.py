@@ -19,7 +19,7 @@ from amhw.network.inference import Inference
 from amhw.network.models.lenet5 import float_network, network
 from amhw.network.quantised import QuantisedNetwork
 from amhw.network.real import pixels, real_valued
-from amhw.nn import Recipe, fine_tune
+from amhw.nn import TrainingRecipe, fine_tune
 from amhw.nn.finetune import trainable
 from amhw.nn.noise import measured_noise
 from amhw.nn.swap import swapped_layers
@@ -44,7 +44,7 @@ def under_noise(net: QuantisedNetwork, noise: dict[str, tuple[float, float]], im
 @click.command()
 @click.argument("name", default="mul_u8s8_pp_0_0_0_0_0_e0_f0_f8")
 @click.option("--data-dir", type=click.Path(path_type=Path))
-@click.option("--epochs", default=Recipe.epochs)
+@click.option("--epochs", default=TrainingRecipe.epochs)
 @click.option("--seeds", default=2)
 def main(name: str, data_dir: Path | None, epochs: int, seeds: int) -> None:
     table = ProductTable.of(parse(name))
@@ -63,7 +63,7 @@ def main(name: str, data_dir: Path | None, epochs: int, seeds: int) -> None:
     for title, multipliers, added in kinds:
         found = []
         for seed in range(seeds):
-            recipe = replace(Recipe(), epochs=epochs, seed=seed)
+            recipe = replace(TrainingRecipe(), epochs=epochs, seed=seed)
             net = fine_tune(start, multipliers, training, recipe, noise=added)
             found.append(
                 (

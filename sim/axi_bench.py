@@ -13,6 +13,7 @@ from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
 from amhw.array.golden import convolutions
+from amhw.manifests import EngineManifest
 from amhw.multiplier import parse
 from amhw.network.quantised import QuantisedNetwork
 from amhw.table import ProductTable
@@ -22,11 +23,11 @@ from amhw.table import ProductTable
 async def frames_in_frames_out(dut: Any) -> None:
     """Every code of every frame is the golden model's, with pauses on both sides."""
     path = Path(os.environ["AMHW_MANIFEST"])
-    manifest = json.loads(path.read_text())
-    network = QuantisedNetwork.load(path.with_name(manifest["network"]))
-    side = manifest["image_side"]
+    manifest = EngineManifest.read(path)
+    network = QuantisedNetwork.load(path.with_name(manifest.network))
+    side = manifest.image_side
     images = np.random.default_rng(3).integers(0, 256, (4, 1, side, side), dtype=np.uint8)
-    expected = convolutions(network, ProductTable.of(parse(manifest["multiplier"])), images)
+    expected = convolutions(network, ProductTable.of(parse(manifest.multiplier)), images)
     dut.rst.value = 1
     dut.s_axis_config_tvalid.value = 0
     Clock(dut.clk, 2, "ns").start()

@@ -20,6 +20,7 @@ from streams import Streams
 from amhw.array.golden import convolutions
 from amhw.array.plan import ConvPlan
 from amhw.datasets import mnist_test
+from amhw.manifests import EngineManifest, MemoryPlace
 from amhw.multiplier import parse
 from amhw.network.quantised import QuantisedNetwork
 from amhw.table import ProductTable
@@ -29,13 +30,13 @@ from amhw.table import ProductTable
 async def codes_match(dut: Any) -> None:
     """Every code is the golden model's."""
     path = Path(os.environ["AMHW_MANIFEST"])
-    manifest = json.loads(path.read_text())
-    network = QuantisedNetwork.load(path.with_name(manifest["network"]))
-    assert network.sha256 == manifest["network_sha256"], "the network file is not the manifest's"
-    table = ProductTable.of(parse(manifest["multiplier"]))
+    manifest = EngineManifest.read(path)
+    network = QuantisedNetwork.load(path.with_name(manifest.network))
+    assert network.sha256 == manifest.network_sha256, "the network file is not the manifest's"
+    table = ProductTable.of(parse(manifest.multiplier))
     seed = int(os.environ["AMHW_SEED"])
-    side = manifest["image_side"]
-    plan = ConvPlan(network, table, manifest["rows"], manifest["cols"], manifest["depth"])
+    side = manifest.image_side
+    plan = ConvPlan(network, table, manifest.rows, manifest.cols, manifest.depth)
     last = plan.layers[-1]
     per_image = last.outputs * last.pooled**2
     digits = mnist_test().images[: int(os.environ.get("AMHW_IMAGES", "20"))]
@@ -83,7 +84,7 @@ async def codes_match(dut: Any) -> None:
     ):
         weight = -_top(table.width_b) - 1 if weight is None else weight
         other = _constant(network, weight, bias)
-        await _rewrite(streams, manifest["memory_map"], ConvPlan(other, table, plan.rows, plan.cols, plan.depth))
+        await _rewrite(streams, manifest.memory_map, ConvPlan(other, table, plan.rows, plan.cols, plan.depth))
         await through(f"{name} weights", np.concatenate([digits[:1], extremes[1:]]), other)
 
     pairs = matched = 0
@@ -122,7 +123,7 @@ def _constant(network: QuantisedNetwork, weight: int, bias: int) -> QuantisedNet
     return replace(network, layers=tuple(layers), name="constant")
 
 
-async def _rewrite(streams: Streams, memory_map: dict[str, dict[str, int]], plan: ConvPlan) -> None:
+async def _rewrite(streams: Streams, memory_map: dict[str, MemoryPlace], plan: ConvPlan) -> None:
     """Write all weights and biases, then a reset so that none of the old are in the array."""
     contents = {
         "weights": plan.weight_words.reshape(len(plan.weight_words), -1),
@@ -130,11 +131,11 @@ async def _rewrite(streams: Streams, memory_map: dict[str, dict[str, int]], plan
     }
     for name, words in contents.items():
         place = memory_map[name]
-        assert words.shape == (place["words"], place["lanes"])
+        assert words.shape == (place.words, place.lanes)
         streams.send(
             "s_axis_config",
             (
-                place["base"] + k * place["stride"] + lane << 32 | int(value) & 0xFFFFFFFF
+                place.base + k * place.stride + lane << 32 | int(value) & 0xFFFFFFFF
                 for k, word in enumerate(words)
                 for lane, value in enumerate(word)
             ),

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from amhw.documents import Amount, Count, Document, FileName, Header, Name
+from amhw.documents import Amount, Count, DamagedError, Document, FileName, Header, Name
 from amhw.refusal import Refusal
 
 
@@ -41,6 +41,13 @@ def read(folder: Path, content: str | bytes) -> Inventory:
 def test_what_is_written_is_read_back(tmp_path):
     assert Inventory.read(GOOD.write(tmp_path / "inventory.json")) == GOOD
     assert read(tmp_path, TEXT) == Inventory("a.v", (Part("x", 1.0),), {"x": 1})
+
+
+def test_a_text_says_what_it_is():
+    assert Inventory.from_json(GOOD.to_json()) == GOOD
+    for wrong in ("{}", TEXT.replace("inventory", "toaster"), TEXT.replace("3", "2"), TEXT.replace('"file"', '"fiel"')):
+        with pytest.raises(DamagedError):
+            Inventory.from_json(wrong)
 
 
 def test_fields_that_a_later_program_adds_do_no_harm(tmp_path):

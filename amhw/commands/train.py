@@ -148,14 +148,14 @@ def _fine_tuned(
     from amhw.network.models.lenet5 import float_network
     from amhw.network.real import load_network
     from amhw.network.trained_on import other_data
-    from amhw.nn.finetune import Recipe
+    from amhw.nn.finetune import TrainingRecipe
     from amhw.nn.runs import fine_tuned
 
     start = float_network() if file is None else load_network(file)
     start.network.check_images(source.test)
     names = shared.chosen_layers(layers, start.layer_names, start.convolutions)
     note = other_data(start.network, source)
-    recipe = Recipe(**stated)
+    recipe = TrainingRecipe(**stated)
     with progress("training") as work:
 
         def report(step: "Step") -> None:

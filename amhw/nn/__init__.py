@@ -4,8 +4,8 @@
 multipliers, ``export`` gives the integers that hardware takes.
 """
 
-from amhw.nn.finetune import Recipe, fine_tune
+from amhw.nn.finetune import TrainingRecipe, fine_tune
 from amhw.nn.layers import ApproxConv2d, ApproxLinear
 from amhw.nn.swap import approximate, export
 
-__all__ = ["ApproxConv2d", "ApproxLinear", "Recipe", "approximate", "export", "fine_tune"]
+__all__ = ["ApproxConv2d", "ApproxLinear", "TrainingRecipe", "approximate", "export", "fine_tune"]

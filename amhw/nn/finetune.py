@@ -38,7 +38,7 @@ class Diverged(Refusal):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """How to fine-tune.
 
     Attributes:
@@ -89,7 +89,7 @@ def fine_tune(
     start: FloatNetwork | QuantisedNetwork,
     multipliers: Mapping[str, AnyMultiplier],
     data: DataSet,
-    recipe: Recipe = Recipe(),
+    recipe: TrainingRecipe = TrainingRecipe(),
     *,
     teacher: FloatNetwork | None = None,
     checkpoint: Path | None = None,
@@ -194,7 +194,7 @@ class _Training:
         teacher: FloatNetwork | None,
         training: DataSet,
         held_out: DataSet,
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         identity: str,
         checkpoint: Path | None,
     ) -> None:

@@ -14,7 +14,7 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.network.real import FloatNetwork
 from amhw.network.trained_on import other_data
 from amhw.network.training import train
-from amhw.nn.finetune import Progress, Recipe, fine_tune
+from amhw.nn.finetune import Progress, TrainingRecipe, fine_tune
 from amhw.nn.noise import measured_noise
 from amhw.table import ProductTable
 
@@ -99,7 +99,7 @@ def fine_tuned(
     table: ProductTable,
     source: DataSource,
     training: DataSet,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     out: Path,
     *,
     noise: bool = False,

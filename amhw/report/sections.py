@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 from amhw.errors import heat_map
 from amhw.imports.source import table_of
@@ -94,15 +93,20 @@ def _error_section(points: Sequence[Point]) -> str:
     known = [point for point in points if point.source]
     best = pareto_front(known, lambda point: point.area_um2, lambda point: point.accuracy)
     sources = list(dict.fromkeys(point.source for point in best))[-HEAT_MAPS:]
-    tables = []
-    for source in sources:
-        with suppress(Refusal):  # an import whose files have gone
-            tables.append(table_of(source))
     return page.section(
         "Error over the operand plane",
         page.paragraph("Product minus exact product for every pair of operand values: red too large, blue too small."),
-        *(page.picture(heat_map(table), f"error of {table.name}") for table in tables),
+        *(_heat_map(source) for source in sources),
     )
+
+
+def _heat_map(source: str) -> str:
+    """The error of a multiplier, or why it cannot be shown: the files of an import may have gone."""
+    try:
+        table = table_of(source)
+    except Refusal as refusal:
+        return page.paragraph(f"Not shown: {refusal}.")
+    return page.picture(heat_map(table), f"error of {table.name}")
 
 
 def _operand_sections(settings: Sequence[Setting | Refusal]) -> list[str]:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from amhw.refusal import Refusal
+from amhw.pareto import nondominated
 from amhw.remap.product_error import product_error
 from amhw.select.cost import CostModel
 from amhw.select.space import Candidate, Space
@@ -160,11 +160,11 @@ def search(
             super().__init__(n_var=space.size, n_obj=3, xl=0, xu=1, vtype=bool)
 
         def _evaluate(self, x: np.ndarray, out: dict[str, object], *args: object, **kwargs: object) -> None:
-            try:
-                found = score(space.multiplier(x.astype(bool)))
-            except Refusal:  # nothing kept
+            point = x.astype(bool)
+            if not space.keeps_something(point):
                 out["F"] = [2.0, 1e9, 1e9]
                 return
+            found = score(space.multiplier(point))
             out["F"] = [found.error, found.area, found.delay]
 
     generator = np.random.default_rng(seed)
@@ -200,11 +200,6 @@ def search(
 
 
 def front(scored: list[Scored]) -> list[Scored]:
-    """Those that no other beats or equals in all three figures, least error first."""
-    figures = np.array([[s.error, s.area, s.delay] for s in scored])
-    order = np.lexsort(figures.T[::-1])
-    kept: list[int] = []
-    for k in order:
-        if not kept or not (figures[kept] <= figures[k] + 1e-12).all(axis=1).any():
-            kept.append(int(k))
-    return [scored[k] for k in kept]
+    """Those that no other dominates or equals in error, area and delay, least error first."""
+    best = nondominated([(s.error, s.area, s.delay) for s in scored], distinct=True)
+    return sorted((scored[k] for k in best), key=lambda s: (s.error, s.area, s.delay))

@@ -37,6 +37,10 @@ class Space:
         """Bits of a point."""
         return self.width_a * self.width_b + self.width_a + self.width_b - 1
 
+    def keeps_something(self, point: NDArray[np.bool_]) -> bool:
+        """Whether there is a multiplier at a point: at least one partial product is kept."""
+        return bool(point[: self.width_a * self.width_b].any())
+
     def multiplier(self, point: NDArray[np.bool_]) -> Candidate:
         """The multiplier at a point.
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from amhw.network.quantised import QuantisedNetwork
-from amhw.nn import Recipe, fine_tune
+from amhw.nn import TrainingRecipe, fine_tune
 from amhw.nn.finetune import Diverged
 from amhw.results import Task
 from amhw.stages.content import packed, unpacked
@@ -12,12 +12,12 @@ from amhw.stages.keys import Stage
 from amhw.stages.problem import Hashes, Problem, unchanged
 from amhw.table import ProductTable
 
-SCHEDULE = Recipe(epochs=24)
+SCHEDULE = TrainingRecipe(epochs=24)
 """The training images of a problem are a slice of the whole set: more passes than `amhw train` makes."""
 
 
 def fine_tuning(
-    problem: Problem, network: QuantisedNetwork, tables: Mapping[str, ProductTable], recipe: Recipe = SCHEDULE
+    problem: Problem, network: QuantisedNetwork, tables: Mapping[str, ProductTable], recipe: TrainingRecipe = SCHEDULE
 ) -> Task[FittedNetwork]:
     """Train `network` on the problem's training images through the product tables, the float network teaching."""
     inputs = {**inputs_of(problem, tables), "network": network.sha256, "recipe": vars(recipe)}
@@ -25,7 +25,7 @@ def fine_tuning(
 
 
 def _fine_tune(
-    problem: Problem, hashes: Hashes, network: str, tables: dict[str, ProductTable], recipe: Recipe
+    problem: Problem, hashes: Hashes, network: str, tables: dict[str, ProductTable], recipe: TrainingRecipe
 ) -> FittedNetwork:
     loaded = unchanged(problem, hashes)
     try:

@@ -36,8 +36,8 @@ class SourceTree:
         Args:
             without: modules, or packages with all that is in them, that are neither named nor followed.
 
-        >>> SourceTree.own().closure(["amhw.workers"])
-        ('amhw.refusal', 'amhw.workers')
+        >>> SourceTree.own().closure(["amhw.files"])
+        ('amhw.files', 'amhw.refusal')
         """
         found: set[str] = set()
         waiting = list(modules)

@@ -72,7 +72,9 @@ class Tasks:
                 self._trace(planned, plan.energy)  # refuses a layer that there is not, and data that are not its own
         self.networks = {planned: self._network(planned, plan.layers).sha256 for planned in plan.designs}
         self.scores = {(planned, data): self._scoring(planned, data) for planned in plan.designs for data in plan.data}
-        self.exact_scores = {data: self._scoring(self.exact[0], data) for data in plan.data}
+        exact = self._network(self.exact[0], plan.layers)
+        exact.check_tables({})
+        self.exact_scores = {data: scoring(exact, {}, data.folder, self._images[data]) for data in plan.data}
         designs = dict.fromkeys(planned.design for planned in every)
         self.emission = {design: emission(design) for design in designs if isinstance(design, Design)}
         built = [design for design in designs if isinstance(design, Design) or design.verilog]
@@ -122,7 +124,9 @@ class Tasks:
         network = self._network(planned, layers)
         for layer in layers:
             check_operands(network[layer], table)
-        return scoring(network, dict.fromkeys(layers, table), data.folder, self._images[data])
+        tables = dict.fromkeys(layers, table)
+        network.check_tables(tables)
+        return scoring(network, tables, data.folder, self._images[data])
 
     def _trace(self, planned: PlannedDesign, layer: str) -> Trace:
         """The operands that a design sees in a layer of its network, on images of the network's own data set."""

@@ -18,7 +18,7 @@ from amhw.network.models.lenet5 import float_network, network
 from amhw.network.operands import distribution, some_windows
 from amhw.network.quantised import QuantisedNetwork
 from amhw.network.real import real_valued
-from amhw.nn import Recipe, export, fine_tune
+from amhw.nn import TrainingRecipe, export, fine_tune
 from amhw.nn.finetune import split, trainable
 from amhw.nn.noise import measured_noise
 from amhw.refusal import Refusal
@@ -26,7 +26,7 @@ from amhw.refusal import Refusal
 NAME = "mul_u8s8_pp_0_0_0_0_0_0_c0_c0"
 TABLE = ProductTable.of(parse(NAME))
 TABLES = {"conv1": TABLE, "conv2": TABLE}
-QUICK = Recipe(epochs=2, batch=64, seed=5)
+QUICK = TrainingRecipe(epochs=2, batch=64, seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +251,7 @@ def test_too_few_images_are_refused():
 def test_other_operands_and_families_train_and_export(few, name):
     tables = dict.fromkeys(("conv1", "conv2"), ProductTable.of(parse(name)))
     part = few.taken(slice(120), "part")
-    net = fine_tune(float_network(), tables, part, Recipe(epochs=1, batch=30, learning_rate=1e-4))
+    net = fine_tune(float_network(), tables, part, TrainingRecipe(epochs=1, batch=30, learning_rate=1e-4))
     assert net["conv1"].operands.name == name.split("_")[1]
     images = mnist_test().images[:200]
     assert (Inference(net, tables).predictions(images) == mnist_test().labels[:200]).mean() > 0.95

@@ -131,7 +131,7 @@ def test_pictures_for_paper(folder):
 
 
 def test_what_one_select_printed_and_published_circuits_without_a_study(tmp_path, selection):
-    one = {key: value for key, value in selection["front"][0].items() if key != "nondominated"}
+    one = {"kind": "selected-multiplier", "schema": 1, **selection["front"][0]}
     (tmp_path / "one.json").write_text(json.dumps(one))
     (tmp_path / "published.csv").write_text(PEERS)
     arguments = [
@@ -151,7 +151,7 @@ def test_what_one_select_printed_and_published_circuits_without_a_study(tmp_path
 def test_a_selection_on_other_images_in_a_liberty_file(tmp_path, selection):
     row = selection["front"][0] | {"technology": "cells/mine.lib.gz"}
     row["problem"] = {"network": None, "data_dir": str(tmp_path / "fashion")}
-    (tmp_path / "front.json").write_text(json.dumps({"front": [row]}))
+    (tmp_path / "front.json").write_text(json.dumps(selection | {"front": [row]}))
     result = CliRunner().invoke(command, [str(tmp_path)])
     assert result.exit_code == 0, result.stderr
     assert {(point["tech"], point["data"]) for point in records(tmp_path)} == {("mine", "fashion")}
@@ -163,7 +163,7 @@ def test_data_sets_of_one_name_are_told_apart(tmp_path, selection):
     first = selection["front"][0]
     for number, digest in enumerate(("0123456789", "abcdef0123", "0123456789")):
         row = first | {"problem": {"network": None, "data_dir": f"{number}/fashion"}, "test_images": digest}
-        (tmp_path / f"{number}.json").write_text(json.dumps({"front": [row]}))
+        (tmp_path / f"{number}.json").write_text(json.dumps(selection | {"front": [row]}))
     files = [str(tmp_path / f"{number}.json") for number in range(3)]
     assert CliRunner().invoke(command, [*files, "--out", str(tmp_path)]).exit_code == 0
     names = [row["data"] for row in records(tmp_path) if row["group"] != EXACT]
@@ -299,11 +299,18 @@ def test_clicking_keeps_designs_side_by_side(opened, folder):
     ("content", "words"),
     [
         (None, "front.json"),
-        ("{}", "neither"),
-        ("[]", "neither"),
-        ("no json", "no JSON"),
-        ('{"title": "x", "rows": [], "provenance": {}, "layers": []}', "amhw study"),
-        ('{"front": [], "technology": "x"}', "amhw select"),
+        ("{}", "amhw study or amhw select"),
+        ("[]", "no JSON object"),
+        ("no json", "no JSON object"),
+        ('{"kind": "multiplier", "schema": 1}', "its kind is 'multiplier'"),
+        ('{"kind": "study", "title": "x"}', "no schema number"),
+        ('{"kind": "study", "schema": 99}', "schema 99"),
+        ('{"kind": "study", "schema": 1, "title": "x"}', "missing required field"),
+        ('{"kind": "selection", "schema": 1, "front": [], "technology": "x"}', "no multipliers"),
+        (
+            '{"kind": "selection", "schema": 1, "front": [{"multiplier": 7}], "technology": "x"}',
+            "`front[0].multiplier`",
+        ),
     ],
 )
 def test_a_folder_without_a_study(tmp_path, content, words):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ from ctrl_c import listening
 
 from amhw.commands.accuracy import command as accuracy
 from amhw.commands.select import command
+from amhw.commands.study import command as study
 from amhw.datasets import mnist_slice, mnist_test
 from amhw.datasets.idx import write_idx
 from amhw.network.models.lenet5 import float_network
@@ -101,6 +103,22 @@ def test_a_second_request_computes_nothing_again(problem, selected):
     result = select("--kept", 4, "--network", network, "--data-dir", data, "--out", out, "--workers", 1, "--json")
     assert json.loads(result.stdout) == record
     assert _finished(out) == before
+
+
+def test_a_study_uses_the_results_of_a_selection(problem, selected, tmp_path):
+    """In the same store: Verilog and costs of the exact multipliers, and the score of exact products."""
+    data, network = problem
+    store = tmp_path / "shared.sqlite"
+    shutil.copy(selected[0] / "results.sqlite", store)
+    before = _finished(store)
+    arguments = ["--multiplier", "mul_u3s3_pp_full", "--network", network, "--data-dir", data, "--out", tmp_path]
+    result = CliRunner().invoke(study, [*map(str, arguments), "--results", str(store), "--workers", "1"])
+    assert result.exit_code == 0, result.output
+    new = _finished(store).keys() - before.keys()
+    with sqlite3.connect(store) as connection:
+        stages = {stage for key, stage in connection.execute("SELECT key, stage FROM result") if key in new}
+    assert stages == {"simulate", "score"}, "the exact multiplier as a design was not asked for before"
+    assert not (tmp_path / "results.sqlite").exists()
 
 
 def test_people_see_the_dot_diagram_and_where_the_figures_come_from(problem, selected):
@@ -227,8 +245,8 @@ def test_a_dask_cluster_does_the_same_work(problem, selected, tmp_path):
 
 
 def _finished(folder):
-    """The finished results' keys and times."""
-    file = folder / "results.sqlite"
+    """The finished results' keys and times, in a folder or a store."""
+    file = folder if folder.suffix == ".sqlite" else folder / "results.sqlite"
     if not file.is_file():
         return {}
     with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30) as connection:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from amhw.multiplier import parse
-from amhw.nn import Recipe, fine_tune
+from amhw.nn import TrainingRecipe, fine_tune
 from amhw.stages.content import unpacked
 from amhw.stages.finetuning import fine_tuning
 from amhw.stages.problem import Problem
@@ -14,7 +14,7 @@ TABLES = {"conv1": TABLE, "conv2": TABLE}
 
 
 def test_a_network_that_no_training_starts_from_is_trained_from_the_real_valued_one():
-    recipe = Recipe(epochs=1)
+    recipe = TrainingRecipe(epochs=1)
     loaded = Problem().loaded
     conv1, conv2, *others = loaded.base.layers
     wild = replace(conv2, activation_scale=conv2.activation_scale / 1e6, weight_scale=conv2.weight_scale * 1e6)

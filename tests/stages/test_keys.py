@@ -10,7 +10,7 @@ import pytest
 from amhw.families import Masked
 from amhw.multiplier import parse
 from amhw.network.models.lenet5 import float_network, network
-from amhw.nn import Recipe
+from amhw.nn import TrainingRecipe
 from amhw.refusal import Refusal
 from amhw.results import Task
 from amhw.stages import keys
@@ -200,7 +200,7 @@ def variants() -> Iterator[tuple[str, Task, Task]]:
     fit = fitting(Problem(), {"conv1": eight}, 1)
     yield "beam", fit, fitting(Problem(), {"conv1": eight}, 2)
     tune = fine_tuning(Problem(), network(), {"conv1": eight})
-    yield "recipe", tune, fine_tuning(Problem(), network(), {"conv1": eight}, Recipe(epochs=2))
+    yield "recipe", tune, fine_tuning(Problem(), network(), {"conv1": eight}, TrainingRecipe(epochs=2))
 
 
 @pytest.mark.parametrize(("what", "before", "after"), [pytest.param(*v, id=v[0]) for v in variants()])

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from amhw.commands.synth import command
 from amhw.families import Masked
-from amhw.neighbour import Known, known_of
+from amhw.neighbour import NOTHING, Known, known_of
 from amhw.verilog import Design
 
 DESIGN = Design(Masked.from_text("0,c,e,f", 4, 4, signed_b=True))
@@ -51,6 +51,43 @@ def test_an_edited_file_does_not_fit_its_manifest(tmp_path):
     verilog.write_text(verilog.read_text() + "\n")
     result = run(verilog)
     assert result.exit_code == 2 and "is not the file that" in result.stderr
+
+
+def test_a_json_file_that_is_no_manifest_is_none_of_its_business(tmp_path):
+    """People type amhw synth X.v --json > X.json: the shell empties the file before, and fills it afterwards."""
+    verilog = written(tmp_path)
+    record = run(verilog, "--search", "--json").stdout
+    manifest = verilog.with_suffix(".json")
+    for content in ("", record, record[:-20], "[]", "{}", '{"kind": "toaster"}', "notes"):
+        manifest.write_text(content)
+        assert known_of(verilog) == NOTHING, content
+        manifest.unlink()
+    manifest.mkdir()
+    assert known_of(verilog) == NOTHING
+    manifest.rmdir()
+    manifest.write_text("")
+    assert json.loads(run(verilog, "--search", "--json").stdout)["area_um2"] == json.loads(record)["area_um2"]
+
+
+def test_a_manifest_that_is_damaged_or_of_another_version_is_refused(tmp_path):
+    verilog = written(tmp_path)
+    manifest = verilog.with_suffix(".json")
+    text = manifest.read_text()
+    fields = json.loads(text)
+    for content, words in (
+        (text[:-20], "no JSON object"),
+        (json.dumps(fields | {"schema": 0}), "another version"),
+        (json.dumps({key: value for key, value in fields.items() if key != "schema"}), "another version"),
+        (json.dumps(fields | {"design": 3}), "`design`"),
+        (json.dumps(fields | {"design": "nosuch"}), "'nosuch'"),
+        (json.dumps(fields | {"name": "../x"}), "`name`"),
+        (json.dumps(fields | {"name": "another"}), "cannot read"),
+        (json.dumps({key: value for key, value in fields.items() if key != "ports"}), "`ports`"),
+    ):
+        manifest.write_text(content)
+        result = run(verilog)
+        assert result.exit_code == 2 and words in result.stderr, content
+        assert len(result.stderr.strip().splitlines()) == 1
 
 
 def test_too_many_products_are_proved(tmp_path):
