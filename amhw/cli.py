@@ -20,9 +20,9 @@ COMMANDS = {
     "synth": ("amhw.commands.synth", "Synthesise Verilog: area, critical-path delay, cells."),
     "tech": ("amhw.commands.tech", "List, show and import technologies: cell libraries."),
     "energy": ("amhw.commands.energy", "Energy of a multiplier, an array or any Verilog, on real and random operands."),
-    "accuracy": ("amhw.commands.accuracy", "LeNet-5's accuracy with a multiplier in its layers."),
+    "accuracy": ("amhw.commands.accuracy", "A network's accuracy with a multiplier in its layers."),
     "select": ("amhw.commands.select", "Choose partial products and weight codes from what the network multiplies."),
-    "train": ("amhw.commands.train", "Train LeNet-5 from scratch, or fine-tune it through a multiplier."),
+    "train": ("amhw.commands.train", "Train a network from scratch, or fine-tune it through a multiplier."),
     "study": ("amhw.commands.study", "Generate, simulate, synthesise and score a list of multipliers."),
     "report": ("amhw.commands.report", "Studies and selections as one interactive HTML page, pictures and tables."),
 }

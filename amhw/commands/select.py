@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from amhw.commands.base import Command, print_json
 from amhw.multiplier import parse
+from amhw.network.trained_on import other_data
 from amhw.refusal import Refusal
 from amhw.results import Results
 from amhw.select.record import Yardstick
@@ -106,7 +107,9 @@ def command(
     demanded.check()
     technology_named(tech)
     problem = Problem(network and str(Path(network).resolve()), data_dir and str(Path(data_dir).resolve()))
-    problem.loaded  # noqa: B018  (refuses unusable files before any work)
+    loaded = problem.loaded  # refuses unusable files before any work
+    if (note := other_data(loaded.base.network, loaded.data)) is not None:
+        click.echo(f"amhw: note: {note}", err=True)
     with (
         _one_line(),
         Results(store or out / "results.sqlite") as results,

@@ -95,6 +95,8 @@ def command(
         plan = Plan.of_names(names, **choices)
     array = None if plan.array is None else breakdown(plan.array, plan.layers, plan.network)
     sweep = Sweep(plan)
+    for note in sweep.notes:
+        click.echo(f"amhw: note: {note}", err=True)
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -163,8 +165,8 @@ def _table(rows: Sequence[Row]) -> Table:
     operands = same.pop() if len(same) == 1 else ""
     what = f"{operands} multipliers" if operands else "Multipliers"
     table = Table(
-        title=f"{what}, LeNet-5, {rows[0].data}; {rows[0].tech}, smallest and fastest netlist",
-        caption=_noise(rows[0]),
+        title=f"{what}, {rows[0].network_name}, {rows[0].data}; {rows[0].tech}, smallest and fastest netlist",
+        caption="\n".join([*dict.fromkeys(row.other_data for row in rows if row.other_data), *_noise(rows[0])]) or None,
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),
     )
@@ -188,11 +190,11 @@ def _table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _noise(row: Row) -> str | None:
+def _noise(row: Row) -> list[str]:
     """Which differences are none."""
     if row.area_noise is None or row.delay_noise is None:
-        return None
-    return f"differences up to {row.area_noise:.1%} in area and {row.delay_noise:.1%} in delay are the recipes' noise"
+        return []
+    return [f"differences up to {row.area_noise:.1%} in area and {row.delay_noise:.1%} in delay are the recipes' noise"]
 
 
 def _shown(value: float | None, form: str, failure: str) -> str:

@@ -1,6 +1,6 @@
 """Training through a multiplier: torch layers that compute on a product table, fine-tuning, prediction.
 
-``approximate`` swaps the layers of any torch model, ``fine_tune`` trains LeNet-5 (or any such chain) through its
+``approximate`` swaps the layers of any torch model, ``fine_tune`` trains a network through its
 multipliers, ``export`` gives the integers that hardware takes.
 """
 

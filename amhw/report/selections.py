@@ -26,8 +26,7 @@ def selection_source(file: Path, selection: SelectionRecord) -> Source:
         raise Refusal(f"{file} holds no multipliers; run amhw select --out {file.parent} again")
     rows, first = selection.front, selection.front[0]
     tech = technology_label(first.technology)
-    folder = first.problem.data_dir
-    data = Path(folder).name if folder else "MNIST"
+    data = first.data.name
     by_multiplier: dict[tuple[str, bool], list[SelectedMultiplier]] = {}
     for row in rows:
         by_multiplier.setdefault((row.multiplier, row.fine_tuned), []).append(row)
@@ -35,7 +34,7 @@ def selection_source(file: Path, selection: SelectionRecord) -> Source:
     exact = Exact(tech, data, first.exact_accuracy, first.exact_area_um2, first.exact_delay_ps, None)
     points.append(exact_point(exact, first.exact_accuracy))
     written = datetime.fromtimestamp(file.stat().st_mtime, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    provenance = {"selection": file.name, "written": written}
+    provenance = {"selection": file.name, "written": written, "network trained on": str(first.trained_on or "unknown")}
     images = {data: first.test_images}
     return Source("Selected multipliers", points, [_table(rows, tech, data)], provenance, images=images)
 

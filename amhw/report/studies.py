@@ -156,9 +156,12 @@ def _table(tech: str, data: str, rows: tuple[Row, ...]) -> PageTable:
             optional(row.delay_ratio, ".3f"),
             *(joules if energy else []),
             row.products,
-            row.failure,
+            row.trained_on,
+            "; ".join(part for part in (row.other_data, row.failure) if part),
         ]
 
     headings = ["design", "group", "kept", "accuracy", "area µm²", "× exact", "delay ps", "× exact"]
     headings += ["energy fJ", "× exact", "without hazards"] if energy else []
-    return PageTable("Designs", tech, data, [*headings, "simulated", "failure"], [cells(row) for row in here])
+    return PageTable(
+        "Designs", tech, data, [*headings, "simulated", "network trained on", "notes"], [cells(row) for row in here]
+    )

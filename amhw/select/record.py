@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from amhw.datasets import Identity
 from amhw.documents import Amount, Count, Document, Name, Share
 from amhw.select.solutions import Baseline, Solution, pareto_front
 from amhw.stages.problem import Problem
@@ -28,6 +29,7 @@ class SelectedMultiplier(Document):
         design, recipe, technology: of the netlist; area and delay are of this one.
         problem: the network and the data that it was selected for.
         test_images: their hash.
+        trained_on, data: the data set that the network was trained on, if it says so, and that it was selected on.
         nondominated: whether the solution is on the Pareto front of those that were compared.
     """
 
@@ -56,6 +58,8 @@ class SelectedMultiplier(Document):
     technology: str
     problem: Problem
     test_images: str
+    trained_on: Identity | None
+    data: Identity
     area_um2: Amount
     delay_ps: Amount
     exact_area_um2: Amount
@@ -131,6 +135,8 @@ class Yardstick:
             technology=self.technology,
             problem=self.problem,
             test_images=self.problem.loaded.test.sha256,
+            trained_on=self.problem.loaded.base.network.trained_on,
+            data=self.problem.loaded.data.identity,
             area_um2=implementation.area_um2,
             delay_ps=implementation.delay_ps,
             exact_area_um2=self.baseline.smallest.area_um2,

@@ -4,7 +4,7 @@ A study file, with every key that it may have:
 
     title = "Masks and the published circuits"
     technologies = ["sky130hd", "mine.lib.gz"]     # default: sky130hd
-    layers = ["conv1", "conv2"]                    # default: both convolutions
+    layers = ["conv1", "conv2"]                    # default: the network's convolutions
     network = "fashion.npz"                        # quantised network; default: the shipped one
     energy = "conv2"                               # energy too, on the operands of this layer; default: none
     simulator = "verilator"                        # default: icarus if installed, else verilator
@@ -49,6 +49,8 @@ from typing import Any, Self
 from amhw.files import read_whole
 from amhw.imports import Imported
 from amhw.manifests import MultiplierManifest, read_manifest
+from amhw.network.models.lenet5 import float_network
+from amhw.network.real import load_network
 from amhw.refusal import Refusal
 from amhw.study.array import Array
 from amhw.study.peers import read_peers
@@ -98,27 +100,31 @@ class Plan:
         designs: at least one; all with the same operands as the first.
         technologies: shipped technologies' names or Liberty files' paths.
         data: sets of test images.
-        layers: of the network, which use the multiplier.
+        layers: of the network, which use the multiplier; none means its convolutions.
         network: quantised network file for designs without one of their own, and for exact products; None for the
             shipped one.
         energy: layer on whose operands energy is measured, or None.
         peers, array: what is shown beside the designs.
         simulator: see `amhw.sim.simulate`.
-        title: of tables and reports.
+        title: of tables and reports; empty means one that names the network.
     """
 
     designs: tuple[PlannedDesign, ...]
     technologies: tuple[str, ...] = ("sky130hd",)
     data: tuple[Data, ...] = (Data(),)
-    layers: tuple[str, ...] = ("conv1", "conv2")
+    layers: tuple[str, ...] = ()
     network: str | None = None
     energy: str | None = None
     peers: tuple[PeerGroup, ...] = ()
     array: Array | None = None
     simulator: str | None = None
-    title: str = "Multipliers in LeNet-5"
+    title: str = ""
 
     def __post_init__(self) -> None:
+        if not (self.layers and self.title):
+            network = (float_network() if self.network is None else load_network(self.network)).network
+            object.__setattr__(self, "layers", self.layers or network.convolutions)
+            object.__setattr__(self, "title", self.title or f"Multipliers in {network.name}")
         # Tables, plots and peers know them by these names alone.
         for what, names in (
             ("data sets", [data.name for data in self.data]),

@@ -35,6 +35,9 @@ class Row:
         tech: where area and delay come from.
         data: whose test images.
         network: hash of the quantised network.
+        network_name: what it is called.
+        trained_on: the data set that it was trained on, with its hash, or empty.
+        other_data: that these are not the data that the network was trained on, in a sentence; or empty.
         failure: why a stage has no result, or empty.
     """
 
@@ -64,6 +67,9 @@ class Row:
     tech: str
     data: str
     network: str
+    network_name: str
+    trained_on: str
+    other_data: str
     failure: str
 
 

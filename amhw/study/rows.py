@@ -128,7 +128,10 @@ class _Found:
             exact_accuracy=exact.accuracy,
             tech=exact.tech,
             data=data.name,
-            network=self.tasks.networks[planned] if scored is not None else "",
+            network=self.tasks.networks[planned].sha256 if scored is not None else "",
+            network_name=self.tasks.networks[planned].network.name,
+            trained_on=str(self.tasks.networks[planned].network.trained_on or ""),
+            other_data=self.tasks.other_data[planned, data] or "",
             failure="; ".join(failures),
         )
 

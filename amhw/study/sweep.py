@@ -36,6 +36,11 @@ class Sweep:
     def __init__(self, plan: Plan) -> None:
         self._tasks = Tasks(plan)
 
+    @property
+    def notes(self) -> list[str]:
+        """Which networks meet other data than they were trained on, a sentence each."""
+        return list(dict.fromkeys(note for note in self._tasks.other_data.values() if note is not None))
+
     def __len__(self) -> int:
         """The number of tasks."""
         return len(self._tasks)

@@ -14,7 +14,7 @@ from amhw.imports import Imported
 from amhw.network.inference import check_operands
 from amhw.network.models.lenet5 import network_for
 from amhw.network.quantised import QuantisedNetwork
-from amhw.network.trained_on import own_data
+from amhw.network.trained_on import other_data, own_data
 from amhw.results import Task
 from amhw.simulation import Outcome
 from amhw.stages.emission import Emitted, emission
@@ -47,7 +47,8 @@ class Tasks:
     Attributes:
         exact: the exact multipliers with the operands of the plan's designs.
         emission: of every design that was made here.
-        networks: the hash of each planned design's network.
+        networks: each planned design's network.
+        other_data: of each planned design and data set, that the network was trained on other data; or None.
         scores: of each planned design on each data set.
         exact_scores: of exact products on each data set.
 
@@ -61,7 +62,8 @@ class Tasks:
         self._tables = cache(_table)
         self._networks = cache(QuantisedNetwork.load)
         self._traces: dict[str, Trace] = {}
-        self._images = {data: data_source(data.folder).test for data in plan.data}
+        sources = {data: data_source(data.folder) for data in plan.data}
+        self._images = {data: source.test for data, source in sources.items()}
         every = [*plan.designs, *self.exact]
         for technology in plan.technologies:
             technology_named(technology)
@@ -70,7 +72,12 @@ class Tasks:
         if plan.energy is not None:
             for planned in every:
                 self._trace(planned, plan.energy)  # refuses a layer that there is not, and data that are not its own
-        self.networks = {planned: self._network(planned, plan.layers).sha256 for planned in plan.designs}
+        self.networks = {planned: self._network(planned, plan.layers) for planned in plan.designs}
+        self.other_data = {
+            (planned, data): other_data(network.network, source)
+            for planned, network in self.networks.items()
+            for data, source in sources.items()
+        }
         self.scores = {(planned, data): self._scoring(planned, data) for planned in plan.designs for data in plan.data}
         exact = self._network(self.exact[0], plan.layers)
         exact.check_tables({})
