@@ -68,7 +68,9 @@ def command(
     no_dsp: bool,
     as_json: bool,
 ) -> None:
-    """Area, critical-path delay and cells of a multiplier's NAME or of any Verilog FILE, by Yosys and ABC.
+    """Area, critical-path delay and cells of a multiplier's NAME or of any circuit's FILE, by Yosys and ABC.
+
+    A FILE is Verilog (.v, .sv), BLIF (.blif) or AIGER (.aig, .aag).
 
     The figures are of one mapped netlist, the one with the least area × delay among the recipes; the
     smallest and the fastest are given too. The delay counts every gate's load, clock-to-output and set-up

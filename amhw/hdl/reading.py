@@ -14,6 +14,7 @@ import os
 import re
 import resource
 import secrets
+import signal
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,10 @@ DIALECTS = {"verilog": "Verilog-2005", "systemverilog": "SystemVerilog", "slang"
 
 _COMMANDS = {"verilog": "read_verilog -nodpi", "systemverilog": "read_verilog -nodpi -sv"}
 _OUT_OF_MEMORY = 3
+
+LONGEST_S = 60
+"""Seconds of processor time in which a text must be read and elaborated; an array of 400 elements takes three."""
+
 _PLAIN = r"[A-Za-z_][\w$]*"
 _NAME = re.compile(r"[A-Za-z_$][\w$.\\=':]*")
 """What a module's name may consist of: Yosys takes names as words of its commands. (Yosys's own names of modules
@@ -45,10 +50,12 @@ def read(
     top: str | None = None,
     own: Collection[str] = (),
     parameters: Mapping[str, str] | None = None,
+    seconds: int = LONGEST_S,
 ) -> tuple[str, str]:
     """Read and elaborate the Verilog in `file` in the first dialect in which it can be read.
 
-    Where there are several, each is tried in a process of its own, as Yosys ends the process on an error.
+    Where there are several, each is tried in a process of its own, as Yosys ends the process on an error. A single
+    one that takes too long ends this process, with SIGXCPU.
 
     Args:
         yosys, design: the module and the design.
@@ -57,19 +64,22 @@ def read(
         top: the top module; None for the one that `top_of` finds.
         own: the modules among which it is looked for.
         parameters: of the top module, as Verilog numbers.
+        seconds: of processor time in which it must be done.
 
     Returns:
         The dialect, and the top module's name.
 
     Raises:
-        UnreadableError: none of them can read it, the top is not clear, or a name cannot be passed on.
+        UnreadableError: none of them can read it, the top is not clear, a name cannot be passed on, or it takes too
+            long or too much memory.
     """
 
     if top is not None and not re.fullmatch(_PLAIN, top):
         raise UnreadableError(f"{top!r} is no module's name")
 
     def elaborate(dialect: str) -> str:
-        return _elaborate(yosys, design, file, dialect, top, own, parameters or {})
+        with _processor_time(seconds):
+            return _elaborate(yosys, design, file, dialect, top, own, parameters or {})
 
     if len(dialects) == 1:
         return dialects[0], elaborate(dialects[0])
@@ -81,7 +91,9 @@ def read(
         if status == 0:
             return dialect, elaborate(dialect)
         if status == _OUT_OF_MEMORY:
-            raise UnreadableError(f"Yosys takes more memory than {_memory()} (read as {DIALECTS[dialect]})")
+            raise UnreadableError(f"{too_large()} (read as {DIALECTS[dialect]})")
+        if status == -signal.SIGXCPU:
+            raise UnreadableError(too_long(seconds))
         reasons.setdefault(reason_in(log) or f"Yosys ended with status {status}", []).append(DIALECTS[dialect])
     tries = "; ".join(f"{reason} (as {' and '.join(tried)})" for reason, tried in reasons.items())
     raise UnreadableError(f"Yosys rejects this Verilog: {tries}")
@@ -261,8 +273,32 @@ def log_to(name: str) -> None:
     os.close(log)
 
 
-def _memory() -> str:
-    return f"{resource.getrlimit(resource.RLIMIT_AS)[0] >> 20} MiB"
+def too_long(seconds: int) -> str:
+    """What to say when Yosys was stopped."""
+    return f"Yosys takes longer than {seconds} s; is there a loop in the Verilog that does not end?"
+
+
+def too_large() -> str:
+    """What to say when Yosys got no more memory than the process may have."""
+    return f"Yosys takes more memory than {resource.getrlimit(resource.RLIMIT_AS)[0] >> 20} MiB"
+
+
+def limit_memory(most: int) -> None:
+    """Let this process have so many bytes, where the system can limit that."""
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+@contextlib.contextmanager
+def _processor_time(seconds: int) -> Iterator[None]:
+    """Let this process have so much processor time, and SIGXCPU after that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 def _ports(module: Any) -> dict[str, tuple[str, int]]:
@@ -299,22 +335,25 @@ def _hold(yosys: Any, design: Any, top: str, held: Mapping[str, int]) -> None:
 def _main() -> None:
     """Do the job in ``job.json`` in the current folder and leave the answer in ``reply.json``."""
     job = json.loads(Path("job.json").read_text(encoding="utf-8"))
-    with contextlib.suppress(ValueError, OSError):  # not every system can limit it
-        resource.setrlimit(resource.RLIMIT_AS, (job["memory"], job["memory"]))
+    limit_memory(job["memory"])
     log_to("log.txt")
     from pyosys import libyosys
 
     design = libyosys.Design()
+    reply = {}
     try:
-        dialect, top = read(libyosys, design, job["file"], job["dialects"], job["top"], job["own"], job["parameters"])
-        _hold(libyosys, design, top, job["held"])
+        if job["dialects"]:
+            dialect, top = read(
+                libyosys, design, job["file"], job["dialects"], job["top"], job["own"], job["parameters"]
+            )
+            _hold(libyosys, design, top, job["held"])
+            reply = {"dialect": dialect, "top": top}
         for line in job["passes"]:
             libyosys.run_pass(line, design)
-        reply = {"dialect": dialect, "top": top}
     except UnreadableError as error:
         reply = {"refusal": str(error)}
     except MemoryError:
-        reply = {"refusal": f"Yosys takes more memory than {_memory()}"}
+        reply = {"refusal": too_large()}
     Path("reply.json").write_text(json.dumps(reply), encoding="utf-8")
 
 

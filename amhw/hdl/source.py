@@ -1,4 +1,4 @@
-"""Verilog files as one text that needs no other file."""
+"""Files of Verilog, or of logic that becomes Verilog, as one text that needs no other file."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from amhw.files import decoded, read_whole
+from amhw.hdl.logic import LOGIC, verilog_of
 from amhw.refusal import Refusal
 
 SUFFIXES = (".v", ".sv")
@@ -56,8 +57,13 @@ class Source:
             folders: where included files are looked for, after the folder of the file that includes.
 
         Raises:
-            Refusal: a file cannot be read, or includes one outside of these folders and the files' own.
+            Refusal: a file cannot be read or is of no kind that is read, or includes one outside of these folders and
+                the files' own.
         """
+        for file in (*files, *libraries):
+            if Path(file).suffix not in (*SUFFIXES, *LOGIC):
+                kinds = f"Verilog ({', '.join(SUFFIXES)}), BLIF (.blif) and AIGER (.aig, .aag)"
+                raise Refusal(f"{file} ends in {Path(file).suffix!r}; circuits are read from {kinds}")
         allowed = [*folders, *(Path(file).parent for file in (*files, *libraries))]
         pieces = _Pieces([Path(folder) for folder in folders], [Path(folder).resolve() for folder in allowed])
         for file in files:
@@ -94,7 +100,7 @@ class _Pieces:
         self.places: list[tuple[int, str, int]] = []
 
     def add(self, file: Path, depth: int = 0) -> None:
-        text = decoded(read_whole(file, _MOST_BYTES))
+        text = verilog_of(file) if file.suffix in LOGIC else decoded(read_whole(file, _MOST_BYTES))
         if "\0" in text:
             raise Refusal(f"{file} is no text")
         if depth > _DEEPEST:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from amhw.hdl.logic import LOGIC
 from amhw.hdl.source import SUFFIXES, Source
 from amhw.imports.circuits import read_circuit
 from amhw.imports.imported import Imported
@@ -15,7 +16,8 @@ from amhw.refusal import Refusal
 from amhw.table import ProductTable
 from amhw.verilog import Design
 
-VERILOG = SUFFIXES
+VERILOG = (*SUFFIXES, *LOGIC)
+"""How files of circuits end: Verilog, and what becomes Verilog when it is read."""
 
 
 @dataclass(frozen=True)

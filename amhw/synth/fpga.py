@@ -6,7 +6,7 @@ counted without them. Nothing is constrained to pins.
 """
 
 import json
-import subprocess
+import signal
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from amhw.extras import optional
+from amhw.hdl.reading import LONGEST_S as READING_S
+from amhw.hdl.reading import too_long
 from amhw.hdl.source import Source
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
-from amhw.synth.reports import error_in
+from amhw.synth.process import MOST_MEMORY, run_tool, why
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,6 @@ FAMILIES = {
         "Lattice ECP5 LFE5U-25F",
     ),
 }
-
-_LONGEST_S = 600
 
 
 @dataclass(frozen=True)
@@ -106,17 +106,17 @@ def fpga(verilog: str | Source, family: str, top: str | None = None, *, dsp: boo
         (folder / "design.v").write_text(source.text, encoding="utf-8", errors="replace")
         job = {"top": top, "dialects": source.dialects, "own": source.own}
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        _yosys(folder, _CHECK, str(Path(__file__).with_name("worker.py")))
+        _yosys(folder, _CHECK, _WORKER, str(READING_S))
         if (problem := folder / "problem.txt").exists():
             raise Refusal(source.placed(problem.read_text(encoding="utf-8")))
         found, ports = _top(json.loads((folder / "ports.json").read_text()))
-        _yosys(folder, _RUN, f"read_rtlil design.il; {synthesis} -top {found}; write_json bare.json")
+        _yosys(folder, _RUN, _WORKER, f"read_rtlil design.il; {synthesis} -top {found}; write_json bare.json")
         cells = _cells(json.loads((folder / "bare.json").read_text()), found)
         registers = sum(n for kind, n in cells.items() if kind.startswith("SB_DFF") or kind == "TRELLIS_FF")
         wrapped = "" if registers else _registered(found, ports)
         (folder / "wrapper.v").write_text(wrapped)
         around = "amhw_registered" if wrapped else found
-        _yosys(folder, _RUN, f"read_rtlil design.il; read_verilog wrapper.v; hierarchy -check -top {around}; "
+        _yosys(folder, _RUN, _WORKER, f"read_rtlil design.il; read_verilog wrapper.v; hierarchy -check -top {around}; "
                              f"{synthesis} -top {around} -json routed.json")  # fmt: skip
         fmax = _route(folder, chosen, seed)
         tool = next(iter(json.loads((folder / "bare.json").read_text())["creator"].split(" (")))
@@ -134,30 +134,38 @@ def fpga(verilog: str | Source, family: str, top: str | None = None, *, dsp: boo
     )
 
 
-_RUN = """
-import sys
-from pyosys import libyosys
-design = libyosys.Design()
-for command in sys.argv[1].split("; "):
-    libyosys.run_pass(command, design)
-"""
+_WORKER = str(Path(__file__).with_name("worker.py"))
 
-_CHECK = """
+_BEGIN = f"""
 import importlib.util, json, pathlib, sys
-from pyosys import libyosys
 spec = importlib.util.spec_from_file_location("worker", sys.argv[1])
 worker = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(worker)
+worker.reading.limit_memory({MOST_MEMORY})
+from pyosys import libyosys
+"""
+
+_RUN = f"""{_BEGIN}
+design = libyosys.Design()
+for command in sys.argv[2].split("; "):
+    libyosys.run_pass(command, design)
+"""
+
+_CHECK = f"""{_BEGIN}
 job = json.loads(pathlib.Path("job.json").read_text(encoding="utf-8"))
 design = libyosys.Design()
 def run(command):
     libyosys.run_pass(command, design)
 try:
-    dialect, top = worker.reading.read(libyosys, design, "design.v", job["dialects"], job["top"], job["own"])
+    dialect, top = worker.reading.read(
+        libyosys, design, "design.v", job["dialects"], job["top"], job["own"], seconds=int(sys.argv[2])
+    )
     run("write_rtlil design.il")
     run("design -reset")
     worker.in_gates(libyosys, design, run, top, False, [dialect])
     run("write_json ports.json")
+except MemoryError:
+    pathlib.Path("problem.txt").write_text(worker.reading.too_large(), encoding="utf-8")
 except (worker.UnusableError, worker.reading.UnreadableError) as error:
     pathlib.Path("problem.txt").write_text(str(error), encoding="utf-8")
 """
@@ -165,16 +173,11 @@ except (worker.UnusableError, worker.reading.UnreadableError) as error:
 
 
 def _yosys(folder: Path, program: str, *arguments: str) -> None:
-    try:
-        run = subprocess.run(
-            [sys.executable, "-P", "-c", program, *arguments],
-            cwd=folder, capture_output=True, text=True, check=False, timeout=_LONGEST_S,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise SynthesisError(f"Yosys took longer than {_LONGEST_S} s") from None
+    run = run_tool([sys.executable, "-P", "-c", program, *arguments], folder, "Yosys")
+    if run.returncode == -signal.SIGXCPU:
+        raise Refusal(too_long(READING_S))
     if run.returncode:
-        message = error_in(run.stdout) or error_in(run.stderr) or f"status {run.returncode}"
-        raise Refusal(f"Yosys rejects this Verilog: {message}")
+        raise Refusal(f"Yosys rejects this Verilog: {why(run.stdout + run.stderr, run.returncode)}")
 
 
 def _top(design: dict[str, Any]) -> tuple[str, dict[str, tuple[str, int]]]:
@@ -227,10 +230,7 @@ def _route(folder: Path, family: Family, seed: int) -> float | None:
         *family.part, "--json", "routed.json", "--report", "report.json", "--seed", str(seed), "--timing-allow-fail",
         "--freq", "200", "--quiet",
     ]  # fmt: skip
-    try:
-        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=_LONGEST_S)
-    except subprocess.TimeoutExpired:
-        raise SynthesisError(f"nextpnr took longer than {_LONGEST_S} s") from None
+    run = run_tool(command, folder, "nextpnr")
     report = folder / "report.json"
     if run.returncode or not report.exists():
         said = [line for line in run.stderr.splitlines() if "ERROR" in line] or run.stderr.splitlines()[-1:]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from amhw.files import read_whole
+from amhw.files import decoded, read_whole
 from amhw.refusal import Refusal
 from amhw.synth.liberty_cells import UNITS, CellReader
 from amhw.synth.liberty_syntax import Group, parse
@@ -29,7 +29,7 @@ _ARCHIVES = {
 """How files begin that are packed by something else than gzip: what it is called, and what unpacks it."""
 
 _LARGEST = 1 << 30
-"""Bytes that a gzip file may unpack to; complete libraries with current sources have a third of that."""
+"""Bytes that a file may have, unpacked too; complete libraries with current sources have a third of that."""
 
 _THRESHOLDS = ("input_threshold_pct", "output_threshold_pct", "slew_lower_threshold_pct", "slew_upper_threshold_pct")
 _CORNER = (
@@ -64,7 +64,7 @@ class _Part:
 
 
 def _text(path: Path | str) -> str:
-    data = read_whole(path)
+    data = read_whole(path, _LARGEST)
     if data.startswith(_GZIP):
         try:
             data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(_LARGEST + 1)
@@ -75,7 +75,7 @@ def _text(path: Path | str) -> str:
     for magic, (kind, command) in _ARCHIVES.items():
         if data.startswith(magic):
             raise Refusal(f"{path} is a {kind} archive; unpack it first ({command}), plain and gzip files are read")
-    return data.decode("utf-8-sig", errors="replace")
+    return decoded(data)
 
 
 def _one_line(error: Exception) -> str:

@@ -6,7 +6,6 @@ loads and clock slew, no wires.
 
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -15,6 +14,7 @@ from pathlib import Path
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
 from amhw.synth.netlist import ONE, ZERO, Netlist
+from amhw.synth.process import run_tool
 from amhw.synth.reports import Step
 from amhw.synth.result import Mapping
 from amhw.synth.technology import Technology
@@ -54,7 +54,7 @@ def timing_by_opensta(netlist: Netlist, technology: Technology, liberty: Path | 
 
     Raises:
         Refusal: OpenSTA is not installed.
-        SynthesisError: it rejects the netlist.
+        SynthesisError: it rejects the netlist, or takes too long.
     """
     if not available():
         raise Refusal("OpenSTA is not on PATH; install the package opensta, or leave --timer opensta out")
@@ -72,13 +72,7 @@ def timing_by_opensta(netlist: Netlist, technology: Technology, liberty: Path | 
         (folder / "cells.lib").write_text(technology.liberty if liberty is None else liberty.read_text())
         (folder / "netlist.v").write_text(written.verilog)
         (folder / "script.tcl").write_text(script)
-        run = subprocess.run(
-            ["sta", "-no_init", "-no_splash", "-exit", "script.tcl"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        run = run_tool(["sta", "-no_init", "-no_splash", "-exit", "script.tcl"], folder, "OpenSTA")
     return _report(run.stdout + run.stderr, netlist, written)
 
 

@@ -18,10 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from amhw.hdl.reading import LONGEST_S, too_long
 from amhw.hdl.source import Source
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
 from amhw.synth.netlist import LoopError, Netlist
+from amhw.synth.process import MOST_MEMORY, ending, out_of_memory, why
 from amhw.synth.recipe import RECIPES, Recipe
 from amhw.synth.reports import error_in
 from amhw.synth.result import Failure, Mapping, Store, SynthesisResult, modules_of
@@ -179,6 +181,8 @@ class Synthesiser:
                     "prove": prove,
                     "netlists": self.netlists,
                     "timeout": self.timeout,
+                    "reading": LONGEST_S,
+                    "memory": MOST_MEMORY,
                 }
             )
             return self._result(reply, folder, source, expected)
@@ -201,7 +205,7 @@ class Synthesiser:
                 raise CancelledError
             _end(process)
             said = (self._folder / "worker.log").read_text(errors="replace").splitlines()[-1:]
-            why = "; ".join([_ending(process.returncode), *said])
+            why = "; ".join([ending(process.returncode), *said])
             raise SynthesisError(f"the process that runs Yosys ended ({why})")
         return dict(json.loads(line))
 
@@ -234,10 +238,14 @@ class Synthesiser:
             log = next(
                 path for name in ("registers", "read") if (path := folder / f"{name}.log").exists() or name == "read"
             )
-            message = error_in(log.read_text(errors="replace")) if log.exists() else None
-            if message is not None:
+            text = log.read_text(errors="replace") if log.exists() else ""
+            if reply["died"] == -signal.SIGXCPU:
+                raise Refusal(too_long(LONGEST_S))
+            if out_of_memory(text):
+                raise Refusal(f"Yosys takes more memory than {MOST_MEMORY >> 20} MiB")
+            if (message := error_in(text)) is not None:
                 raise Refusal(source.placed(f"{_REFUSED_AT[log.name]}: {_named(message, folder)}"))
-            raise SynthesisError(f"Yosys failed: {_ending(reply['died'])}")
+            raise SynthesisError(f"Yosys failed: {why(text, reply['died'])}")
         mappings, failures, checked = [], [], ""
         for index, (recipe, mapped) in enumerate(zip(self.recipes, reply["mapped"], strict=True)):
             if "failed" in mapped:
@@ -245,8 +253,8 @@ class Synthesiser:
                 continue
             if "died" in mapped:
                 log = folder / f"map{index}.log"
-                message = error_in(log.read_text(errors="replace")) if log.exists() else None
-                failures.append((recipe.name, message or _ending(mapped["died"])))
+                text = log.read_text(errors="replace") if log.exists() else ""
+                failures.append((recipe.name, why(text, mapped["died"])))
                 continue
             try:
                 mapping = self._mapping(recipe, mapped["seconds"], folder, index, reply["top"])
@@ -338,11 +346,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
     if process.stdout is not None:
         process.stdout.close()
-
-
-def _ending(status: int) -> str:
-    if status >= 0:
-        return f"status {status}"
-    with contextlib.suppress(ValueError):
-        return signal.Signals(-status).name
-    return f"signal {-status}"

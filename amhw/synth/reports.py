@@ -62,7 +62,7 @@ def error_in(log: str) -> str | None:
     """The message with which ABC or Yosys gave up, on one line, or None."""
     if command := re.search(r"^ABC: \*\* cmd error: (?!aborting)(.+)", log, re.MULTILINE):
         return f"ABC: {command[1]}"
-    match = re.search(r"^(?:(\S+:\d+): )?ERROR: ?(.+?)(?:\n\n|\n-- |\Z)", log, re.MULTILINE | re.DOTALL)
+    match = re.search(r"^(?:(\S+?:\d+)[^ \n]*: )?ERROR: ?(.+?)(?:\n\n|\n-- |\Z)", log, re.MULTILINE | re.DOTALL)
     if match is None:
         return None
     place = f"line {match[1].rpartition(':')[2]}: " if match[1] else ""

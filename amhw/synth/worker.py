@@ -120,10 +120,13 @@ def _child(yosys: Any, job: dict[str, Any], writing: int) -> None:
     try:
         os.chdir(job["folder"])
         os.environ["TMPDIR"] = job["scratch"]  # ABC's files and Yosys' cache of libraries
+        reading.limit_memory(job["memory"])
         try:
             reply = synthesise(yosys, job)
         except UnusableError as error:
             reply = {"refusal": str(error)}
+        except MemoryError:
+            reply = {"refusal": reading.too_large()}
         except Exception as error:
             reply = {"failed": f"{type(error).__name__}: {error}"}
         data = json.dumps(reply).encode()
@@ -146,7 +149,9 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
     def run(command: str) -> None:
         yosys.run_pass(command, design)
 
-    top = job["top"] = in_gates(yosys, design, run, job["top"], job["hierarchical"], job["dialects"], job["own"])
+    top = job["top"] = in_gates(
+        yosys, design, run, job["top"], job["hierarchical"], job["dialects"], job["own"], job["reading"]
+    )
     registers = [cell for cell in _cells(design) if re.match(r"\$_?.*ff", _plain(cell.type), re.I)]
     if registers and not job["registers"]:
         names = ", ".join(dict.fromkeys(_signal(cell) for cell in registers[:4]))
@@ -183,14 +188,17 @@ def in_gates(
     hierarchical: bool,
     dialects: Sequence[str],
     own: Collection[str] = (),
+    seconds: int = reading.LONGEST_S,
 ) -> str:
     """Read design.v in the current folder, check it and turn it into Yosys' gates; the name of its top.
+
+    `seconds` of processor time are for reading.
 
     Raises:
         UnusableError: it cannot be synthesised.
     """
     try:
-        _, top = reading.read(yosys, design, "design.v", dialects, top, own)
+        _, top = reading.read(yosys, design, "design.v", dialects, top, own, seconds=seconds)
     except reading.UnreadableError as error:
         raise UnusableError(str(error)) from None
     _refuse(top, both_ways(design))

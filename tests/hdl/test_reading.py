@@ -7,7 +7,7 @@ import pytest
 
 from amhw import Refusal
 from amhw.circuit import Circuit
-from amhw.hdl import PLAIN_FIRST, Source, elaborated, process
+from amhw.hdl import PLAIN_FIRST, Source, elaborated, yosys
 from amhw.hdl.reading import UnreadableError, buses, top_of
 from amhw.synth import SEARCH, Synthesiser, Technology
 
@@ -186,13 +186,13 @@ ENDLESS = MULTIPLIER.format(
 
 
 def test_endless_verilog_meets_a_limit_of_memory(monkeypatch):
-    monkeypatch.setattr(process, "MOST_MEMORY", 256 << 20)
+    monkeypatch.setattr(yosys, "MOST_MEMORY", 256 << 20)
     with pytest.raises(Refusal, match="Yosys takes more memory than 256 MiB"):
         Circuit.read(ENDLESS)
 
 
 def test_endless_verilog_meets_a_limit_of_time(monkeypatch):
-    monkeypatch.setattr(process, "LONGEST_S", 1)
+    monkeypatch.setattr(yosys, "LONGEST_S", 1)
     with pytest.raises(Refusal, match="Yosys takes longer than 1 s; is there a loop in the Verilog that does not end"):
         Circuit.read(ENDLESS)
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from small_liberty import INV, NAND, TINY, cell, timing, tiny
 
 from amhw.refusal import Refusal
@@ -322,3 +324,22 @@ def test_long_functions_are_read():
     terms = " + ".join(["(A * B)", "(!A * B)"] * 2000)
     long = cell("long", terms, "AB", timings=timing("A B"))
     assert parse_library(tiny(INV, NAND, long), "t").cells["long"].truth == 0b1100
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    start=st.integers(0, len(tiny(INV, NAND))),
+    length=st.integers(0, 60),
+    put=st.sampled_from(
+        ["", "{", "}", "(", ")", '"', "\\", ";", ":", ",", "/*", "1e999", "-1", "pin (A) {", "\0", "é"]
+    ),
+)
+def test_damage_anywhere_is_refused_or_read(start, length, put):
+    text = tiny(INV, NAND)
+    damaged = text[:start] + put + text[start + length :]
+    try:
+        library = parse_library(damaged, "some.lib")
+    except Refusal as refusal:
+        assert str(refusal).startswith("some.lib") and "\n" not in str(refusal)
+    else:
+        assert set(library.cells) <= {"inv", "nand"} or put == "pin (A) {"
