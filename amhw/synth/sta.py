@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from amhw.synth.failure import SynthesisError
@@ -20,9 +21,9 @@ def timing_with(
     Raises:
         SynthesisError: ABC cannot read a file or finds a gate that the library lacks, or takes too long.
     """
-    import pyosys  # here, so that nothing else in this process loads Yosys
-
-    abc = Path(pyosys.__file__).with_name("yosys-abc")
+    package = find_spec("pyosys")  # not imported: with Yosys in a process, matplotlib cannot be imported any more
+    assert package is not None and package.origin is not None
+    abc = Path(package.origin).with_name("yosys-abc")
     with tempfile.TemporaryDirectory(prefix="amhw-sta-") as name:
         folder = Path(name)
         shutil.copyfile(liberty, folder / "cells.lib")

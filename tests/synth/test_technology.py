@@ -12,9 +12,11 @@ import pytest
 from small_liberty import INV, NAND, cell, timing, tiny
 
 from amhw.refusal import Refusal
-from amhw.synth import Technology, technologies
+from amhw.synth import Synthesiser, Technology, technologies
 from amhw.synth.liberty import parse_library, read_library
 from amhw.synth.library import NAND2, Library, liberty_text
+from amhw.synth.opensta import available, timing_by_opensta
+from amhw.synth.recipe import ADDERS_AREA, BALANCED
 from amhw.synth.sta import timing_with
 
 DATA = Path(__file__).parent.parent / "data" / "synth"
@@ -218,6 +220,22 @@ def test_shipped_facts_against_the_complete_file(name):
             for arc, full_arc in zip(output.arcs, full_output.arcs, strict=True):
                 middle = arc.cell_rise.slews[2], arc.cell_rise.loads[1]
                 assert arc.cell_rise.at(*middle) == pytest.approx(full_arc.cell_rise.at(*middle), abs=0.2)
+
+
+@pytest.mark.skipif(not available(), reason="OpenSTA is not on PATH")
+@pytest.mark.parametrize("name", technologies())
+def test_the_complete_file_is_timed_as_opensta_times_it(name, tmp_path):
+    if COMPLETE[name] is None:
+        pytest.skip(f"AMHW_LIBERTY_{name.upper()} names no complete Liberty file")
+    technology = Technology.from_liberty(COMPLETE[name])
+    path = tmp_path / "as_it_is.lib"
+    text = gzip.decompress(Path(COMPLETE[name]).read_bytes()).decode()
+    path.write_text(re.sub(r"default_wire_load\b[^;]*;", "", text))
+    verilog = "module m(input [3:0] a, input [3:0] b, output [7:0] p); assign p = a * b; endmodule"
+    with Synthesiser(technology, [BALANCED, ADDERS_AREA], workers=1, netlists=True) as synthesiser:
+        for mapping in synthesiser.submit(verilog).result().mappings:
+            found = timing_by_opensta(mapping.gates, technology, path)
+            assert mapping.delay_ps == pytest.approx(found.delay_ps, abs=0.02), mapping.recipe
 
 
 SMALL = Technology.named("sky130hd").library.restricted_to(
