@@ -1,11 +1,22 @@
 """Files that are either whole or absent."""
 
 import codecs
+import lzma
 import os
 import tempfile
+import tokenize
+import zipfile
+import zlib
 from pathlib import Path
 
 from amhw.refusal import Refusal
+
+DAMAGED_ARCHIVE: tuple[type[Exception], ...] = (
+    *(ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, RuntimeError, MemoryError),
+    *(SyntaxError, tokenize.TokenError),  # NumPy's headers are Python literals
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""What NumPy and zipfile raise for wrong bytes; RuntimeError for encryption or a compression they do not know."""
 
 
 def write_atomically(path: Path | str, content: str | bytes) -> Path:

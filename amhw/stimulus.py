@@ -7,9 +7,6 @@ port may be wider than an integer.
 import csv
 import io
 import itertools
-import lzma
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +18,7 @@ from numpy.typing import NDArray
 from amhw.array.tiling import swap_interval, swap_time
 from amhw.array.widths import Widths
 from amhw.datasets import DataSet
-from amhw.files import read_whole
+from amhw.files import DAMAGED_ARCHIVE, read_whole
 from amhw.network.inference import Inference, im2col
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
@@ -80,7 +77,7 @@ def _archive(path: Path, content: bytes) -> Ports:
             ports = {name: archive[name] for name in archive.files}
     except Refusal:
         raise
-    except _DAMAGE as error:
+    except DAMAGED_ARCHIVE as error:
         raise Refusal(f"{path} is a damaged NumPy archive: {error}") from error
     for name, values in ports.items():
         if not isinstance(values, np.ndarray):  # NumPy gives the bytes of what is no array
@@ -90,13 +87,6 @@ def _archive(path: Path, content: bytes) -> Ports:
                 f"{path}: {name} is no sequence of integers or of bits, but {values.dtype}{list(values.shape)}"
             )
     return {name: _integers(values) if values.ndim == 1 else values for name, values in ports.items()}
-
-
-_DAMAGE = (
-    *(ValueError, OSError, EOFError, RuntimeError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-)
-"""What NumPy and zipfile raise for wrong bytes; RuntimeError for encryption or a compression they do not know."""
 
 
 def _integers(values: NDArray[Any]) -> NDArray[Any]:

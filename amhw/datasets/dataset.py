@@ -11,6 +11,9 @@ from amhw.refusal import Refusal
 SLICE_SEED = 2026
 SLICE_PER_CLASS = 500
 
+LARGEST = 4 << 30
+"""Bytes that the images of a file or folder may have: a small file can promise any number of them."""
+
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
@@ -80,6 +83,27 @@ class DataSet:
     def spread(self, count: int) -> np.ndarray:
         """About `count` of the images, evenly spaced, in order: uint8[n, C, H, W]."""
         return self.images[:: max(1, len(self) // count)]
+
+
+def channels_first(images: np.ndarray, source: object) -> np.ndarray:
+    """Images [N, H, W] or [N, C, H, W] as [N, C, H, W]; `source` names them in messages.
+
+    Raises:
+        Refusal: they are no unsigned bytes, have another number of dimensions, or their channels last.
+    """
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise Refusal(
+            f"{source}: images are {images.dtype}{list(images.shape)}; "
+            "wanted uint8 [N, height, width] or [N, channels, height, width]"
+        )
+    if images.ndim == 3:
+        return images[:, None]
+    if images.shape[3] in (1, 3) and images.shape[1] not in (1, 3):
+        raise Refusal(
+            f"{source}: images of shape {list(images.shape)} have their channels last; "
+            "wanted [N, channels, height, width]: images.transpose(0, 3, 1, 2)"
+        )
+    return images
 
 
 def balanced(data: DataSet, per_class: int = SLICE_PER_CLASS, seed: int = SLICE_SEED) -> DataSet:

@@ -1,20 +1,18 @@
 """A data set in one NumPy archive: `images`, `labels` and, if it has any, `train_images`, `train_labels`."""
 
+import warnings
 import zipfile
-import zlib
+from math import prod
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from amhw.datasets.dataset import DataSet
+from amhw.datasets.dataset import LARGEST, DataSet, channels_first
+from amhw.files import DAMAGED_ARCHIVE
 from amhw.refusal import Refusal
 
 _PREFIX = {"training": "train_", "test": ""}
-_LARGEST = 4 << 30
-"""Bytes that an array may have: a small file can promise any number of them."""
-
-_DAMAGE = (ValueError, OSError, EOFError, RuntimeError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 def has_part(path: Path, part: str) -> bool:
@@ -23,57 +21,52 @@ def has_part(path: Path, part: str) -> bool:
     Raises:
         Refusal: it is no archive.
     """
-    return f"{_PREFIX[part]}images" in _members(path)
+    return f"{_PREFIX[part]}images" in members(path)
 
 
 def read_part(path: Path, part: str, name: str) -> DataSet:
-    """The images of a part: uint8, [N, H, W] or [N, C, H, W]; labels of any integer type, 0…255.
+    """The images of a part: uint8, [N, H, W] or [N, C, H, W]; labels [N] of any integer type, 0…255.
 
     Raises:
-        Refusal: an array is missing, or of another type or shape.
+        Refusal: an array is missing, damaged, or of another type or shape.
     """
     images, labels = (_array(path, f"{_PREFIX[part]}{what}") for what in ("images", "labels"))
-    if images.dtype != np.uint8 or images.ndim not in (3, 4):
-        raise Refusal(
-            f"{path}: images are {images.dtype}{list(images.shape)}; wanted uint8 [N, H, W] or [N, channels, H, W]"
-        )
-    if images.ndim == 4 and images.shape[3] in (1, 3) and images.shape[1] not in (1, 3):
-        raise Refusal(
-            f"{path}: images of shape {list(images.shape)} have their channels last; wanted [N, channels, H, W]: "
-            "images.transpose(0, 3, 1, 2)"
-        )
-    if (
-        labels.ndim != 1
-        or labels.dtype.kind not in "iu"
-        or (labels.size and not 0 <= labels.min() <= labels.max() < 256)
-    ):
-        raise Refusal(f"{path}: labels are {labels.dtype}{list(labels.shape)}; wanted one class, 0…255, an image")
-    return DataSet(name, images if images.ndim == 4 else images[:, None], labels.astype(np.uint8))
+    pixels = channels_first(images, path)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise Refusal(f"{path}: labels are {labels.dtype}{list(labels.shape)}; wanted integers [N], one an image")
+    if labels.size and not 0 <= labels.min() <= labels.max() <= 255:
+        raise Refusal(f"{path}: labels are {labels.min()}…{labels.max()}; wanted classes 0…255")
+    return DataSet(name, pixels, labels.astype(np.uint8))
 
 
-def _members(path: Path) -> list[str]:
+def members(path: Path) -> tuple[str, ...]:
+    """The names of the arrays.
+
+    Raises:
+        Refusal: it is no archive.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist()]
-    except _DAMAGE as error:
+            return tuple(name.removesuffix(".npy") for name in archive.namelist())
+    except DAMAGED_ARCHIVE as error:
         raise Refusal(f"{path} is no .npz archive of images and labels: {error}") from None
 
 
 def _array(path: Path, name: str) -> np.ndarray:
-    members = _members(path)
-    if name not in members:
-        raise Refusal(f"{path} has no array {name}; it holds {', '.join(members[:6]) or 'nothing'}")
+    if name not in (found := members(path)):
+        raise Refusal(f"{path} has no array {name}; it holds {', '.join(found[:6]) or 'nothing'}")
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
-            shape, dtype = _header(file)
-            if int(np.prod(shape, dtype=object)) * max(dtype.itemsize, 1) > _LARGEST:
-                raise Refusal(f"{path}: {name} has the shape {list(shape)}: more than {_LARGEST >> 30} GiB")
-        with np.load(path, allow_pickle=False) as content:
-            return np.asarray(content[name])
-    except Refusal:
-        raise
-    except _DAMAGE as error:
+        # NumPy warns of archives that Python 2 wrote, and reads them all the same.
+        with warnings.catch_warnings(action="ignore", category=UserWarning), zipfile.ZipFile(path) as archive:
+            with archive.open(f"{name}.npy") as file:
+                shape, dtype = _header(file)
+            size = prod(shape) * max(dtype.itemsize, 1)
+            if size <= LARGEST:
+                with archive.open(f"{name}.npy") as file:
+                    return np.lib.format.read_array(file, allow_pickle=False)
+    except DAMAGED_ARCHIVE as error:
         raise Refusal(f"{path}: {name} cannot be read: {error}") from None
+    raise Refusal(f"{path}: {name} has the shape {list(shape)}, {size} bytes; up to {LARGEST >> 30} GiB are read")
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:

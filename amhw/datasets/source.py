@@ -1,13 +1,17 @@
 """Where data sets come from: the packaged MNIST, or a user's IDX files, `.npz` archive or folders of PNG files."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
+from typing import Protocol
 
 from amhw.datasets import folders, idx, mnist, npz
 from amhw.datasets.dataset import DataSet, balanced
 from amhw.refusal import Refusal
+
+_WANTED = "wanted a folder of IDX or PNG files, or an .npz archive"
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class DataSource:
     @property
     def has_training(self) -> bool:
         """Whether there are training images."""
-        return self.path is None or bool(self._format.has_part(self.path, "training"))
+        return self.path is None or self._format.has_part(self.path, "training")
 
     @property
     def representative(self) -> DataSet:
@@ -82,26 +86,60 @@ class DataSource:
 
     def _part(self, part: str) -> DataSet:
         assert self.path is not None
-        found: DataSet = self._format.read_part(self.path, part, f"{self.name} {part}")
-        return found
+        with _readable(self.path):
+            return self._format.read_part(self.path, part, f"{self.name} {part}")
 
     @cached_property
-    def _format(self) -> ModuleType:
-        path = self.path
-        assert path is not None
-        if path.is_file() and path.suffix == ".npz":
+    def _format(self) -> "_Format":
+        assert self.path is not None
+        with _readable(self.path):
+            return _format_of(self.path)
+
+
+class _Format(Protocol):
+    """What each module of a format offers; a part is ``training`` or ``test``."""
+
+    def has_part(self, path: Path, part: str, /) -> bool: ...
+
+    def read_part(self, path: Path, part: str, name: str, /) -> DataSet: ...
+
+
+def _format_of(path: Path) -> _Format:
+    """The format of what lies at `path`.
+
+    Raises:
+        Refusal: none does.
+    """
+    if not path.exists():
+        raise Refusal(f"{path} is not there; {_WANTED}")
+    if path.is_file() and path.suffix == ".npz":
+        if _has_parts(npz, path):
             return npz
-        if path.is_dir():
-            for form in (idx, folders):
-                if any(form.has_part(path, part) for part in ("training", "test")):
-                    return form
-            raise Refusal(
-                f"{path} holds no data set: neither {idx.FILES['test'][0]} and the like nor a folder of PNG files a "
-                f"class{idx.near_miss(path)}"
-            )
-        if not path.exists():
-            raise Refusal(f"{path} is not there; wanted a folder of IDX or PNG files, or an .npz archive")
-        raise Refusal(f"{path} is no data set; wanted a folder of IDX or PNG files, or an .npz archive")
+        raise Refusal(
+            f"{path} has no arrays images and labels; it holds {', '.join(npz.members(path)[:6]) or 'nothing'}"
+        )
+    if not path.is_dir():
+        raise Refusal(f"{path} is no data set; {_WANTED}")
+    formats: tuple[_Format, ...] = (idx, folders)
+    for form in formats:
+        if _has_parts(form, path):
+            return form
+    raise Refusal(
+        f"{path} holds no data set: neither {idx.FILES['test'][0]} and the like nor a folder of PNG files a class"
+        f"{idx.near_miss(path) or folders.near_miss(path)}"
+    )
+
+
+def _has_parts(form: _Format, path: Path) -> bool:
+    return any(form.has_part(path, part) for part in idx.FILES)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Refusal(f"cannot read {error.filename or path}: {error.strerror or error}") from error
 
 
 def data_source(path: Path | str | None = None) -> DataSource:

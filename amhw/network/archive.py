@@ -7,19 +7,13 @@ are stored (not compressed, so that no library version shows in the bytes) with 
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from amhw.files import DAMAGED_ARCHIVE
 from amhw.refusal import Refusal
-
-_DAMAGE = (
-    *(ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, RuntimeError, RecursionError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error),
-)
-"""What NumPy, zipfile and json raise for wrong bytes."""
 
 SCHEMA = 2
 """Of the headers; 1 was that of networks without shapes."""
@@ -51,7 +45,7 @@ def unpack(data: bytes, source: str, kind: str) -> tuple[dict[str, Any], dict[st
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(arrays.pop("header").tobytes().decode())
         found = header["kind"]
-    except _DAMAGE as error:
+    except DAMAGED_ARCHIVE as error:
         raise Refusal(f"{source} is no {kind} file; wanted one written by amhw train or amhw select") from error
     if found != kind:
         raise Refusal(f"{source} holds a {found}; wanted a {kind}")
@@ -68,5 +62,5 @@ def kind_of(data: bytes) -> str | None:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             return str(json.loads(archive["header"].tobytes())["kind"])
-    except _DAMAGE:
+    except DAMAGED_ARCHIVE:
         return None

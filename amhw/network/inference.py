@@ -65,7 +65,7 @@ class LayerSums:
         self.layer = layer
         if table is not None:
             check_operands(layer, table)
-            _check_accumulator(layer, table)
+        _check_accumulator(layer, table)
         factors = _exact_factors(layer) if table is None else table.factors(MAX_TERMS)
         plan = None if factors is None else _separable(layer, factors)
         if plan is None:
@@ -129,24 +129,32 @@ class Inference:
 
     def inputs(self, images: np.ndarray, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         """What enters each layer that multiplies (or those asked for): codes uint8[N, in, H, W] or [N, in], before
-        `input_rounding` is added."""
-        network = self.network
-        sources = {name: network.network.sources[name][0] for name in names or network.layer_names}
-        outputs = self.outputs(images, {source for source in sources.values() if source != IMAGE})
+        `input_rounding` is added.
+
+        Raises:
+            Refusal: there is no such layer.
+        """
+        network = self.network.network
+        names = network.layer_names if names is None else tuple(names)
+        network.check_layers(names)
+        sources = {name: network.sources[name][0] for name in names}
+        values = {IMAGE: images, **self.outputs(images, set(sources.values()) - {IMAGE})}
         return {
-            name: network[name].operands.codes_of(images) if source == IMAGE else outputs[source]
+            name: self.network[name].operands.codes_of(values[source])
+            if name in network.pixel_layers
+            else values[source]
             for name, source in sources.items()
         }
 
     def _run(self, images: np.ndarray, wanted: set[str]) -> dict[str, torch.Tensor]:
         """What leaves the `wanted` layers; other outputs are forgotten as soon as all that take them have."""
         network = self.network.network
-        values: dict[str, torch.Tensor] = {}
+        values = {IMAGE: torch.tensor(images)}
         left = {name: len(consumers) for name, consumers in network.consumers.items()}
         for layer in network.layers:
             sources = network.sources[layer.name]
             if layer.name not in values:
-                self._compute(layer, [values.get(name) for name in sources], images, values, wanted)
+                self._compute(layer, [values[name] for name in sources], values, wanted)
             for name in sources:
                 left[name] -= 1
                 if not left[name] and name not in wanted:
@@ -156,8 +164,7 @@ class Inference:
     def _compute(
         self,
         layer: Layer,
-        inputs: Sequence[torch.Tensor | None],
-        images: np.ndarray,
+        inputs: Sequence[torch.Tensor],
         values: dict[str, torch.Tensor],
         wanted: set[str],
     ) -> None:
@@ -167,30 +174,24 @@ class Inference:
         match layer:
             case Convolution() | Linear():
                 own = network[layer.name]
-                if codes is None:
-                    codes = torch.from_numpy(own.operands.codes_of(images))
+                if layer.name in network.network.pixel_layers:
+                    codes = torch.from_numpy(own.operands.codes_of(codes.numpy()))
                 pool = None if layer.name in wanted else network.network.pool_of(layer.name)
                 sums = pooled(self._sums[layer.name](codes), pool)
                 values[layer.name if pool is None else pool.name] = finish(own, sums)
             case MaxPool():
-                values[layer.name] = pooled(_given(codes, layer), layer)
+                values[layer.name] = pooled(codes, layer)
             case AveragePool():
                 constants = network.joins[layer.name]
                 assert isinstance(constants, Requantisation)
-                values[layer.name] = averaged(_given(codes, layer), layer, constants)
+                values[layer.name] = averaged(codes, layer, constants)
             case Add():
                 constants = network.joins[layer.name]
                 assert isinstance(constants, Addition)
-                first, second = (_given(each, layer).numpy() for each in inputs)
+                first, second = (each.numpy() for each in inputs)
                 values[layer.name] = torch.from_numpy(constants(first, second))
             case Flatten():
-                values[layer.name] = _given(codes, layer).flatten(1)
-
-
-def _given(codes: torch.Tensor | None, layer: Layer) -> torch.Tensor:
-    if codes is None:
-        raise Refusal(f"{layer.name} takes the image itself; in integers only layers that multiply can")
-    return codes
+                values[layer.name] = codes.flatten(1)
 
 
 def finish(layer: QuantisedLayer, sums: torch.Tensor) -> torch.Tensor:
@@ -247,11 +248,16 @@ def check_operands(layer: QuantisedLayer, table: ProductTable) -> None:
         )
 
 
-def _check_accumulator(layer: QuantisedLayer, table: ProductTable) -> None:
-    used = np.abs(table.products[: layer.operands.activation_max + 1].astype(np.int64)).max(axis=0)
-    worst = int((used[layer.weight_codes].sum(axis=1) + np.abs(layer.bias.astype(np.int64))).max())
+def _check_accumulator(layer: QuantisedLayer, table: ProductTable | None) -> None:
+    largest = layer.operands.activation_max
+    if table is None:
+        used = largest * np.abs(layer.matrix.astype(np.int64))
+    else:
+        used = np.abs(table.products[: largest + 1].astype(np.int64)).max(axis=0)[layer.weight_codes]
+    worst = int((used.sum(axis=1) + np.abs(layer.bias.astype(np.int64))).max())
     if worst >= _INT32:
-        raise Refusal(f"sums of {layer.name} can reach {worst} with {table.name}; accumulators have 32 bits")
+        products = "exact products" if table is None else table.name
+        raise Refusal(f"sums of {layer.name} can reach {worst} with {products}; accumulators have 32 bits")
 
 
 def _exact_factors(layer: QuantisedLayer) -> Factors:
@@ -388,6 +394,9 @@ def convolved(
     if together > 1:
         kernels = _beside(kernels, together, stride[1]).flatten(0, 1)
         bias = None if bias is None else bias.repeat(together)
+    if planes.shape[1] == 1 and positions(planes.shape[3], kernels.shape[3], together * stride[1]) == 1:
+        # The one channel may have any stride, and with some torch gives wrong sums where they are one position wide.
+        planes = planes.squeeze(1).unsqueeze(1)
     with exact_arithmetic((height, kernels.shape[3])):
         sums = functional.conv2d(planes, kernels, bias, (stride[0], together * stride[1]))
     if together == 1:

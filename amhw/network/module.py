@@ -5,6 +5,7 @@ from torch import nn
 
 from amhw.network.layers import IMAGE, Add, AveragePool, Convolution, Flatten, Layer, Linear, MaxPool
 from amhw.network.network import Network
+from amhw.refusal import Refusal
 
 
 class Sum(nn.Module):
@@ -18,12 +19,17 @@ class NetworkModule(nn.Module):
     """Computes logits [N, classes] of pixels [N, C, H, W]; one child a layer, called as the layer is.
 
     Weights are torch's initial ones (seed with `torch.manual_seed`), drawn in the order of the layers.
+
+    Raises:
+        Refusal: a layer is called as something that every torch module has.
     """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
         for layer in network.layers:
+            if hasattr(self, layer.name):
+                raise Refusal(f"a layer cannot be called {layer.name}: PyTorch's modules have something of that name")
             self.add_module(layer.name, _module(layer, network))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

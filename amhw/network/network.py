@@ -2,6 +2,7 @@
 weights: `amhw.network.real.FloatNetwork` and `amhw.network.quantised.QuantisedNetwork` add them.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from amhw.datasets import DataSet, Identity
-from amhw.network.layers import IMAGE, KINDS, Convolution, Flatten, Layer, Linear, MaxPool, Shape
+from amhw.network.layers import IMAGE, KINDS, Add, Convolution, Flatten, Layer, Linear, MaxPool, Shape
 from amhw.refusal import Refusal
 
 Multiplying = Convolution | Linear
@@ -48,6 +49,9 @@ class Network:
         if len(self.input_shape) != 3 or min(self.input_shape) < 1:
             raise Refusal(f"{self.name} takes images {list(self.input_shape)}; wanted [channels, height, width]")
         names = [layer.name for layer in self.layers]
+        for name in names:
+            if not name.isidentifier():
+                raise Refusal(f"{self.name} has a layer {name!r}; wanted a name of letters, digits and _")
         if len({*names, IMAGE}) != len(names) + 1:
             raise Refusal(f"layer names must differ, and {IMAGE} is the input's: {', '.join(names)}")
         if not self.multiplying:
@@ -130,6 +134,15 @@ class Network:
         while name != IMAGE and isinstance(self[name], MaxPool | Flatten):
             [name] = self.sources[name]
         return name
+
+    def never_negative(self, name: str) -> bool:
+        """Whether what leaves layer `name` is never below 0: it has been through a ReLU, as the image might have."""
+        if name == IMAGE:
+            return True
+        layer = self[name]
+        if isinstance(layer, Convolution | Linear | Add) and layer.relu:
+            return True
+        return not isinstance(layer, Multiplying) and all(map(self.never_negative, self.sources[name]))
 
     # Layers with weights
 
@@ -225,7 +238,10 @@ class Network:
                 kind = KINDS.get(fields.get("kind", ""))
                 if kind is None:
                     raise Refusal(f"a layer of kind {fields.get('kind')!r}; known: {', '.join(KINDS)}")
-                layers.append(msgspec.convert({k: v for k, v in fields.items() if k != "kind"}, kind))
+                said = {name: value for name, value in fields.items() if name != "kind"}
+                if unknown := said.keys() - {field.name for field in dataclasses.fields(kind)}:
+                    raise Refusal(f"a layer of kind {fields['kind']} has no {', '.join(sorted(unknown))}")
+                layers.append(msgspec.convert(said, kind))
         except msgspec.ValidationError as error:
             raise Refusal(f"no network: {error}") from None
         return Network(given.name, given.input_shape, given.classes, tuple(layers), given.trained_on)

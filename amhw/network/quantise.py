@@ -25,7 +25,7 @@ from torch.nn import functional
 from amhw.network.inference import LayerSums, averaged, finish, im2col, pooled
 from amhw.network.layers import IMAGE, Add, AveragePool, Convolution, Flatten, Linear, MaxPool
 from amhw.network.network import Network
-from amhw.network.quantised import Join, Operands, QuantisedLayer, QuantisedNetwork
+from amhw.network.quantised import PIXEL_SCALE, Join, Operands, QuantisedLayer, QuantisedNetwork
 from amhw.network.real import FloatLayer, FloatNetwork, pixels
 from amhw.network.requantisation import Addition, Requantisation
 from amhw.refusal import Refusal
@@ -87,8 +87,7 @@ def code_range(network: Network, name: str, operands: Mapping[str, Operands]) ->
         Refusal: two layers that take them have different operands, or one multiplies what no ReLU has made positive.
     """
     taken = {reader: operands[reader].activation_max for reader in network.readers(name) if reader in operands}
-    layer = network[name]
-    rectified = isinstance(layer, AveragePool) or getattr(layer, "relu", True)
+    rectified = network.never_negative(name)
     if not taken:
         return (0, 255) if rectified else (-128, 127)
     if not rectified:
@@ -111,10 +110,10 @@ class _Calibration:
     """
 
     def __init__(self, network: Network, operands: Mapping[str, Operands], images: np.ndarray) -> None:
-        self.network, self.operands, self.images = network, operands, images
+        self.network, self.operands = network, operands
         self.exact: dict[str, torch.Tensor] = {IMAGE: pixels(images)}
-        self.codes: dict[str, torch.Tensor] = {}
-        self.scales: dict[str, float] = {}
+        self.codes: dict[str, torch.Tensor] = {IMAGE: torch.tensor(images)}
+        self.scales: dict[str, float] = {IMAGE: PIXEL_SCALE}
         self.layers: dict[str, QuantisedLayer] = {}
         self.joins: dict[str, Join] = {}
 
@@ -122,10 +121,9 @@ class _Calibration:
         """A layer that multiplies, with the max-pool that alone takes its output."""
         network, own = self.network, self.operands[layer.name]
         [source] = network.sources[layer.name]
-        if source == IMAGE:
-            codes, scale = torch.from_numpy(own.codes_of(self.images)), own.pixel_scale
-        else:
-            codes, scale = self.codes[source], self.scales[source]
+        codes, scale = self.codes[source], self.scales[source]
+        if layer.name in network.pixel_layers:
+            codes, scale = torch.from_numpy(own.codes_of(codes.numpy())), own.pixel_scale
         pool = network.pool_of(layer.name)
         target = pooled(_sums(layer, self.exact[source]), pool)
         last = layer.name == network.layers[-1].name
@@ -150,8 +148,7 @@ class _Calibration:
         self.exact[layer.name] = functional.avg_pool2d(self.exact[source], layer.window, layer.stride)
         lowest, highest = code_range(self.network, layer.name, self.operands)
         area = layer.window[0] * layer.window[1]
-        out_scale = best_scale(self.exact[layer.name].numpy(), highest)
-        constants = Requantisation.of(scale / (area * out_scale), highest, lowest)
+        constants, _ = rescaled(self.exact[layer.name].numpy(), scale / area, lowest, highest)
         self.joins[layer.name] = constants
         self.codes[layer.name] = averaged(codes, layer, constants)
         self.scales[layer.name] = scale / (area * constants.scale)
@@ -165,7 +162,7 @@ class _Calibration:
         constants = addition(self.scales[first], self.scales[second], self.exact[layer.name].numpy(), lowest, highest)
         self.joins[layer.name] = constants
         self.codes[layer.name] = torch.from_numpy(constants(self.codes[first].numpy(), self.codes[second].numpy()))
-        self.scales[layer.name] = self.scales[first] / constants.scales[0]
+        self.scales[layer.name] = constants.output_scale(self.scales[first], self.scales[second])
 
     def flatten(self, layer: Flatten) -> None:
         [source] = self.network.sources[layer.name]
@@ -177,7 +174,7 @@ class _Calibration:
 def addition(first: float, second: float, values: np.ndarray, lowest: int, highest: int) -> Addition:
     """The constants that add codes of the scales `first` and `second` into codes lowest…highest, for sums like
     `values`."""
-    scale = best_scale(np.abs(values), highest)
+    scale = _scale(values, lowest, highest)
     return Addition.of((first / scale, second / scale), highest, lowest)
 
 
@@ -194,8 +191,12 @@ def best_scale(values: np.ndarray, greatest: int) -> float:
 def rescaled(values: np.ndarray, unit: float, lowest: int, highest: int) -> tuple[Requantisation, float]:
     """The requantisation of sums, one step of which is worth `unit`, into codes lowest…highest, for real outputs like
     `values`; and the scale of the codes that it comes nearest to."""
-    scale = best_scale(np.maximum(values, 0) if lowest == 0 else np.abs(values), highest)
+    scale = _scale(values, lowest, highest)
     return Requantisation.of(unit / scale, highest, lowest), scale
+
+
+def _scale(values: np.ndarray, lowest: int, highest: int) -> float:
+    return best_scale(np.maximum(values, 0) if lowest == 0 else np.abs(values), highest)
 
 
 def _sums(layer: FloatLayer, x: torch.Tensor) -> torch.Tensor:
@@ -243,7 +244,7 @@ def _quantise_weights(weights: np.ndarray, greatest: int, windows: np.ndarray) -
     """Codes and their scale for inputs like `windows` [N, H', W', K]."""
     inputs = windows.reshape(-1, windows.shape[-1])
     inputs = inputs[:: max(1, len(inputs) // _CALIBRATION_WINDOWS)].astype(np.float32)
-    covariance = np.cov(inputs, rowvar=False).astype(np.float64)
+    covariance = np.atleast_2d(np.cov(inputs, rowvar=False)).astype(np.float64)
     # Inputs that hardly vary here would otherwise be free to take any weight.
     covariance += np.eye(len(covariance)) * (_DAMPING * np.trace(covariance) / len(covariance) + 1e-12)
     wanted = weights.reshape(len(weights), -1).astype(np.float64)

@@ -12,7 +12,8 @@ window, an addition scales and rounds both of its inputs (`Addition`).
 
 A code that is multiplied is not negative: it has n bits in an unsigned operand of n bits, n − 1 in a signed one;
 x_max = 2^bits − 1. The pixel p of an image enters as x = min((p + ⌊2^(7−bits)⌋) >> (8−bits), x_max): p itself
-for 8 bits. Weight codes are two's complement. Codes that are only added, without a ReLU, may be negative.
+for 8 bits; pools and additions of pixels take them as they are. Weight codes are two's complement. Codes that are only
+added or averaged, without a ReLU, may be negative.
 """
 
 from collections.abc import Mapping
@@ -29,6 +30,9 @@ from amhw.network.requantisation import Addition, Requantisation
 from amhw.network.weighted import WeightedNetwork
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
+
+PIXEL_SCALE = 1 / 255
+"""The real value of one step of a pixel: white is 1."""
 
 NARROWEST, WIDEST = 2, 8
 """Operand widths a layer may have."""
@@ -82,7 +86,7 @@ class Operands:
     @property
     def pixel_scale(self) -> float:
         """The real value, with white = 1, of one step of the codes that `codes_of` gives."""
-        return 2.0 ** (8 - self.activation_bits) / 255
+        return 2.0 ** (8 - self.activation_bits) * PIXEL_SCALE
 
     def codes_of(self, images: np.ndarray) -> np.ndarray:
         """Activation codes of pixels: uint8[N, C, H, W] of the same."""
@@ -220,6 +224,9 @@ class QuantisedNetwork(WeightedNetwork[QuantisedLayer]):
         for name, join in self.joins.items():
             if isinstance(joining[name], Add) != isinstance(join, Addition):
                 raise Refusal(f"{name}: constants of another kind of layer ({type(join).__name__})")
+            if (join.minimum == 0) != self.network.never_negative(name):
+                what = "may be" if join.minimum == 0 else "is never"
+                raise Refusal(f"{name}: codes from {join.minimum}, but what leaves it {what} negative")
         for layer in self.layers:
             if (layer.requantisation is None) != (layer.name == self.network.layers[-1].name):
                 raise Refusal(
@@ -245,20 +252,20 @@ class QuantisedNetwork(WeightedNetwork[QuantisedLayer]):
 
     @cached_property
     def code_scales(self) -> Mapping[str, float]:
-        """The real value of one step of the codes that leave each layer but the last."""
-        found: dict[str, float] = {}
+        """The real value of one step of the codes that leave each layer but the last, and of the image."""
+        found: dict[str, float] = {IMAGE: PIXEL_SCALE}
         for layer in self.network.layers[:-1]:
-            source = self.network.sources[layer.name][0]
+            source, *others = self.network.sources[layer.name]
             if layer.name in self.layer_names:
                 own = self[layer.name]
                 assert own.requantisation is not None, "only the last layer has none"
                 found[layer.name] = own.unit / own.requantisation.scale
             elif isinstance(join := self.joins.get(layer.name), Addition):
-                found[layer.name] = found[source] / join.scales[0]
+                found[layer.name] = join.output_scale(found[source], found[others[0]])
             elif isinstance(join, Requantisation):
                 assert isinstance(layer, AveragePool)
                 found[layer.name] = found[source] / (layer.window[0] * layer.window[1] * join.scale)
-            elif source != IMAGE:
+            else:
                 found[layer.name] = found[source]
         return found
 

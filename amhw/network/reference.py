@@ -30,13 +30,13 @@ def outputs(
         images: uint8[N, C, H, W].
     """
     structure = network.network
-    values: dict[str, Codes] = {}
+    values: dict[str, Codes] = {IMAGE: images}
     for layer in structure.layers:
         sources = structure.sources[layer.name]
-        x = images if sources[0] == IMAGE else values[sources[0]]
+        x = values[sources[0]]
         if layer.name in network.layer_names:
             own = network[layer.name]
-            codes = own.operands.codes_of(images) if sources[0] == IMAGE else x
+            codes = own.operands.codes_of(x) if layer.name in structure.pixel_layers else x
             sums = layer_sums(own, tables.get(layer.name), codes) + _by_channel(own.bias, codes.ndim)
             values[layer.name] = sums if own.requantisation is None else own.requantisation(sums)
         elif isinstance(layer, MaxPool):
@@ -57,6 +57,7 @@ def outputs(
             values[layer.name] = x.reshape(len(x), -1)
         if layer.name == until:
             break
+    del values[IMAGE]
     return values
 
 

@@ -93,6 +93,13 @@ class Addition:
         x, z = self.multipliers
         return x * 2.0**-self.shift, z * 2.0**-self.shift
 
+    def output_scale(self, first: float, second: float) -> float:
+        """The real value of one step of y, where those of x and z are worth `first` and `second`.
+
+        That of the term with the greater multiplier, which has more bits.
+        """
+        return max(zip(self.multipliers, (first / self.scales[0], second / self.scales[1]), strict=True))[1]
+
     @staticmethod
     def of(scales: tuple[float, float], maximum: int, minimum: int = 0) -> "Addition":
         """The constants nearest to y = scales[0]·x + scales[1]·z, the greater multiplier with as many bits as fit in

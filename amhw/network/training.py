@@ -62,8 +62,9 @@ def _train(network: Network, data: DataSet, epochs: int, report: Callable[[int, 
     averaged = NetworkModule(network)
     averaged.load_state_dict(model.state_dict())
     optimiser = torch.optim.AdamW(model.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY, fused=True)
+    warming = 0.2 if steps != 5 else 0.25  # torch would divide by 0.2·5 − 1
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, _LEARNING_RATE, total_steps=steps, pct_start=0.2, cycle_momentum=False
+        optimiser, _LEARNING_RATE, total_steps=steps, pct_start=warming, cycle_momentum=False
     )
     step = 0
     for _ in range(epochs):
@@ -99,10 +100,10 @@ def augmented(x: torch.Tensor) -> torch.Tensor:
     angle = r[0] * (math.pi / 18)
     cos, sin = torch.cos(angle), torch.sin(angle)
     across, down, shear = 1 + 0.1 * r[1], 1 + 0.1 * r[2], 0.1 * r[3]
-    shift = 4 / x.shape[-1]  # grid_sample's coordinates run from −1 to 1
+    shift_down, shift_across = (4 / side for side in x.shape[2:])  # grid_sample's coordinates run from −1 to 1
     rows = (
-        torch.stack([cos * across, shear - sin * down, shift * r[4]], dim=1),
-        torch.stack([sin * across, cos * down, shift * r[5]], dim=1),
+        torch.stack([cos * across, shear - sin * down, shift_across * r[4]], dim=1),
+        torch.stack([sin * across, cos * down, shift_down * r[5]], dim=1),
     )
     grid = functional.affine_grid(torch.stack(rows, dim=1), list(x.shape), align_corners=False)
     return functional.grid_sample(x, grid, align_corners=False)

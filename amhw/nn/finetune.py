@@ -21,11 +21,11 @@ from torch.nn import functional
 from amhw.datasets import DataSet
 from amhw.network.inference import Inference, check_operands
 from amhw.network.module import NetworkModule
-from amhw.network.quantised import Operands, QuantisedNetwork
+from amhw.network.quantised import Operands, QuantisedLayer, QuantisedNetwork
 from amhw.network.real import FloatNetwork, pixels, real_valued
 from amhw.network.training import augmented
 from amhw.nn.joins import ApproxAdd, ApproxAverage
-from amhw.nn.swap import AnyMultiplier, approximate, export, swapped_layers, table_of
+from amhw.nn.swap import AnyMultiplier, approximate, exact_table, export, swapped_layers, table_of
 from amhw.refusal import Refusal
 
 _CALIBRATION_IMAGES = 300
@@ -101,7 +101,7 @@ def fine_tune(
     Args:
         start: a float network, of which scales are calibrated first; or a quantised one, whose weights, scales and
             input rounding are where training starts.
-        multipliers: by layer name; layers that it does not name multiply exactly (u8s8).
+        multipliers: by layer name; layers that it does not name multiply exactly: the operands of `start`, or u8s8.
         data: training images; one in twelve is held out to choose the epoch by.
         recipe: how.
         teacher: what to distil from; default: `start`, if that is a float network.
@@ -159,14 +159,16 @@ def trainable(
     images: np.ndarray,
 ) -> NetworkModule:
     """The model to train: `network` with all layers swapped; with the scales of `start` if it has any."""
-    tables = {name: table_of(multipliers.get(name)) for name in network.layer_names}
+    operands = {layer.name: layer.operands for layer in start.layers if isinstance(layer, QuantisedLayer)}
+    tables = {
+        name: table_of(multipliers[name]) if name in multipliers else exact_table(operands.get(name, Operands()))
+        for name in network.layer_names
+    }
     if isinstance(start, QuantisedNetwork):
         for name in multipliers:
             check_operands(start[name], tables[name])
-    first = tables[network.network.pixel_layers[0]]
-    pixel_scale = Operands(first.width_a, first.width_b, first.signed_a).pixel_scale
     sample = pixels(images[:: max(1, len(images) // _CALIBRATION_IMAGES)])
-    model = approximate(network.module(), tables, inputs=sample, input_scale=pixel_scale)
+    model = approximate(network.module(), tables, inputs=sample)
     assert isinstance(model, NetworkModule)
     if isinstance(start, QuantisedNetwork):
         scales = start.code_scales

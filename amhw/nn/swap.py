@@ -15,7 +15,7 @@ from amhw.multiplier import Multiplier, parse
 from amhw.network.layers import IMAGE, Add, AveragePool
 from amhw.network.module import NetworkModule
 from amhw.network.quantise import best_scale, code_range
-from amhw.network.quantised import Join, MadeFor, Operands, QuantisedLayer, QuantisedNetwork
+from amhw.network.quantised import PIXEL_SCALE, Join, MadeFor, Operands, QuantisedLayer, QuantisedNetwork
 from amhw.network.real import FloatNetwork
 from amhw.nn.joins import ApproxAdd, ApproxAverage
 from amhw.nn.layers import ApproxConv2d, ApproxLayer, ApproxLinear, Codes, Grid
@@ -47,7 +47,7 @@ def approximate(
             every convolution.
         inputs: a batch, not empty, of what the model takes, by which activation scales are set.
         input_scale: the activation scale of the layers that `inputs` itself enters, if it is known (1/255 for pixels
-            in 0…1): kept, not trained.
+            in 0…1): kept, not trained. A `NetworkModule` takes pixels, so it is known there.
 
     Layers in an `nn.Sequential` between which there is nothing but ReLU, max-pooling and flattening requantise; so do
     all in a `NetworkModule`, whose additions and average-pools are rounded too where every layer is swapped.
@@ -77,8 +77,12 @@ def approximate(
                 prepared[id(chosen)] = Products(table_of(chosen))
             products = copy.deepcopy(prepared[id(chosen)])
             layer = _swap(swapped.get_submodule(name), products, _grid_known(swapped, name, products))
-            if input_scale is not None and _is_the_input(entering, inputs):
-                layer.grid.fix(input_scale)
+            if isinstance(swapped, NetworkModule):
+                known = _operands(layer).pixel_scale if name in swapped.network.pixel_layers else None
+            else:
+                known = input_scale if _is_the_input(entering, inputs) else None
+            if known is not None:
+                layer.grid.fix(known)
             layer.calibrate(entering, original[name][1])
         except Refusal as refusal:
             raise Refusal(f"{name}: {refusal}") from refusal
@@ -94,8 +98,17 @@ def table_of(multiplier: AnyMultiplier) -> ProductTable:
     if isinstance(multiplier, ProductTable):
         return multiplier
     if multiplier is None:
-        return ProductTable(code_values(8, False)[:, None] * code_values(8, True)[None, :], False, True, name="exact")
+        return exact_table(Operands())
     return ProductTable.of(parse(multiplier) if isinstance(multiplier, str) else multiplier)
+
+
+def exact_table(operands: Operands) -> ProductTable:
+    """Every product as it should be."""
+    a, b = (
+        code_values(operands.activation_width, operands.activation_signed),
+        code_values(operands.weight_width, signed=True),
+    )
+    return ProductTable(a[:, None] * b, operands.activation_signed, True, name="exact")
 
 
 def swapped_layers(model: nn.Module) -> dict[str, ApproxLayer]:
@@ -164,6 +177,8 @@ def _round(module: NetworkModule, inputs: torch.Tensor) -> None:
         leaving[name] = Codes(grid, lowest)
     for name, layer in swapped_layers(module).items():
         layer.output = leaving.get(name)
+    leaving[IMAGE] = Codes(Grid(0, 255))
+    leaving[IMAGE].grid.fix(PIXEL_SCALE)
     for join in joins if whole else ():
         taken = [leaving[network.writer(source)].grid for source in network.sources[join.name]]
         replaced = (
@@ -189,7 +204,7 @@ def export(model: nn.Module, name: str = "network") -> QuantisedNetwork:
     layers = []
     for layer, shape in zip(found, described.layers, strict=True):
         operands = _operands(layer)
-        takes_pixels = described.network.writer(described.network.sources[shape.name][0]) == IMAGE
+        takes_pixels = shape.name in described.network.pixel_layers
         if takes_pixels and not np.isclose(layer.activation_scale, operands.pixel_scale, rtol=1e-6):
             raise Refusal(
                 f"{shape.name} takes codes of {layer.activation_scale:.6g} each, but a pixel is "

@@ -27,7 +27,7 @@ from amhw.network.inference import Inference, LayerSums, averaged, finish, poole
 from amhw.network.layers import IMAGE, Add, AveragePool, Layer, MaxPool
 from amhw.network.network import Network
 from amhw.network.quantise import addition, code_range, rescaled
-from amhw.network.quantised import Join, MadeFor, Operands, QuantisedLayer, QuantisedNetwork
+from amhw.network.quantised import PIXEL_SCALE, Join, MadeFor, Operands, QuantisedLayer, QuantisedNetwork
 from amhw.network.real import FloatNetwork
 from amhw.network.requantisation import Requantisation
 from amhw.refusal import Refusal
@@ -114,7 +114,8 @@ def fit(
         LayerSums(base[name], tables[name])  # refuses what does not fit
     network = base.network
     operands = {layer.name: layer.operands for layer in base.layers}
-    paths = [_Path(network, operands, teacher)]
+    image = torch.tensor(teacher.images)
+    paths = [_Path(network, operands, teacher, codes={IMAGE: image}, scales={IMAGE: PIXEL_SCALE})]
     for structure in network.layers:
         if structure.name not in base.layer_names:
             paths = [path.passed(structure) for path in paths]
@@ -146,7 +147,7 @@ class _Path:
     """The layers made so far, and the codes that leave them for all images.
 
     Attributes:
-        codes, scales: by the layer that they leave, and what one step of them is worth.
+        codes, scales: by the layer that they leave (or the image), and what one step of them is worth.
         errors: of the layers with a table.
     """
 
@@ -162,9 +163,10 @@ class _Path:
     def entering(self, layer: QuantisedLayer) -> tuple[torch.Tensor, float]:
         """The codes that a layer multiplies, and their scale."""
         [source] = self.network.sources[layer.name]
-        if source == IMAGE:
-            return torch.from_numpy(layer.operands.codes_of(self.teacher.images)), layer.operands.pixel_scale
-        return self.codes[source], self.scales[source]
+        codes, scale = self.codes[source], self.scales[source]
+        if layer.name in self.network.pixel_layers:
+            return torch.from_numpy(layer.operands.codes_of(codes.numpy())), layer.operands.pixel_scale
+        return codes, scale
 
     def sums(self, layer: QuantisedLayer, table: ProductTable | None) -> torch.Tensor:
         """A layer's sums, after the max-pool that alone takes them."""
@@ -201,10 +203,10 @@ class _Path:
             lowest, highest = code_range(self.network, layer.name, self.operands)
             other, other_scale = self.codes[sources[1]], self.scales[sources[1]]
             values = codes.numpy() * scale + other.numpy() * other_scale
-            added = addition(scale, other_scale, np.maximum(values, lowest), lowest, highest)
+            added = addition(scale, other_scale, values, lowest, highest)
             found = replace(self, joins={**self.joins, layer.name: added})
             leaving = torch.from_numpy(added(codes.numpy(), other.numpy()))
-            return found._leaving(layer.name, leaving, scale / added.scales[0])
+            return found._leaving(layer.name, leaving, added.output_scale(scale, other_scale))
         if isinstance(layer, AveragePool):
             lowest, highest = code_range(self.network, layer.name, self.operands)
             means = functional.avg_pool2d(codes.double(), layer.window, layer.stride).numpy() * scale
