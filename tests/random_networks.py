@@ -1,6 +1,7 @@
 """Small networks of all kinds of layers, as a strategy for hypothesis."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ CLASSES = 3
 
 
 @st.composite
-def networks(draw, most=6) -> Network:
+def networks(draw: st.DrawFn, most: int = 6) -> Network:
     """A network of convolutions with rectangular kernels, strides and paddings, pools, additions and linear layers.
 
     Outputs that nothing takes yet are the `loose` ends; additions join two of one shape, and at last what remains is
@@ -35,26 +36,27 @@ def networks(draw, most=6) -> Network:
     layers: list[Layer] = []
     loose = [IMAGE]
 
-    def append(kind, *arguments, source):
+    def append(kind: type[Layer], *arguments: Any, source: str) -> str:
         name = f"{kind.__name__.lower()}{len(layers)}"
         layer = kind(name, *arguments, source=source)
         taken = [source, *layer.others]
-        shapes[name] = layer.output(*(shapes[each] for each in taken))
+        channels, height, width = (*layer.output(*(shapes[each] for each in taken)), 1, 1)[:3]
+        shapes[name] = channels, height, width
         layers.append(layer)
         loose[:] = [each for each in loose if each not in taken] + [name]
         return name
 
-    def side(most):
+    def side(most: int) -> int:
         return draw(st.integers(1, min(most, 4)))
 
-    def pair(source, least=1):
+    def pair(source: str, least: int = 1) -> tuple[int, ...]:
         return tuple(max(least, side(each)) for each in shapes[source][1:])
 
-    def convolution(source):
+    def convolution(source: str) -> None:
         steps, padding = (draw(st.tuples(st.integers(low, 2), st.integers(low, 2))) for low in (1, 0))
         append(Convolution, draw(st.integers(2, 4)), pair(source), steps, padding, source=source)
 
-    def pool(kind, source):
+    def pool(kind: type[Layer], source: str) -> None:
         append(kind, pair(source), draw(st.tuples(st.integers(1, 3), st.integers(1, 3))), source=source)
 
     for _ in range(draw(st.integers(0, most))):
@@ -76,15 +78,16 @@ def networks(draw, most=6) -> Network:
     if draw(st.booleans()):
         append(Linear, 4, source=loose[0])
     append(Linear, CLASSES, source=loose[0])
-    network = Network("random", shapes[IMAGE], CLASSES, (*layers[:-1], replace(layers[-1], relu=False)))
+    last = replace(layers[-1], relu=False)  # type: ignore[call-arg]
+    network = Network("random", shapes[IMAGE], CLASSES, (*layers[:-1], last))
     return rectified(network, draw)
 
 
-def rectified(network, draw):
+def rectified(network: Network, draw: st.DrawFn) -> Network:
     """With a ReLU where codes are multiplied, and anywhere else by chance."""
-    multiplied = set()
+    multiplied: set[str] = set()
 
-    def backwards(name):
+    def backwards(name: str) -> None:
         multiplied.add(name)
         if name != IMAGE and isinstance(network[name], MaxPool | AveragePool | Flatten):
             backwards(network.sources[name][0])
@@ -93,7 +96,7 @@ def rectified(network, draw):
         backwards(network.sources[layer.name][0])
     layers = [
         replace(layer, relu=layer.name in multiplied or draw(st.booleans()))
-        if hasattr(layer, "relu") and layer is not network.layers[-1]
+        if isinstance(layer, Convolution | Linear | Add) and layer is not network.layers[-1]
         else layer
         for layer in network.layers
     ]
