@@ -52,7 +52,8 @@ def accuracy_against_cost(rows: Sequence[Row]) -> bytes:
     axes[0].set_ylabel("accuracy on the test images (%)")
     axes[0].legend(loc="lower right", frameon=False)
     images = done[0].images if done else 0
-    figure.suptitle(f"Multipliers in {rows[0].network_name}: partial products kept, {images:,} test images")
+    multipliers = f"Multipliers in {rows[0].network_name}" if rows else "Multipliers"
+    figure.suptitle(f"{multipliers}: partial products kept, {images:,} test images")
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=130, metadata={"Software": None})
     return png.getvalue()
