@@ -19,7 +19,7 @@ from amhw.cli import COMMANDS, main
 from amhw.commands import progress as progress_module
 from amhw.commands.progress import progress
 from amhw.network.training import EPOCHS
-from amhw.nn import Recipe
+from amhw.nn import TrainingRecipe
 from amhw.table import ProductTable
 from amhw.verilog import Design
 
@@ -40,9 +40,6 @@ def every_command():
 
 
 EVERY = dict(every_command())
-
-UNIFORM = {name: command for name, command in EVERY.items() if name not in ("import", "select", "study", "report")}
-"""Those that take what they have in common from `amhw.commands.shared`."""
 
 OF_A_MULTIPLIER = [name for name, command in EVERY.items() if any(param.name == "first" for param in command.params)]
 
@@ -65,7 +62,7 @@ def refused(*arguments):
 
 def test_an_option_is_the_same_everywhere():
     told = defaultdict(lambda: defaultdict(list))
-    for name, command in UNIFORM.items():
+    for name, command in EVERY.items():
         for option in command.params:
             if isinstance(option, click.Option):
                 about = (option.help, json.dumps(option.type.to_info_dict(), sort_keys=True), option.is_flag)
@@ -74,12 +71,12 @@ def test_an_option_is_the_same_everywhere():
     assert not different
 
 
-@pytest.mark.parametrize("name", UNIFORM)
+@pytest.mark.parametrize("name", EVERY)
 def test_every_command_prints_json_on_request(name):
     assert any("--json" in param.opts for param in EVERY[name].params)
 
 
-@pytest.mark.parametrize("name", UNIFORM)
+@pytest.mark.parametrize("name", EVERY)
 def test_every_option_says_what_it_is(name):
     assert all(param.help for param in EVERY[name].params if isinstance(param, click.Option))
 
@@ -93,7 +90,7 @@ def test_the_commands_of_a_multiplier():
 # Help
 
 
-@pytest.mark.parametrize("name", UNIFORM)
+@pytest.mark.parametrize("name", EVERY)
 def test_examples_can_be_pasted(name):
     printed = run(*name.split(), "--help").stdout.splitlines()
     (line,) = [line.strip() for line in printed if line.strip().startswith("Example: ")]
@@ -106,7 +103,7 @@ def test_help_waits_for_no_slow_package():
     script = f"""
 import sys
 from amhw.cli import main
-for arguments in {[[], *(name.split() for name in UNIFORM)]}:
+for arguments in {[[], *(name.split() for name in EVERY)]}:
     main([*arguments, "--help"], standalone_mode=False)
     loaded = [package for package in {SLOW} if package in sys.modules]
     assert not loaded, (arguments, loaded)
@@ -118,7 +115,7 @@ for arguments in {[[], *(name.split() for name in UNIFORM)]}:
 def test_the_defaults_that_a_help_text_states_are_the_defaults():
     """Which it cannot look up: that would load torch."""
     (epochs,) = [param for param in EVERY["train"].params if param.name == "epochs"]
-    assert f"[default: {EPOCHS}; fine-tuning: {Recipe.epochs}]" in epochs.help
+    assert f"[default: {EPOCHS}; fine-tuning: {TrainingRecipe.epochs}]" in epochs.help
 
 
 # Old spellings
@@ -235,6 +232,7 @@ def test_verilog_from_elsewhere_has_no_diagram(tmp_path):
         (("train", "--out", "x.npz", "--layers", "conv1"), "leave out --layers: that is for fine-tuning"),
         (("train", "--out", "x.npz", "--signed", "b"), "which multiplier?"),
         (("train", MASK, "--out", "x.npz", "--model", "lenet5"), "leave out --model: "),
+        (("import", "t.npy", "--signed", "none", "--tech", "sg13g2"), "leave out --tech: "),
         (("array", MASK, "--matmul", "4,4,4", "--network", "x.npz"), "--network or --matmul"),
     ],
 )

@@ -64,12 +64,12 @@ def split(liberty, tmp_path):
 def test_a_technology_in_several_files_gives_the_figures_of_the_one(liberty, tmp_path):
     first, second = split(liberty, tmp_path)
     result = run("import", first, second, "--name", "parts")
-    assert result.exit_code == 0 and result.stdout.startswith("parts: 51 cells in "), result.output
+    assert result.exit_code == 0 and result.stdout.startswith("parts: 51 cells\n"), result.output
     assert json.loads(run("show", "parts", "--json").stdout)["source"] == "first.lib, second.lib.gz"
     (tmp_path / "m.v").write_text(VERILOG)
     figures = []
     for arguments in (["--liberty", str(liberty)], ["--liberty", f"{first},{second}"], ["--tech", "parts"]):
-        result = CliRunner().invoke(synth, [str(tmp_path / "m.v"), *arguments, "--search", "--json"])
+        result = CliRunner().invoke(synth, [str(tmp_path / "m.v"), *arguments, "--quick", "--json"])
         assert result.exit_code == 0, result.output
         record = json.loads(result.stdout)
         figures.append([record["area_um2"], record["delay_ps"]])
@@ -117,6 +117,8 @@ def test_list_and_show(liberty):
     assert set(listed) == {"sg13g2", "sky130hd", "sg"}
     shown = json.loads(run("show", "sg", "--json").stdout)
     assert shown == listed["sg"]
+    of_file = json.loads(run("show", liberty, "--json").stdout)
+    assert (of_file["name"], of_file["cells"]) == ("sg", shown["cells"])
     assert shown["cells"] == {cell.name: cell.area for cell in Technology.named("sg13g2").library.cells.values()}
     assert "adders mapped full\n" in run("show", "sky130hd").stdout
     assert "sky130_fd_sc_hd__fa_1" in run("show", "sky130hd").stdout

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from amhw.commands import shared
-from amhw.commands.base import Command, print_json
+from amhw.commands.base import Command, print_json, print_note
 from amhw.commands.options import reading_options, stated_table
 from amhw.commands.progress import progress
 from amhw.imports.source import UNSAID, Reading
@@ -60,8 +60,7 @@ def command(
         tables = dict.fromkeys(names, table)
         chosen = chosen or network_for(table, names)
     chosen.network.check_images(test)
-    if (note := other_data(chosen.network, source)) is not None:
-        click.echo(f"amhw: note: {note}", err=True)
+    print_note(other_data(chosen.network, source))
     click.echo(f"network: {chosen.name} ({network or 'shipped'}); images: {test.name}", err=True)
     with progress("classifying", len(test)) as work:
         result = measure_tables(tables, chosen, test, work.advance)

@@ -112,6 +112,12 @@ def print_json(record: dict[str, Any]) -> None:
     click.echo(json.dumps(record, indent=2))
 
 
+def print_note(note: str | None) -> None:
+    """Tell people something that is no refusal, if there is anything, in a line on standard error."""
+    if note is not None:
+        click.echo(f"amhw: note: {note}", err=True)
+
+
 def print_next(*arguments: object) -> None:
     """Say which command comes next, in a line on standard error; only where that is a terminal and someone reads it."""
     if sys.stderr.isatty():

@@ -5,8 +5,10 @@ from typing import Any
 
 import click
 
-from amhw.commands.base import Command, print_json
+from amhw.commands import shared
+from amhw.commands.base import Command, print_json, print_next, refuse_without_effect
 from amhw.commands.options import note_doubts, reading_options
+from amhw.commands.progress import progress
 from amhw.errors import Errors
 from amhw.imports.imported import Imported
 from amhw.imports.source import VERILOG, Reading, open_file
@@ -15,27 +17,31 @@ from amhw.synth import RECIPES, Expected, Synthesiser, SynthesisError, Synthesis
 from amhw.synth.store import technology_named
 
 
-@click.command(
-    cls=Command,
-    epilog="Example: amhw import mul8s_1KR3.v --signed both --out imports",
-)
+@click.command(cls=Command, epilog="Example: amhw import mul8s_1KR3.v --signed both --out imports")
 @click.argument("file", type=click.Path(path_type=Path))
 @reading_options
-@click.option("--name", help="What to call it. [default: the file's name]")
-@click.option("--tech", default="sky130hd", show_default=True, help="Technology of the cost, or none.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("imports"), show_default=True, help="Folder.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@shared.name()
+@shared.tech()
+@shared.out(default=Path("imports"))
+@shared.json()
 def command(file: Path, reading: Reading, name: str | None, tech: str, out: Path, as_json: bool) -> None:
     """Import a multiplier (Verilog) or a product table (.npy, .bin, .csv, .h).
 
     Verilog (several files if need be; a pipeline too) is simulated for every operand pair and synthesised. What
     is written into the folder, NAME.json with NAME.npy and NAME.v beside it, can be given to the other commands.
     Ports go by name; the order of their declaration is never used.
+
+    Of a table must be said which operands are signed; of Verilog the declarations count unless the products contradict
+    them. --tech none leaves synthesis out.
     """
+    if file.suffix not in VERILOG:
+        refuse_without_effect(["tech"], f"{file} is a table, which has no cost")
     technology = None if tech == "none" or file.suffix not in VERILOG else technology_named(tech)
-    imported = open_file(file, reading, name)
-    doubts = note_doubts(file, imported.table)
-    cost = None if technology is None else _cost(imported, technology)
+    with progress(f"reading {file.name}") as work:
+        imported = open_file(file, reading, name)
+        doubts = note_doubts(file, imported.table)
+        work.update(f"synthesising {file.name}")
+        cost = None if technology is None else _cost(imported, technology)
     errors = Errors.of(imported.table)
     manifest = imported.write(out)
     if as_json:
@@ -45,14 +51,18 @@ def command(file: Path, reading: Reading, name: str | None, tech: str, out: Path
         return
     table = imported.table
     operands = f"{KINDS[table.signed_a]} {table.width_a} × {KINDS[table.signed_b]} {table.width_b} bits"
-    click.echo(f"{manifest}\n{operands}, table {table.sha256[:16]}…")
+    click.echo(f"{operands}, table {table.sha256[:16]}…")
     if imported.ports is not None:
         ports = imported.ports
         late = f", {imported.latency} clocks later" if imported.latency else ""
         click.echo(f"module {imported.top}: a = {ports.a}, b = {ports.b}, p = {ports.p}{late}")
     click.echo(f"MAE {errors.mae:.6g}  WCE {errors.wce}  ME {errors.me:.6g}  MRED {errors.mred:.3%}")
     if cost is not None:
-        click.echo(f"area {cost.area_um2:.2f} µm²  delay {cost.delay_ps:.1f} ps  ({cost.tech})")
+        for what, mapping in (("smallest", cost.best_area), ("fastest", cost.best_delay)):
+            click.echo(f"{what:8} {mapping.area_um2:9.2f} µm² {mapping.delay_ps:9.1f} ps  ({cost.tech})")
+    for suffix in (".npy", *([] if imported.verilog is None else [".v"]), ".json"):
+        click.echo(str(manifest.with_suffix(suffix)))
+    print_next("accuracy" if table.signed_b else "errors", manifest)
 
 
 def _cost(imported: Imported, technology: Technology) -> SynthesisResult:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from amhw.commands import shared
+from amhw.commands.base import print_note
 from amhw.imports.source import Reading, is_file, table_of
 from amhw.imports.suspicion import suspicions
 from amhw.imports.tables import ORDERS
@@ -95,5 +96,5 @@ def note_doubts(source: str | Path, table: ProductTable) -> list[str]:
     """One line on standard error for each of `suspicions`, which are returned."""
     doubts = suspicions(table)
     for doubt in doubts:
-        click.echo(f"amhw: note: {source}: {doubt}", err=True)
+        print_note(f"{source}: {doubt}")
     return doubts

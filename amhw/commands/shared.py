@@ -46,6 +46,14 @@ data = partial(
 
 out = partial(option, "--out", type=_PATH, metavar="PATH", show_default=True, help="Where to write; folders are made.")
 
+results = partial(
+    option,
+    "--results",
+    type=_PATH,
+    metavar="FILE",
+    help="Results store, which studies and selections may share. [default: results.sqlite in --out]",
+)
+
 workers = partial(option, "--workers", type=int, metavar="N", help="Processes. [default: one for each core]")
 
 dask = partial(option, "--dask", metavar="ADDRESS", help="Use the workers of this Dask scheduler, not processes.")
@@ -97,6 +105,12 @@ signed = partial(
     help="Which operands are two's complement.",
 )
 
+_multiplier = partial(
+    option, "--multiplier", metavar="NAME|FILE", help="A multiplier: its name, or a file that holds one."
+)
+
+multipliers = partial(_multiplier, "multipliers", multiple=True)
+
 NO_MULTIPLIER = "which multiplier? give NAME|FILE: a name, as amhw families lists some, or a file that holds one"
 
 
@@ -108,7 +122,7 @@ def multiplier(*, required: bool = True, old: Sequence[str] = ()) -> Callable[[C
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @click.argument("first", required=False, metavar="[NAME|FILE]")
-        @option("--multiplier", metavar="NAME|FILE", old=old, help="A multiplier: its name, or a file that holds one.")
+        @_multiplier(old=old)
         @wraps(function)
         def command(first: str | None, multiplier: str | None, **arguments: Any) -> Any:
             if first is not None and multiplier is not None:

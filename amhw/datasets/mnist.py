@@ -89,8 +89,7 @@ def _fetch(file: str, folder: Path, mirrors: Sequence[str]) -> None:
         except OSError as error:
             raise Refusal(f"cannot write {folder / file}: {error.strerror or error}") from error
     raise Refusal(
-        f"could not download {file}.gz ({'; '.join(failures)}); "
-        "give a folder with the four IDX files as --data-dir instead"
+        f"could not download {file}.gz ({'; '.join(failures)}); give a folder with the four IDX files as --data instead"
     )
 
 

@@ -116,7 +116,7 @@ class Point:
         """What builds it again."""
         if self.design:
             built = [f"amhw gen --multiplier {name}" for name in dict.fromkeys(self.design.split("+"))]
-            images = f" --data-dir {self.data_dir}" if self.data_dir else ""
+            images = f" --data {self.data_dir}" if self.data_dir else ""
             return [*built, *([f"amhw accuracy --network {self.network}{images}"] if self.network else [])]
         return [f"imported: {self.source}"] if self.source else []
 

@@ -154,7 +154,7 @@ def _read(problem: Problem) -> Loaded:
     if problem.network is None:
         if problem.data_dir is None:
             return Loaded(float_network(), shipped_network(), data_source())
-        raise Refusal("--data-dir needs a network that was trained on it: give its file as --network")
+        raise Refusal("--data needs a network that was trained on it: give its file as --network")
     data = data_source(problem.data_dir)
     network = load_network(problem.network)
     network.network.check_images(data.calibration)

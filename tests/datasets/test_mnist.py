@@ -128,7 +128,7 @@ def test_a_checksum_that_matches_nowhere_is_refused_and_leaves_nothing(tmp_path,
     _, folder = published
     (folder / "train-images-idx3-ubyte.gz").write_bytes(write_idx(random_set(30, seed=6).images[:, 0]))
     mirror, _ = serve(folder)
-    with pytest.raises(Refusal, match=r"train-images-idx3-ubyte.gz: SHA-256 does not match.*--data-dir"):
+    with pytest.raises(Refusal, match=r"train-images-idx3-ubyte.gz: SHA-256 does not match.*--data"):
         mnist_training(tmp_path / "cache", [mirror])
     assert list((tmp_path / "cache").iterdir()) == []
 

@@ -257,7 +257,7 @@ def test_netlists_of_what_is_imported_compute_its_table(tmp_path, file, options)
         assert record["errors"]["mae"] == 6.5
     elif file != "top2.v":
         assert record["errors"]["mae"] == 0
-    synthesised = run("synth", Path(record["manifest"]).with_suffix(".v"), "--search", "--json")
+    synthesised = run("synth", Path(record["manifest"]).with_suffix(".v"), "--quick", "--json")
     assert json.loads(synthesised.stdout)["verified"].endswith("products")
 
 
@@ -277,7 +277,7 @@ def test_signs_cost_something(tmp_path):
 )
 @pytest.mark.parametrize("file", ["sv_in_v.v", "sv_word.v", "bom.v", "include/inc.v"])
 def test_every_command_reads_the_same_files(command, file, tmp_path):
-    out = ["--out", tmp_path] if command[0] in ("import", "export") else ["--search"] if command[0] == "synth" else []
+    out = ["--out", tmp_path] if command[0] in ("import", "export") else ["--quick"] if command[0] == "synth" else []
     result = run(*command, FIELD / file, *out, "--json")
     assert result.exit_code == 0, result.stderr
     if command[0] != "synth":
@@ -298,7 +298,7 @@ def test_every_command_takes_several_files_folders_parameters_and_held_inputs(co
         "module core #(parameter W = 1) (input [W-1:0] x, y, output [2*W-1:0] z); assign z = x * y; endmodule\n"
         "module spare(input a, output b); assign b = ~a; endmodule\n"
     )
-    out = ["--out", tmp_path] if command[0] in ("import", "export") else ["--search"] if command[0] == "synth" else []
+    out = ["--out", tmp_path] if command[0] in ("import", "export") else ["--quick"] if command[0] == "synth" else []
     said = [tmp_path / "core.v", "-I", tmp_path / "inc", "-P", "W=4", "--hold", "off=0"]
     result = run(*command, tmp_path / "top.v", *said, *out, "--json")
     assert result.exit_code == 0, result.stderr

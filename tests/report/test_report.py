@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     (folder / "published.csv").write_text(PEERS)
     (folder / "top.v").write_text(HIERARCHY)
-    mapped = CliRunner().invoke(synth, [str(folder / "top.v"), "--hierarchical", "--search", "--json"])
+    mapped = CliRunner().invoke(synth, [str(folder / "top.v"), "--hierarchical", "--quick", "--json"])
     (folder / "array.json").write_text(mapped.stdout)
     (folder / "study.toml").write_text(STUDY.format(names=json.dumps(NAMES)))
     arguments = [str(folder / "study.toml"), "--out", str(folder), "--workers", "2"]
@@ -59,6 +59,13 @@ def folder(tmp_path_factory):
     assert result.exit_code == 0, result.stderr
     assert result.stdout.splitlines()[-1] == str(folder / "report.html")
     return folder
+
+
+def test_every_file_is_named(folder, tmp_path):
+    result = CliRunner().invoke(command, [str(folder), "--out", str(tmp_path / "out"), "--json"])
+    record = json.loads(result.stdout)
+    assert {*record["files"]} == {str(path) for path in (tmp_path / "out").iterdir()}
+    assert record["page"] == str(tmp_path / "out" / "report.html")
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ def selected(problem, tmp_path_factory):
     """What --kept 4 gives, and its folder."""
     data, network = problem
     out = tmp_path_factory.mktemp("selected")
-    result = select("--kept", 4, "--network", network, "--data-dir", data, "--out", out, "--workers", 1, "--json")
+    result = select("--kept", 4, "--network", network, "--data", data, "--out", out, "--workers", 1, "--json")
     assert result.exit_code == 0, result.output
     return out, json.loads(result.stdout)
 
@@ -60,7 +60,7 @@ def test_the_record_and_the_network_file_agree_with_amhw_accuracy(problem, selec
     assert set(record) >= FIELDS
     assert record["kept"] == 4
     assert 0 < record["area_ratio"] < 1 and record["delay_ratio"] > 0
-    result = CliRunner().invoke(accuracy, ["--network", record["network"], "--data-dir", str(problem[0]), "--json"])
+    result = CliRunner().invoke(accuracy, ["--network", record["network"], "--data", str(problem[0]), "--json"])
     assert result.exit_code == 0, result.output
     measured = json.loads(result.stdout)
     assert measured["accuracy"] == record["accuracy"]
@@ -72,7 +72,7 @@ def test_remapping_is_what_makes_the_multiplier_usable(problem, selected):
     _, record = selected
     plain = CliRunner().invoke(
         accuracy,
-        ["--network", str(problem[1]), "--multiplier", record["multiplier"], "--data-dir", str(problem[0]), "--json"],
+        ["--network", str(problem[1]), "--multiplier", record["multiplier"], "--data", str(problem[0]), "--json"],
     )
     assert record["accuracy"] > json.loads(plain.stdout)["accuracy"] + 0.1
 
@@ -86,13 +86,11 @@ def test_a_network_file_is_for_its_own_multiplier(problem, selected):
         ["--multiplier", "mul_u3s3_pp_full"],
         ["--multiplier", record["multiplier"], "--layers", "conv2"],
     ):
-        result = CliRunner().invoke(
-            accuracy, ["--network", record["network"], *arguments, "--data-dir", str(problem[0])]
-        )
+        result = CliRunner().invoke(accuracy, ["--network", record["network"], *arguments, "--data", str(problem[0])])
         assert result.exit_code == 2
         assert record["multiplier"] in result.stderr and made.table_sha256[:12] in result.stderr
         assert len(result.stderr.strip().splitlines()[-1:]) == 1
-    again = select("--kept", 2, "--network", record["network"], "--data-dir", problem[0])
+    again = select("--kept", 2, "--network", record["network"], "--data", problem[0])
     assert again.exit_code == 2 and record["multiplier"] in again.stderr
 
 
@@ -100,7 +98,7 @@ def test_a_second_request_computes_nothing_again(problem, selected):
     out, record = selected
     data, network = problem
     before = _finished(out)
-    result = select("--kept", 4, "--network", network, "--data-dir", data, "--out", out, "--workers", 1, "--json")
+    result = select("--kept", 4, "--network", network, "--data", data, "--out", out, "--workers", 1, "--json")
     assert json.loads(result.stdout) == record
     assert _finished(out) == before
 
@@ -111,7 +109,7 @@ def test_a_study_uses_the_results_of_a_selection(problem, selected, tmp_path):
     store = tmp_path / "shared.sqlite"
     shutil.copy(selected[0] / "results.sqlite", store)
     before = _finished(store)
-    arguments = ["--multiplier", "mul_u3s3_pp_full", "--network", network, "--data-dir", data, "--out", tmp_path]
+    arguments = ["--multiplier", "mul_u3s3_pp_full", "--network", network, "--data", data, "--out", tmp_path]
     result = CliRunner().invoke(study, [*map(str, arguments), "--results", str(store), "--workers", "1"])
     assert result.exit_code == 0, result.output
     new = _finished(store).keys() - before.keys()
@@ -124,7 +122,8 @@ def test_a_study_uses_the_results_of_a_selection(problem, selected, tmp_path):
 def test_people_see_the_dot_diagram_and_where_the_figures_come_from(problem, selected):
     out, record = selected
     data, network = problem
-    result = select("--kept", 4, "--network", network, "--data-dir", data, "--out", out, "--workers", 1)
+    result = select("--kept", 4, "--network", network, "--data", data, "--out", out, "--workers", 1)
+    assert result.stdout.splitlines()[-1].split() == ["network", record["network"]]
     assert "a_2" in result.stdout and record["design"] in result.stdout and record["network"] in result.stdout
 
 
@@ -136,9 +135,10 @@ def test_people_see_the_dot_diagram_and_where_the_figures_come_from(problem, sel
         (["--max-loss", "nan"], "the exact multiplier itself loses 0 points"),
         (["--max-area-ratio", "0"], "an area is positive"),
         (["--kept", "4", "--max-loss", "1"], "give one of"),
+        (["--dask", "tcp://127.0.0.1:1", "--workers", "2"], "leave out --workers: "),
         (["--kept", "4", "--tech", "nowhere"], "unknown technology"),
         (["--kept", "4", "--network", "missing.npz"], "cannot read"),
-        (["--kept", "4", "--data-dir", "."], "--network"),
+        (["--kept", "4", "--data", "."], "--network"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(arguments, message, tmp_path):
@@ -152,7 +152,7 @@ def test_bad_input_is_one_line_and_status_2(arguments, message, tmp_path):
 def test_the_whole_front(problem, tmp_path):
     """Nothing on it is beaten, its figures are ratios to the exact multiplier, and each network is there."""
     data, network = problem
-    common = ("--network", network, "--data-dir", data, "--out", tmp_path, "--workers", 1)
+    common = ("--network", network, "--data", data, "--out", tmp_path, "--workers", 1)
     result = select(*common, "--json")
     assert result.exit_code == 0, result.output
     front = json.loads(result.stdout)["front"]
@@ -182,7 +182,7 @@ def test_fine_tuning_is_the_last_stage(problem, selected):
     out, before = selected
     data, network = problem
     result = select(
-        "--kept", 4, "--finetune", "--network", network, "--data-dir", data, "--out", out, "--workers", 1, "--json"
+        "--kept", 4, "--finetune", "--network", network, "--data", data, "--out", out, "--workers", 1, "--json"
     )
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout)
@@ -190,20 +190,20 @@ def test_fine_tuning_is_the_last_stage(problem, selected):
     assert record["multiplier"] == before["multiplier"] and record["network"] != before["network"]
     assert record["divergence"] != before["divergence"]
     assert record["training_loss_points"] < before["training_loss_points"] + 1.5
-    measured = CliRunner().invoke(accuracy, ["--network", record["network"], "--data-dir", str(data), "--json"])
+    measured = CliRunner().invoke(accuracy, ["--network", record["network"], "--data", str(data), "--json"])
     assert json.loads(measured.stdout)["accuracy"] == record["accuracy"]
 
 
 def test_too_many_products_are_refused_with_the_nearest_number(problem, tmp_path):
     data, network = problem
-    result = select("--kept", 10, "--network", network, "--data-dir", data, "--out", tmp_path, "--workers", 1)
+    result = select("--kept", 10, "--network", network, "--data", data, "--out", tmp_path, "--workers", 1)
     assert result.exit_code == 2 and "the nearest possible is 9" in result.stderr
 
 
 def test_an_interrupted_selection_keeps_what_was_finished(problem, tmp_path):
     data, network = problem
     command_line = [
-        sys.executable, "-m", "amhw.select", "--kept", "3", "--network", str(network), "--data-dir", str(data),
+        sys.executable, "-m", "amhw.select", "--kept", "3", "--network", str(network), "--data", str(data),
         "--out", str(tmp_path), "--workers", "1", "--json",
     ]  # fmt: skip
     process = subprocess.Popen(
@@ -232,7 +232,7 @@ def test_a_dask_cluster_does_the_same_work(problem, selected, tmp_path):
         n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
     ) as cluster:
         result = select(
-            "--kept", 4, "--network", network, "--data-dir", data, "--out", tmp_path,
+            "--kept", 4, "--network", network, "--data", data, "--out", tmp_path,
             "--dask", cluster.scheduler_address, "--json",
         )  # fmt: skip
     assert result.exit_code == 0, result.output

@@ -45,7 +45,7 @@ def test_every_stage_of_every_design_and_nothing_twice(tmp_path):
     assert exact["exact_accuracy"] == masked["exact_accuracy"] == exact["accuracy"]
     assert float(masked["energy_settled_fj"]) <= float(masked["energy_fj"]) < float(exact["energy_fj"])
     assert float(masked["energy_ratio"]) < 1 <= float(exact["energy_ratio"])
-    alone = CliRunner().invoke(energy, [masked["name"], "--layer", "conv2", "--json"])
+    alone = CliRunner().invoke(energy, [masked["name"], "--layers", "conv2", "--json"])
     assert float(masked["energy_fj"]) == json.loads(alone.stdout)["operands"]["MNIST conv2"]["timed_fj"]
     assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
@@ -54,6 +54,10 @@ def test_every_stage_of_every_design_and_nothing_twice(tmp_path):
     assert again.exit_code == 0
     assert stages(tmp_path) == before
     assert again.stdout == result.stdout
+    for file in ("sweep.csv", "sweep.json", "sweep.png"):
+        assert str(tmp_path / file) in again.stdout.splitlines()[-3:]
+    as_json = CliRunner().invoke(command, [*arguments, "--json"])
+    assert json.loads(as_json.stdout) == json.loads((tmp_path / "sweep.json").read_text())
 
 
 def test_interrupted_it_keeps_what_is_finished(tmp_path):
@@ -79,6 +83,8 @@ def test_bad_input(tmp_path):
         (["--multiplier", "mul_u8u8_pp_full"], "signed"),
         (["--workers", "0"], "workers"),
         (["--layers", "conv9"], "conv9"),
+        (["study.toml", "--tech", "sg13g2", "--layers", "conv1"], "leave out --tech, --layers: study.toml says"),
+        (["--dask", "tcp://127.0.0.1:1", "--workers", "2"], "leave out --workers: "),
     ):
         result = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path)])
         assert result.exit_code == 2, arguments

@@ -56,7 +56,7 @@ def test_an_edited_file_does_not_fit_its_manifest(tmp_path):
 def test_a_json_file_that_is_no_manifest_is_none_of_its_business(tmp_path):
     """People type amhw synth X.v --json > X.json: the shell empties the file before, and fills it afterwards."""
     verilog = written(tmp_path)
-    record = run(verilog, "--search", "--json").stdout
+    record = run(verilog, "--quick", "--json").stdout
     manifest = verilog.with_suffix(".json")
     for content in ("", record, record[:-20], "[]", "{}", '{"kind": "toaster"}', "notes"):
         manifest.write_text(content)
@@ -66,7 +66,7 @@ def test_a_json_file_that_is_no_manifest_is_none_of_its_business(tmp_path):
     assert known_of(verilog) == NOTHING
     manifest.rmdir()
     manifest.write_text("")
-    assert json.loads(run(verilog, "--search", "--json").stdout)["area_um2"] == json.loads(record)["area_um2"]
+    assert json.loads(run(verilog, "--quick", "--json").stdout)["area_um2"] == json.loads(record)["area_um2"]
 
 
 def test_a_manifest_that_is_damaged_or_of_another_version_is_refused(tmp_path):
