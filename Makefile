@@ -9,7 +9,7 @@ READY := $(VENV)/ready
 
 demo: $(READY)
 	$(BIN)/amhw study --out study
-	$(BIN)/amhw select --out select
+	$(BIN)/amhw select --out select --results study/results.sqlite
 	$(BIN)/amhw report study select --peers docs/evoapprox-u8s8-sky130hd.csv
 
 test: $(READY)
