@@ -48,7 +48,7 @@ class Outcome(Record):
         matched: of these, how many gave the golden model's result.
         first_difference: the first of those that did not, or None.
         seconds: build and run.
-        cycles: for an array, clocks counted for one product or image among others without stalls.
+        cycles: for an array, cycles counted for one product or image among others without stalls.
     """
 
     name: str
@@ -113,7 +113,7 @@ def _text(path: Path | str) -> str:
 
 @dataclass(frozen=True)
 class Compared(Record):
-    """What a bench leaves behind; see `Outcome`."""
+    """The file that a bench writes; see `Outcome`."""
 
     pairs: int
     matched: int

@@ -1,4 +1,4 @@
-"""What the ports of a design see, clock by clock: random bits, a file, or a layer's tiles on a systolic array.
+"""The values at the inputs of a design, cycle by cycle: random bits, a file, or a layer's tiles on a systolic array.
 
 A stimulus gives each input port a sequence: integers, or bits (uint8[clocks, width], least significant first) where a
 port may be wider than an integer.
@@ -39,7 +39,7 @@ TRACE_IMAGES = 20
 
 @dataclass(frozen=True)
 class Stimulus:
-    """Sequences for the ports; the first `skip` clocks do not count, in the others there are `products` useful ones."""
+    """Sequences for the ports; the first `skip` cycles do not count, the others have `products` useful products."""
 
     ports: Ports
     skip: int = 0
@@ -167,7 +167,7 @@ def uniform_trace(width_a: int, width_b: int, length: int = OPERATIONS) -> Trace
 def layer_trace(network: QuantisedNetwork, layer: str, data: DataSet, length: int = OPERATIONS) -> Trace:
     """Consecutive operand codes of multipliers in a weight-stationary array that computes `layer` on images of `data`.
 
-    A multiplier keeps one weight while the activations of all output positions of an image pass by, row by row;
+    A multiplier keeps one weight while the activations of all output positions of an image stream past, row by row;
     then comes another weight of the layer and another image, both drawn at random.
     """
     random = np.random.default_rng(SEED)
@@ -191,14 +191,14 @@ def tiles(
 ) -> Stimulus:
     """The ports of a weight-stationary `amhw.array.mesh.SystolicArray` that computes a layer, tile after tile.
 
-    For each image, group of outputs and group of taps there is a tile: its weights stand while the activations of all
-    positions pass by, and those of the next are loaded behind their back.
+    For each image, group of outputs and group of taps there is a tile: its weights stay in the array while the
+    activations of all positions stream through, and the next tile's weights are preloaded meanwhile.
 
     Args:
         activations, weights: codes [images, positions, taps] and [outputs, taps].
         widths: of the array's product table.
         shape: rows, columns and depth of the array.
-        clocks: that count; the array is filled before.
+        clocks: cycles that count; the array is filled before them.
     """
     rows, cols, depth = shape
     lanes = rows // depth

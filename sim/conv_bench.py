@@ -4,7 +4,7 @@ Images of all 0 and all 255 and handwritten digits, back to back at full speed; 
 an image broken off by its sender; a reset in the middle of an image; and, through the config stream, weights and
 biases at both extremes.
 
-AMHW_IMAGES says how many digits at most; the clocks for an image are counted between those at full speed.
+AMHW_IMAGES says how many digits at most; the cycles for an image are counted between those at full speed.
 """
 
 import json
@@ -50,7 +50,7 @@ async def codes_match(dut: Any) -> None:
     checked: list[tuple[str, np.ndarray, np.ndarray]] = []
 
     async def through(what: str, images: np.ndarray, using: QuantisedNetwork = network) -> list[int]:
-        """Send images; compare later; the clock of each one's last code."""
+        """Send images and keep their codes for comparison; the cycle of each image's last code."""
         before = len(streams.received["m_axis_codes"])
         for image in images:
             streams.send("s_axis_image", image.ravel().tolist())

@@ -1,5 +1,5 @@
 // Pushes images through a Verilated convolution engine as fast as it takes them, and writes the codes that come out.
-// usage: engine IMAGES PIXELS_PER_IMAGE CODES_PER_IMAGE < pixels > codes      (clocks go to standard error)
+// usage: engine IMAGES PIXELS_PER_IMAGE CODES_PER_IMAGE < pixels > codes      (cycles go to standard error)
 #include <cstdio>
 #include <cstdlib>
 #include <memory>

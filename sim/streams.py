@@ -1,8 +1,8 @@
-"""Simulator side: AXI4-Streams driven and watched one clock at a time, with random stalls.
+"""Simulator side: AXI4-Streams driven and monitored cycle by cycle, with random stalls.
 
-One coroutine moves the clock and every stream, which costs two simulator steps a clock and keeps the order of events
-the same in every simulator. The watcher holds the design to the protocol: what is offered stays offered, unchanged,
-until it is taken, and no bit that counts is unknown.
+One coroutine drives the clock and every stream, which costs two simulator steps a cycle and keeps the order of events
+the same in every simulator. The monitor holds the design to the protocol: a valid beat stays valid and unchanged
+until it is accepted, and no bit of it is unknown.
 """
 
 from collections import deque
@@ -17,10 +17,10 @@ class Streams:
     """The clock, the reset and all streams of a design.
 
     Attributes:
-        cycle: clocks since the start.
-        sent: for each input stream, the clock in which each beat was taken.
-        received: for each output stream, (clock, tdata, tlast) of each beat.
-        stalls: probability that a side of a stream does nothing in a clock.
+        cycle: cycles since the start.
+        sent: for each input stream, the cycle in which each beat was accepted.
+        received: for each output stream, (cycle, tdata, tlast) of each beat.
+        stalls: probability that a side of a stream stalls in a cycle.
     """
 
     def __init__(self, dut: Any, inputs: Iterable[str], outputs: Iterable[str], seed: int) -> None:
@@ -38,7 +38,7 @@ class Streams:
         self._ports = {port: handle for port, handle in ports.items() if handle is not None}
         self._driven: dict[str, int] = {}
 
-    async def reset(self, clocks: int = 3) -> None:
+    async def reset(self, cycles: int = 3) -> None:
         """Hold the reset; what was waiting or half sent is dropped."""
         for name in self.waiting:
             self.waiting[name].clear()
@@ -48,7 +48,7 @@ class Streams:
             self._offered[name] = None
             self._drive(f"{name}_tready", 0)
         self._dut.rst.value = 1
-        for _ in range(clocks):
+        for _ in range(cycles):
             await self._clock()
         self._dut.rst.value = 0
 
@@ -58,14 +58,14 @@ class Streams:
         self.waiting[name].extend((beat, last and k == len(beats) - 1) for k, beat in enumerate(beats))
 
     async def run(self, name: str, count: int, limit: int) -> None:
-        """Go on until `count` beats of the output stream `name` have come, `limit` clocks at most."""
+        """Go on until `count` beats of the output stream `name` have come, `limit` cycles at most."""
         end = self.cycle + limit
         while len(self.received[name]) < count:
-            assert self.cycle < end, f"{len(self.received[name])} of {count} beats after {limit} clocks"
+            assert self.cycle < end, f"{len(self.received[name])} of {count} beats after {limit} cycles"
             await self.step()
 
     async def step(self) -> None:
-        """One clock."""
+        """One cycle."""
         ports = self._ports
         draws = iter(self._random.random(len(self.waiting) + len(self.received)).tolist() if self.stalls else [])
         for name, queue in self.waiting.items():
@@ -98,7 +98,7 @@ class Streams:
         await self._high()
 
     def _drive(self, port: str, value: int) -> None:
-        """Write where something changes: every access of the simulator costs more than the rest of a clock."""
+        """Write where something changes: every access of the simulator costs more than the rest of a cycle."""
         if port in self._ports and self._driven.get(port) != value:
             self._driven[port] = value
             self._ports[port].value = value

@@ -1,4 +1,4 @@
-"""An emitted convolution engine as a compiled program: Verilator's model and a harness in C++, no Python a clock."""
+"""An emitted convolution engine as a compiled program: Verilator's model and a harness in C++."""
 
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ class Run:
 
     Attributes:
         codes: uint8[N, out, H', W'].
-        cycles_per_image: clocks from the last code of a part's first image to that of its last, for each image.
+        cycles_per_image: from one image's last code to the next one's, the mean.
     """
 
     codes: NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""LeNet-5's two convolutions on one weight-stationary array; see `amhw.array.plan` for the order of events.
+"""Two convolution layers on one weight-stationary array; `amhw.array.plan` has the schedule.
 
     image ─► code, rounding ─► 25 banks ×2 ─┐            ┌─► partial sums (one a position and column)
                                             ├─ window ─► array ─► + ─► 2×2 max ─► bias, requantise, ReLU ─┐
@@ -7,10 +7,10 @@
                           └── layer 1 ◄──────────────────────────────────────────────────────────────────┤
     codes ◄── queue ◄── output maps ×2 ◄── layer 2 ◄────────────────────────────────────────────────────┘
 
-Pixel (y, x) of a map lies in bank (y mod k, x mod k), so that any k×k window is one word of each bank, in one clock
-and in any order. Positions come in 2×2 blocks, so that pooling is a running maximum and needs no line of memory.
-Pooling and requantisation commute because the latter never decreases; it is done once a block, by a quarter as many
-units as there are columns. Only the activation bits that the multiplier reads are stored.
+Pixel (y, x) of a map lies in bank (y mod k, x mod k), so that any k×k window is one word of each bank and is read
+in one cycle. Output positions are computed in 2×2 blocks, so that pooling is a running maximum and needs no line
+buffer. Requantisation is monotonic, so pooling may come first; then there is one requantisation a block, and a quarter
+as many requantisers as columns are enough. Only the activation bits that the multiplier reads are stored.
 """
 
 from collections.abc import Sequence
@@ -31,15 +31,15 @@ from amhw.multiplier import Multiplier
 from amhw.network.requantisation import Requantisation
 
 QUEUE = 4
-"""Places in the output queue: enough for a read that is under way when the receiver stalls."""
+"""Depth of the output queue: enough for the reads that are in flight when the receiver stalls."""
 
 
 class ConvEngine(wiring.Component):
-    """Both convolutions with bias, requantisation, ReLU and pooling, image after image.
+    """Both convolutions with bias, requantisation, ReLU and pooling, one image after the other.
 
-    Throughput: an image every `plan.cycles_per_image` clocks while neither side stalls. Images come in while
-    earlier ones are computed, and codes go out likewise. `last` on a pixel before the end of an image drops the
-    image; `rst` drops everything but the contents of the weight and bias memories.
+    Throughput: an image every `plan.cycles_per_image` cycles while neither stream stalls. Images and output maps are
+    double-buffered, so that one is received, one computed and one sent at the same time. `last` on a pixel before the
+    end of an image drops the image; `rst` drops everything but the contents of the weight and bias memories.
 
     Args:
         multiplier: of the array; its product table is the plan's.
@@ -66,7 +66,7 @@ class ConvEngine(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Clocks from a position's turn to its sums."""
+        """Cycles from the issue of an output position to its sums."""
         return FETCH + self.array.latency
 
     def elaborate(self, platform: object) -> Module:
@@ -75,7 +75,7 @@ class ConvEngine(wiring.Component):
         first, second = plan.layers
         m.submodules.array = array = self.array
 
-        # One position's turn: everything below follows from `issue` and the loops it advances.
+        # While `issue` is high, one output position enters the pipeline and the loops advance to the next one.
         issue = Signal()
         walk = _walk(m, issue, plan, "issue_")
         layer, py, px = walk.index["layer"], walk.index["py"], walk.index["px"]
@@ -113,14 +113,14 @@ class ConvEngine(wiring.Component):
 
         m.d.comb += array.swap.eq(delayed(m, issue & first_position, FETCH, "swap"))
 
-        # One clock before its sums, each position has its turn again: the same loops, later.
+        # One cycle before its sums leave the array a position retires: the same loops, delayed by the latency.
         coming = flag_line(m, issue, self.latency - 1, "line")[-1]
         retire = _walk(m, coming, plan, "retire_")
         sums = self._sums(m, coming, retire)
         pooled = self._pool(m, coming, retire, sums)
         write = self._requantise(m, *pooled)
 
-        # Codes of the first layer go back into banks, those of the second into the output maps.
+        # The first layer's codes are written to the map banks, the second layer's to the output maps.
         y_place = _places(m, "to_map_y", write.py, first.pooled, plan.kernel)
         x_place = _places(m, "to_map_x", write.px, first.pooled, plan.kernel)
         per_bank = -(-first.pooled // plan.kernel)
@@ -155,7 +155,7 @@ class ConvEngine(wiring.Component):
     # Weights and biases
 
     def _weights(self, m: Module, swap: Value) -> Value:
-        """Load each tile's weights in turn; whether the next tile's are in the array."""
+        """Preload the weights of one tile after the other; high while the next tile's are in the array."""
         plan, array = self.plan, self.array
         bits_b = plan.widths.bits_b
         lanes = plan.cols * plan.depth
@@ -216,7 +216,7 @@ class ConvEngine(wiring.Component):
     # Images and windows
 
     def _image_memory(self, m: Module, release: Value) -> tuple[Signal, list[list[ReadPort]], Signal]:
-        """Take in images into one buffer while the other is read: how many are whole, the banks, the buffer to read."""
+        """The double-buffered image memory: how many whole images it holds, its read ports, the buffer to read from."""
         plan = self.plan
         side = plan.image_side
         layer = plan.convolutions[0]
@@ -242,7 +242,7 @@ class ConvEngine(wiring.Component):
             reading.eq(reading ^ release),
         ]
 
-        # min((pixel + half) >> unused, maximum), then the rounding constant, saturating: once for all.
+        # min((pixel + half) >> unused, maximum), then the rounding constant, saturating: once, before it is stored.
         unused = 8 - layer.operands.activation_bits
         limit = layer.operands.activation_max
         rounded = Signal(10)
@@ -268,7 +268,7 @@ class ConvEngine(wiring.Component):
     def _window(
         self, m: Module, walk: Loops, image: list[list[ReadPort]], buffer: Signal, maps: list[list[ReadPort]]
     ) -> Value:
-        """The packed activations of the window whose turn it was FETCH clocks ago."""
+        """The packed activations of the window of the position that was issued FETCH cycles ago."""
         plan = self.plan
         kernel = plan.kernel
         layer, sub = walk.index["layer"], walk.index["sub"]
@@ -280,7 +280,7 @@ class ConvEngine(wiring.Component):
             corners[axis] = _Corner.of(m, axis, position, layer, plan)
         y, x = corners["y"], corners["x"]
 
-        # Clock 1: the corner's address in each memory; the four addresses next to it are all that banks need.
+        # Cycle 1: the address of the window's corner in each memory. A bank reads it, or the next row's or column's.
         addresses = []
         for name, ports, per_bank, offset in (
             (
@@ -306,7 +306,7 @@ class ConvEngine(wiring.Component):
                         Mux(below, Mux(right, near[1][1], near[1][0]), Mux(right, near[0][1], near[0][0]))
                     )
 
-        # Clock 2: choose the memory and the channel, rotate the banks into the window's order, mask the padding.
+        # Cycle 2: choose the memory and the channel, rotate the banks into the window's order, mask the padding.
         y2, x2 = y1.later(m, "y2"), x1.later(m, "x2")
         from_map = delayed(m, layer, 2, "from_map")
         channel = delayed(m, walk.index["channel"], 2, "channel")
@@ -331,7 +331,7 @@ class ConvEngine(wiring.Component):
     # Sums
 
     def _sums(self, m: Module, coming: Value, retire: Loops) -> list[Signal]:
-        """Sums over the channels so far, a clock after they leave the array (two after `coming`)."""
+        """Partial sums over the input channels so far, one cycle after the array's sums (two after `coming`)."""
         plan, array = self.plan, self.array
         shape = sum_shape(plan.widths, plan.terms)
         width = shape.width
@@ -361,7 +361,7 @@ class ConvEngine(wiring.Component):
         return totals
 
     def _pool(self, m: Module, coming: Value, retire: Loops, totals: list[Signal]) -> tuple["_Tag", list[Signal]]:
-        """The greatest sum of each 2×2 block, held for `phases` clocks, and whose it is."""
+        """Max-pooling: the greatest sum of each 2×2 block, held for `phases` cycles, and where the block belongs."""
         plan = self.plan
         begins = delayed(m, retire.index["sub"] == 0, 2, "block_begins")
         tag = _Tag(m, "pooled", plan, 3)
@@ -379,7 +379,7 @@ class ConvEngine(wiring.Component):
         return tag, held
 
     def _requantise(self, m: Module, tag: "_Tag", held: list[Signal]) -> "_Write":
-        """Bias, multiplication, rounding, shift and clamp of the held sums, `requantisers` columns a clock."""
+        """Bias, multiplication, rounding, shift and clamp of the held sums, `requantisers` columns a cycle."""
         plan = self.plan
         units, phases = plan.requantisers, plan.phases
         shift = plan.widths.shift
@@ -404,8 +404,8 @@ class ConvEngine(wiring.Component):
         sum_shape = signed(width_of(low - bias, high + bias))
         most = max(c.multiplier for c in constants)
         scaled_shape = signed(width_of((low - bias) * most, (high + bias) * most + max(offsets)))
-        # Four parts of the multiplier, then their sum in two more clocks: a whole multiplication would be the engine's
-        # longest path by far.
+        # The multiplication is pipelined: products with four parts of the factor, then their sum in two more cycles. In
+        # one cycle it would be the critical path by far.
         part = -(-most.bit_length() // 4)
 
         write = _Write(plan, self.code_bits, m)
@@ -440,7 +440,7 @@ class ConvEngine(wiring.Component):
         return write
 
     def _lane_enables(self, write: "_Write", layer: LayerPlan) -> list[Value]:
-        """For each channel of a layer, whether its code is among those at hand."""
+        """The write enable of each channel of a layer: high while its code leaves the requantisers."""
         plan = self.plan
         enables = []
         for channel in range(layer.outputs):
@@ -449,13 +449,13 @@ class ConvEngine(wiring.Component):
         return enables
 
     def _lane(self, write: "_Write", channel: int) -> Value:
-        """The code of a channel, when it is at hand."""
+        """The requantiser that a channel's code leaves while the channel's write enable is high."""
         return write.code[channel % self.plan.cols % self.plan.requantisers]
 
     # Output
 
     def _output(self, m: Module, write: "_Write", whole: Value) -> Value:
-        """Keep the last layer's maps and send them; high when one has been read out of its buffer."""
+        """The double-buffered output maps and the stream that sends them; high when a buffer has been read out."""
         plan = self.plan
         layer = plan.layers[1]
         places = layer.pooled**2
@@ -519,7 +519,7 @@ class ConvEngine(wiring.Component):
 
 
 class _Corner:
-    """Where a window's corner lies along one axis: bank quotient and remainder, and which taps are real."""
+    """A window's corner along one axis: bank (remainder), place there (quotient), and the taps not in the padding."""
 
     def __init__(self, quotient: Value, remainder: Signal, inside: Signal) -> None:
         self.quotient, self.remainder, self.inside = quotient, remainder, inside
@@ -545,7 +545,7 @@ class _Corner:
         return cls(quotient, remainder, inside)
 
     def later(self, m: Module, name: str) -> "_Corner":
-        """Remainder and taps a clock later; the quotient has become part of an address."""
+        """Remainder and taps one cycle later; the quotient has become part of an address."""
         remainder = Signal.like(self.remainder, name=f"{name}_remainder", reset_less=True)
         inside = Signal.like(self.inside, name=f"{name}_inside", reset_less=True)
         m.d.sync += [remainder.eq(self.remainder), inside.eq(self.inside)]
@@ -553,18 +553,18 @@ class _Corner:
 
 
 class _Tag:
-    """Layer, group and block to which held sums belong; `valid` in the first clock in which they are held."""
+    """Layer, group and block that held sums belong to; `valid` is high in the first cycle in which they are held."""
 
-    def __init__(self, m: Module, name: str, plan: ConvPlan, clocks: int) -> None:
-        self._clocks, self._name, self._plan = clocks, name, plan
+    def __init__(self, m: Module, name: str, plan: ConvPlan, cycles: int) -> None:
+        self._cycles, self._name, self._plan = cycles, name, plan
 
     def load(self, m: Module, retire: Loops, complete: Value) -> None:
-        """Follow `retire`: `early` one clock before `valid`; the rest stays from `valid` to the next."""
-        complete_line = delay_line(m, complete, self._clocks, f"{self._name}_valid", reset_less=False)
+        """Take them from `retire`: `early` is high one cycle before `valid`; the rest holds until the next `valid`."""
+        complete_line = delay_line(m, complete, self._cycles, f"{self._name}_valid", reset_less=False)
         self.early, self.valid = complete_line[-2], complete_line[-1]
         fields = {}
         for field in ("layer", "group", "py", "px"):
-            before = delayed(m, retire.index[field], self._clocks - 1, f"{self._name}_{field}_next")
+            before = delayed(m, retire.index[field], self._cycles - 1, f"{self._name}_{field}_next")
             kept = Signal(len(before), name=f"{self._name}_{field}", reset_less=True)
             with m.If(self.early):
                 m.d.sync += kept.eq(before)
@@ -573,26 +573,26 @@ class _Tag:
 
 
 class _Write:
-    """Codes that leave the requantisers, and whose they are."""
+    """The codes that leave the requantisers, with layer, group and position."""
 
     def __init__(self, plan: ConvPlan, code_bits: int, m: Module) -> None:
         self._plan = plan
         bits = max(code_bits, width_of(0, _requantisation(plan, 0).maximum))
         self.code = [Signal(bits, name=f"code_{unit}", reset_less=True) for unit in range(plan.requantisers)]
 
-    def follow(self, m: Module, tag: _Tag, phase: Value, valid: Value, clocks: int) -> None:
-        self.valid = delay_line(m, valid, clocks, "code_valid", reset_less=False)[-1]
-        self.layer = delayed(m, tag.layer, clocks, "code_layer")
-        self.group = delayed(m, tag.group, clocks, "code_group")
-        self.py = delayed(m, tag.py, clocks, "code_py")
-        self.px = delayed(m, tag.px, clocks, "code_px")
-        self.phase = delayed(m, phase, clocks, "code_phase")
+    def follow(self, m: Module, tag: _Tag, phase: Value, valid: Value, cycles: int) -> None:
+        self.valid = delay_line(m, valid, cycles, "code_valid", reset_less=False)[-1]
+        self.layer = delayed(m, tag.layer, cycles, "code_layer")
+        self.group = delayed(m, tag.group, cycles, "code_group")
+        self.py = delayed(m, tag.py, cycles, "code_py")
+        self.px = delayed(m, tag.px, cycles, "code_px")
+        self.phase = delayed(m, phase, cycles, "code_phase")
         groups = [layer.groups for layer in self._plan.layers]
         self.last_group = self.group == Mux(self.layer, groups[1] - 1, groups[0] - 1)
 
 
 class _Place:
-    """A coordinate's bank and its place there."""
+    """A coordinate's bank (remainder) and its place in the bank (quotient)."""
 
     def __init__(self, quotient: Value, remainder: Value) -> None:
         self.quotient, self.remainder = quotient, remainder
@@ -606,7 +606,7 @@ def _places(m: Module, name: str, coordinate: Value, side: int, kernel: int) -> 
 
 
 def _table(m: Module, name: str, index: Value, values: Sequence[int]) -> Signal:
-    """A constant looked up by a signal."""
+    """A lookup table of constants."""
     result = Signal(range(max(values) + 1) if max(values) else 1, name=name)
     with m.Switch(index):
         for k, value in enumerate(values):
@@ -616,7 +616,7 @@ def _table(m: Module, name: str, index: Value, values: Sequence[int]) -> Signal:
 
 
 def _walk(m: Module, step: Value, plan: ConvPlan, prefix: str) -> Loops:
-    """The loops over one image; their limits follow the layer."""
+    """The loop counters over one image; their limits depend on the layer."""
     layer = Signal(name=f"{prefix}in_layer")
     first, second = plan.layers
 
@@ -661,7 +661,7 @@ def _banks(
 
 
 def _rotated(m: Module, name: str, items: list[list[Value]], by: Value) -> list[list[Value]]:
-    """The list begins with entry number `by` and goes round; entries are lists of equal length."""
+    """The list, rotated left by `by` entries; entries are lists of equal length."""
     count = len(items)
     turned = [[Signal(len(v), name=f"{name}_{k}_{n}") for n, v in enumerate(item)] for k, item in enumerate(items)]
     with m.Switch(by):
@@ -674,7 +674,7 @@ def _rotated(m: Module, name: str, items: list[list[Value]], by: Value) -> list[
 
 def _requantisation(plan: ConvPlan, index: int) -> Requantisation:
     constants = plan.convolutions[index].requantisation
-    assert constants is not None, "only a network's last layer goes without, and these are followed by others"
+    assert constants is not None, "a layer that is followed by others has them"
     return constants
 
 

@@ -15,10 +15,11 @@ not two. Depth 1 is the classical systolic element; an element as deep as the ar
              ▼   └─►[s]──► s_out                                     │ start
            a_out                                          d_out ◄──[d]◄── d_in
 
-Square brackets are registers. None is reset: a weight is loaded and a sum flows through before either counts.
+Square brackets are registers. The shadow register makes the weights double-buffered: the next one is preloaded while
+the present one is used. No register is reset, because nothing is valid before weights and sums have been shifted in.
 
 Where a multiplier encodes each operand on its own (finds its leading one, takes its magnitude), operands are encoded
-once at the array's edges, elements pass the codes on, and only what combines two codes is in an element.
+once at the array's edges; the codes travel from element to element, which only combine them.
 
 Sources: Kung, "Why systolic architectures?", Computer 15(1), 1982; two weight registers, one loaded while
 the other works: Jouppi et al., "In-datacenter performance analysis of a tensor processing unit", ISCA 2017.
@@ -38,7 +39,7 @@ from amhw.multiplier import Multiplier
 
 @runtime_checkable
 class Encoding(Protocol):
-    """What a multiplier has that encodes each operand on its own (`amhw.families.EncodedMultiplier`)."""
+    """The interface of a multiplier that encodes each operand on its own (`amhw.families.EncodedMultiplier`)."""
 
     @property
     def layout_a(self) -> data.StructLayout: ...
@@ -54,14 +55,14 @@ class Encoding(Protocol):
 
 
 def passed_bits(multiplier: Multiplier, widths: Widths) -> tuple[int, int]:
-    """In how many bits an activation and a weight are passed on: those of their codes, or the operand bits read."""
+    """Bits of an activation and of a weight between elements: their codes', or the operand bits that are read."""
     if isinstance(multiplier, Encoding):
         return multiplier.layout_a.size, multiplier.layout_b.size
     return len(widths.bits_a), len(widths.bits_b)
 
 
 def at_edge(m: Module, multiplier: Multiplier, widths: Widths, packed: Value, operand: str, name: str) -> Value:
-    """What elements get for the packed operands (`a` or `b`) that arrive at the array's edge."""
+    """The packed operands (`a` or `b`) at the array's edge, encoded where the multiplier encodes them."""
     if not isinstance(multiplier, Encoding):
         return packed
     bits, shape, encode = (
@@ -91,12 +92,12 @@ class _Element(wiring.Component):
 
     @property
     def packed_a(self) -> int:
-        """Bits of `depth` activations as they are passed on."""
+        """Bits of `depth` activations between elements."""
         return self.depth * passed_bits(self.multiplier, self.widths)[0]
 
     @property
     def packed_b(self) -> int:
-        """Bits of `depth` weights as they are passed on."""
+        """Bits of `depth` weights between elements."""
         return self.depth * passed_bits(self.multiplier, self.widths)[1]
 
     def _clocked(self) -> Module:
@@ -130,21 +131,21 @@ class _Element(wiring.Component):
 
 
 class ProcessingElement(_Element):
-    """The weight-stationary element: s_out = s_in + Σ_d T(a_d, w_d), one clock after `a` is registered.
+    """The weight-stationary element: s_out = s_in + Σ_d T(a_d, w_d), one cycle after `a` is registered.
 
-    Latency: a_in → a_out 1; a_in → s_out 2; s_in → s_out 1. A high `swap` beside an activation makes the weight
-    loaded last the one that meets this and later activations.
+    Latency in cycles: a_in → a_out 1; a_in → s_out 2; s_in → s_out 1. A high `swap` in the cycle of an activation puts
+    the preloaded weight to use, for this activation and all later ones.
 
     Args:
         multiplier: T.
         widths: of its table.
         depth: operand pairs in the element.
-        terms: products that s_in sums up; with `depth` more the sum still fits.
+        terms: products in s_in; s_out has `depth` more.
 
     Members:
         clk: In, clock.
         a_in, a_out: activations, packed.
-        w_in, w_out, w_load: the chain that loads weights, packed; it moves while `w_load` is high.
+        w_in, w_out, w_load: the shift chain that preloads weights, packed; it shifts while `w_load` is high.
         swap: In.
         s_in, s_out: sums in units of 2^widths.shift; no s_in where `terms` is 0.
     """
@@ -192,9 +193,8 @@ class ProcessingElement(_Element):
 class OutputElement(_Element):
     """The output-stationary element: acc ← Σ_d T(a_d, b_d) + (0 if start else acc).
 
-    `start` comes one clock after the first operands of a sum, as they leave their registers. At that moment the
-    finished sum moves into `d`, which otherwise takes what comes in at `d_in`: a chain that carries finished sums
-    out.
+    `start` is high one cycle after the first operands of a sum, as they leave their registers. In that cycle the
+    finished sum moves into `d`; in all others `d` takes `d_in`: a shift chain that carries finished sums out.
 
     Args:
         multiplier, widths, depth: as for `ProcessingElement`.
@@ -202,7 +202,7 @@ class OutputElement(_Element):
 
     Members:
         clk: In, clock.
-        a_in, a_out, b_in, b_out: operands, packed; a_in → a_out and b_in → b_out take 1 clock.
+        a_in, a_out, b_in, b_out: operands, packed; a_in → a_out and b_in → b_out take 1 cycle.
         start: In.
         d_in, d_out: sums in units of 2^widths.shift.
     """
@@ -244,18 +244,18 @@ class OutputElement(_Element):
 
 
 def sum_shape(widths: Widths, terms: int) -> Shape:
-    """Of a sum of `terms` products in units of 2^widths.shift."""
+    """The shape of a sum of `terms` products in units of 2^widths.shift."""
     width = widths.sum_width(terms)
     return signed(width) if widths.signed else unsigned(width)
 
 
 def pack(value: Value, bits: Sequence[int]) -> Value:
-    """Only the operand bits that are read."""
+    """The operand bits that the multiplier reads, side by side."""
     return Cat(*(value[k] for k in bits))
 
 
 def unpack(packed: Value, bits: Sequence[int], shape: Shape) -> Value:
-    """The operand again, with 0 for the bits that nobody reads."""
+    """The operand, with 0 for the bits that the multiplier does not read."""
     place = {bit: k for k, bit in enumerate(bits)}
     value = Cat(*(packed[place[k]] if k in place else Const(0, 1) for k in range(shape.width)))
     return value.as_signed() if shape.signed else value

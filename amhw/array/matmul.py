@@ -22,8 +22,8 @@ class MatMul(wiring.Component):
     """A matrix product of a fixed shape on a systolic array.
 
     *Weight-stationary*: for each tile of B (column tiles outside, reduction tiles inside) rows/depth beats of `b`,
-    each `depth` rows of the tile, then M beats of `a`, each the part of a row of A that meets the tile. Tiles of B
-    are taken while the one before is at work. Partial sums of M × cols are kept inside.
+    each `depth` rows of the tile, then M beats of `a`, each the part of a row of A that is multiplied by the tile. The
+    next tile of B is preloaded while the present one is used. Partial sums of M × cols are kept inside.
 
     *Output-stationary*: for each tile of C (row tiles outside, column tiles inside) ⌈K/depth⌉ beats of `a` and of
     `b`, each with `depth` values of k for every row and every column.
@@ -104,7 +104,7 @@ class MatMul(wiring.Component):
         with m.If(array.swap):
             m.d.sync += [loaded.eq(0), wait.eq(array.swap_time)]
 
-        # One clock before a sum leaves the array, the sum to which it belongs is read.
+        # One cycle before a sum leaves the array, the partial sum that it is added to is read.
         coming = flag_line(m, issue, array.latency - 1, "line")[-1]
         retire = Loops(m, coming, order, "retire_")
         here = Signal()
@@ -153,7 +153,7 @@ class MatMul(wiring.Component):
             self.a.ready.eq(issue),
             self.b.ready.eq(issue),
         ]
-        with m.If(issue):  # what is not issued is 0, and adds nothing
+        with m.If(issue):  # otherwise the operands are 0 and add nothing
             m.d.comb += _packed_lanes(array.a, self.a.payload, self.widths.bits_a, self.depth)
             m.d.comb += _packed_lanes(array.b, self.b.payload, self.widths.bits_b, self.depth)
         with m.If(gap != 0):

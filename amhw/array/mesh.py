@@ -1,7 +1,8 @@
 """The mesh: processing elements in rows and columns, and the registers that skew and de-skew its edges.
 
-Users of an array see neither skew nor elements: operands go in side by side in one clock, sums come out side by
-side `latency` clocks later. Both arrays take one set of operands a clock, always; nothing stalls them.
+Users of an array see neither skew nor elements: operands go in side by side in one cycle, sums come out side by
+side `latency` cycles later. Both arrays take one set of operands every cycle and cannot be stalled: there is no
+backpressure.
 
                         bottom-up chain of weights
                  a ──► [skew i] ──► PE ─► PE ─► PE
@@ -24,12 +25,12 @@ from amhw.multiplier import Multiplier
 
 
 class SystolicArray(wiring.Component):
-    """The weight-stationary array: s_j = Σ_i T(a_i, w_ij), `latency` clocks after `a`.
+    """The weight-stationary array: s_j = Σ_i T(a_i, w_ij), `latency` cycles after `a`.
 
-    The rows are shared out among `lanes` = rows / depth elements a column. Weights are loaded, while older ones
-    work, in `lanes` clocks with `w_load` high: those of element row 0 first. A high `swap` beside an activation
-    vector makes them the weights of this and all later vectors; the next loading may begin `swap_time` clocks
-    after a swap, when the last element has taken over.
+    A column has `lanes` = rows / depth elements. Weights are double-buffered: while the present ones are used, the next
+    ones are preloaded in `lanes` cycles with `w_load` high, those of element row 0 first. A high `swap` in the cycle of
+    an activation vector puts them to use, for this vector and all later ones. Preloading may begin again `swap_time`
+    cycles after a swap, when the last element has swapped.
 
     Args:
         multiplier: T.
@@ -72,17 +73,17 @@ class SystolicArray(wiring.Component):
 
     @property
     def lanes(self) -> int:
-        """Elements in a column, and clocks in which weights are loaded."""
+        """Elements in a column, and cycles that preloading takes."""
         return self.rows // self.depth
 
     @property
     def latency(self) -> int:
-        """Clocks from `a` to `s`."""
+        """Cycles from `a` to `s`."""
         return self.lanes + self.cols
 
     @property
     def swap_time(self) -> int:
-        """Clocks after a swap in which `w_load` must be low."""
+        """Cycles after a swap during which `w_load` must be low."""
         return swap_time(self.lanes, self.cols)
 
     def elaborate(self, platform: object) -> Module:
@@ -119,11 +120,11 @@ class SystolicArray(wiring.Component):
 
 
 class OutputStationaryArray(wiring.Component):
-    """The output-stationary array: c_ij = Σ_k T(a_ik, b_kj), `depth` values of k a clock.
+    """The output-stationary array: c_ij = Σ_k T(a_ik, b_kj), `depth` values of k a cycle.
 
-    A sum begins with the operands beside a high `start`, which also sends the sums before it on their way: those
-    of row i, all columns side by side, are at `c` exactly latency + 2·i clocks later. Two starts are at least
-    `spacing` clocks apart. Operands between the last of one sum and the next start are 0.
+    A sum begins with the operands in a cycle with a high `start`, which also sends out the previous sums: those of
+    row i, all columns side by side, are at `c` exactly latency + 2·i cycles later. Two starts are at least `spacing`
+    cycles apart. Operands between the last of one sum and the next start are 0.
 
     Args:
         multiplier: T.
@@ -160,12 +161,12 @@ class OutputStationaryArray(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Clocks from a start to the sums of row 0 that it sends out."""
+        """Cycles from a start to the sums of row 0 that it sends out."""
         return self.cols + 1
 
     @property
     def spacing(self) -> int:
-        """Clocks from one start to the next, at least: a row leaves every other clock."""
+        """Cycles from one start to the next, at least: a row leaves every other cycle."""
         return start_spacing(self.rows)
 
     def elaborate(self, platform: object) -> Module:

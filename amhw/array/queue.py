@@ -22,11 +22,11 @@ from amaranth.lib.wiring import In, Out
 class CreditQueue(wiring.Component):
     """A first-in, first-out queue with reserved places.
 
-    A word is at `output` two clocks after its `push`, at the earliest.
+    A word is at `output` two cycles after its `push`, at the earliest.
 
     Args:
         shape: of a word.
-        depth: places; as many as clocks from a reservation until its word can leave keep a word a clock going.
+        depth: places; one for each cycle from a reservation until its word can leave keeps a word a cycle going.
         batch: places reserved at once, `depth` at most.
 
     Members:
@@ -53,7 +53,7 @@ class CreditQueue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         bits = Shape.cast(self.signature.members["word"].shape).width
-        # With two places, this FIFO refuses a word in the clock in which the one before moves to its output register.
+        # With two places, this FIFO refuses a word in the cycle in which the one before moves to its output register.
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=bits, depth=max(self.depth, 3))
         free = Signal(range(self.depth + 1), init=self.depth)
         leaves = Signal()

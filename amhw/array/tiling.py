@@ -1,7 +1,7 @@
 """How a matrix product is cut into the beats that an array takes, and its sums put together again.
 
 Whole slices of the operands go side by side in one beat; what does not fill the array is padded with zeros.
-The formulae for clocks are here too, and tests count clocks in simulation against them.
+The formulae for cycles are here too; tests count cycles in simulation and compare.
 """
 
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class Tiling:
 
     @property
     def cycles(self) -> int:
-        """Clocks a product where no stream stalls, others right before and behind it."""
+        """Cycles for each of several products back to back, where no stream stalls."""
         tiles_m, tiles_k, tiles_n = self.tiles
         if self.is_weight_stationary:
             return tiles_k * tiles_n * max(tiles_m, swap_interval(self.rows // self.depth, self.cols))
@@ -133,17 +133,17 @@ def check_array(rows: int, cols: int, depth: int) -> None:
 
 
 def swap_time(lanes: int, cols: int) -> int:
-    """Clocks from a swap until the last of lanes × cols elements has taken over its new weights."""
+    """Cycles from a swap of weights at the first of lanes × cols elements to that at the last."""
     return lanes + cols - 2
 
 
 def swap_interval(lanes: int, cols: int) -> int:
-    """Clocks from one swap of weights to the next, at least: they are loaded after the last element swapped."""
+    """Cycles from one swap of weights to the next, at least: preloading waits until the last element has swapped."""
     return swap_time(lanes, cols) + lanes + 1
 
 
 def start_spacing(rows: int) -> int:
-    """Clocks from one output-stationary sum to the next, at least: a row leaves every other clock."""
+    """Cycles from one output-stationary sum to the next, at least: a row leaves every other cycle."""
     return 2 * rows
 
 

@@ -43,7 +43,7 @@ class Widths:
 
     @classmethod
     def of(cls, table: ProductTable, codes_a: int | None = None) -> Self:
-        """The widths for a table of which only the first `codes_a` rows (a power of two; default all) are met.
+        """The widths for a table of which only the first `codes_a` rows (a power of two; default all) occur.
 
         Raises:
             Refusal: a product with a zero operand is not 0, on which padding and idle elements rely.

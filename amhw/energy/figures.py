@@ -1,4 +1,4 @@
-"""What is counted of a design under one stimulus, and over all recipes' netlists."""
+"""The energy of a design under one stimulus, and its range over the netlists of all recipes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,23 +12,23 @@ from amhw.synth.netlist import Netlist
 
 @dataclass(frozen=True)
 class Figures:
-    """What was counted under one stimulus; `products` are the useful multiply-accumulates in all of its clocks."""
+    """Energy under one stimulus; `products` are the useful multiply-accumulates in all of its cycles."""
 
     energy: Energy
     products: int = 0
     elements: tuple[float, float] | None = None
-    """Of an array's processing elements together, settled and timed, fJ per clock."""
+    """Energy of an array's processing elements together, settled and timed, fJ a cycle."""
     recipes: Mapping[str, Energy] = field(default_factory=dict)
-    """Of each recipe's netlist under the same stimulus, this one's among them."""
+    """Energy of each recipe's netlist under the same stimulus, the chosen one's among them."""
 
     def ranges(self) -> dict[str, tuple[tuple[float, str], tuple[float, str]]]:
-        """The least and the greatest energy over all recipes, fJ, and whose it is: settled and timed."""
+        """The least and the greatest energy over all recipes, settled and timed: fJ and the recipe's name."""
         settled = [(each.settled_fj, recipe) for recipe, each in self.recipes.items()]
         timed = [(each.timed_fj, recipe) for recipe, each in self.recipes.items()]
         return {kind: (min(fj), max(fj)) for kind, fj in (("settled", settled), ("timed", timed)) if len(fj) > 1}
 
     def record(self) -> dict[str, Any]:
-        """For JSON."""
+        """The figures as a JSON object."""
         record = self.energy.record()
         if ranges := self.ranges():
             record["range"] = {
@@ -55,7 +55,7 @@ def figures_of(
     stimulus: Stimulus,
     elements: frozenset[str],
 ) -> Figures:
-    """Of the netlist of the recipe `chosen`, among all."""
+    """The figures of the netlist of the recipe `chosen`, and the energy of all others."""
     recipes = {
         recipe: energy(netlist, technology, stimulus.ports, skip=stimulus.skip) for recipe, netlist in netlists.items()
     }

@@ -1,4 +1,4 @@
-"""What energy is measured of, and what its inputs see: a multiplier, anyone's Verilog, or a systolic array."""
+"""Designs whose energy is measured, and their stimuli: a multiplier, anyone's Verilog, or a systolic array."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -45,14 +45,14 @@ Codes = tuple[NDArray[Any], NDArray[Any]]
 """Activations [images, positions, taps] and weights [outputs, taps]."""
 
 CLOCKS = 1 << 12
-"""Clocks in a trace of a design with registers."""
+"""Clock cycles in a trace of a design with registers."""
 
 LAYERS = ("conv2",)
-"""Whose operands are used if nothing is said."""
+"""The layers whose operands are used by default."""
 
 
 class MultiplierWork:
-    """A multiplier by its name."""
+    """A multiplier by its name, on uniform operands and on a layer's."""
 
     apart = False
     elements: frozenset[str] = frozenset()
@@ -85,7 +85,7 @@ class MultiplierWork:
 
 
 class VerilogWork:
-    """A Verilog file, and what its inputs see."""
+    """A Verilog file, with a trace, a layer's operands, constants or random bits at its inputs."""
 
     elements: frozenset[str] = frozenset()
 
