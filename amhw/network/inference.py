@@ -39,7 +39,7 @@ MAX_TERMS = 8
 
 UNSIGNED_WEIGHTS = (
     "{name} takes an unsigned operand b, but weights are signed: wanted a multiplier whose operand b is two's "
-    "complement (an unsigned core needs a sign-magnitude wrapper)"
+    "complement; an unsigned core needs a sign-magnitude wrapper (of a file: --sign-magnitude b)"
 )
 
 _LANES = 16

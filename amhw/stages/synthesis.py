@@ -123,7 +123,7 @@ def _synthesise(
     )
 
 
-PROCESSES = ("amhw.synth.worker",)
+PROCESSES = ("amhw.synth.worker", "amhw.hdl.reading")
 """What runs beside this process: Yosys in its own."""
 
 GIVEN = ("amhw.stages.content", "amhw.synth.recipe", "amhw.synth.store")
