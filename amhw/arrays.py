@@ -40,10 +40,15 @@ def arrays_in(content: bytes, most: int) -> dict[str, NDArray[Any]]:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            left = most
-            for member in archive.namelist():
+            left, names = most, [member.removesuffix(".npy") for member in archive.namelist()]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise Refusal(f"several arrays are called {twice[0]}")
+            for member, name in zip(archive.namelist(), names, strict=True):
                 with archive.open(member) as file:
-                    left -= _check(file, member.removesuffix(".npy"), left)
+                    if file.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
+                        raise Refusal(f"{name} is no array")
+                    file.seek(0)
+                    left -= _check(file, name, left)
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return dict(arrays)
     except Refusal:
@@ -54,13 +59,11 @@ def arrays_in(content: bytes, most: int) -> dict[str, NDArray[Any]]:
 
 def _check(file: IO[bytes], name: str, most: int) -> int:
     """How many numbers the array that starts here holds, from its header alone."""
+    called = f"the array {name}" if name else "the array"
     version = npy.read_magic(file)
-    read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
-    if read_header is None:
-        raise ValueError(version)
+    read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
     shape, _, dtype = read_header(file)
     count = math.prod(shape)
-    called = f"the array {name}" if name else "the array"
     if dtype.hasobject or dtype.kind not in "biufc":
         raise Refusal(f"{called} holds {dtype}, not numbers")
     if not 0 <= count <= most:

@@ -5,6 +5,7 @@ says of which kind it is and by which schema it was written, so that a foreign, 
 sentence and not by what goes wrong later. A schema's number changes whenever a field's name or meaning does.
 """
 
+import codecs
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,7 +151,7 @@ class Header:
     def of(cls, content: str | bytes) -> Self | None:
         """The header of a file's content, or None where that is no JSON object."""
         try:
-            found = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+            found = msgspec.json.decode(_without_mark(content), type=dict[str, msgspec.Raw])
         except (ValueError, RecursionError):
             return None
         return cls(_value(found.get("kind"), str), _value(found.get("schema"), int))
@@ -185,9 +186,14 @@ def _value(raw: msgspec.Raw | None, kind: type[T]) -> T | None:
         return None
 
 
+def _without_mark(text: str | bytes) -> str | bytes:
+    """A file's text without the byte-order mark that some editors put before it."""
+    return text.removeprefix(codecs.BOM_UTF8) if isinstance(text, bytes) else text
+
+
 def _decoded(text: str | bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(text, type=kind)
+        return msgspec.json.decode(_without_mark(text), type=kind)
     except RecursionError:
         raise DamagedError("values are nested too deeply") from None
     except ValueError as error:

@@ -3,6 +3,7 @@
 import codecs
 import lzma
 import os
+import re
 import tempfile
 import tokenize
 import zipfile
@@ -83,6 +84,27 @@ def decoded(content: bytes) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         return content.decode("latin-1")
+
+
+def shown(name: str) -> str:
+    """The name of a file as text that can be written anywhere: bytes that are no text in it are replaced.
+
+    >>> shown("gr\\udcc3\\udcb6\\udcff.v")
+    'grö\ufffd.v'
+    """
+    return name.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="replace")
+
+
+def use_plain_temporary_folder() -> None:
+    """Keep temporary files, of this process and of the programs that it starts, where paths have no blanks or quotes.
+
+    Yosys, ABC, make and Icarus hand paths on to one another and to a shell as they are.
+    """
+    for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+        if re.fullmatch(r"[\w./+-]+", folder, re.ASCII) and os.access(folder, os.W_OK | os.X_OK):
+            if folder != tempfile.gettempdir():
+                tempfile.tempdir = os.environ["TMPDIR"] = folder
+            return
 
 
 def _umask() -> int:

@@ -232,6 +232,6 @@ def bench_folder() -> Path:
 
 def _complaint(log: Path) -> str:
     """The line of a simulator's log that says what went wrong."""
-    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
     errors = [line for line in lines if "error" in line.lower()]
     return (errors or lines or ["it left no message"])[0].strip()

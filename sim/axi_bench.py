@@ -45,4 +45,4 @@ async def frames_in_frames_out(dut: Any) -> None:
         frame = await sink.recv()
         matched += int((np.frombuffer(bytes(frame.tdata), np.uint8) == codes.ravel()).sum())
     outcome = {"pairs": expected.size, "matched": matched, "first_difference": None}
-    Path(os.environ["AMHW_OUTCOME"]).write_text(json.dumps(outcome))
+    Path(os.environ["AMHW_OUTCOME"]).write_text(json.dumps(outcome), encoding="utf-8")

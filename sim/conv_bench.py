@@ -104,7 +104,7 @@ async def codes_match(dut: Any) -> None:
         "first_difference": first,
         "cycles": int(np.diff(ends)[-1]),
     }
-    Path(os.environ["AMHW_OUTCOME"]).write_text(json.dumps(outcome))
+    Path(os.environ["AMHW_OUTCOME"]).write_text(json.dumps(outcome), encoding="utf-8")
     assert first is None, first
 
 

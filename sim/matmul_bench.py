@@ -93,6 +93,6 @@ async def sums_match(dut: Any) -> None:
         "first_difference": first,
         "cycles": max(np.diff(ends).tolist()),
     }
-    Path(os.environ["AMHW_OUTCOME"]).write_text(json.dumps(outcome))
+    Path(os.environ["AMHW_OUTCOME"]).write_text(json.dumps(outcome), encoding="utf-8")
     assert first is None, first
     assert lasts == ([False] * (per_product - 1) + [True]) * len(expected), "tlast marks the end of each product"

@@ -79,7 +79,7 @@ async def products_match(dut: Any) -> None:
                 first = {"a": x, "b": y, "expected": p, "found": _signed(seen, multiplier)}
         tried += len(a)
     outcome = {"pairs": tried, "matched": matched, "first_difference": first}
-    Path(os.environ["AMHW_OUTCOME"]).write_text(json.dumps(outcome))
+    Path(os.environ["AMHW_OUTCOME"]).write_text(json.dumps(outcome), encoding="utf-8")
     assert first is None, f"{tried - matched} of {tried} products differ, first {first}"
 
 

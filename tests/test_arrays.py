@@ -76,9 +76,18 @@ def test_no_array(content, words):
         array_in(content, 1 << 24)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04hello", npz(a=b"hello"), npz(a=npy((4, 4)))])
-def test_no_archive(content):
-    with pytest.raises(Refusal, match="no archive of NumPy arrays"):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no archive of NumPy arrays"),
+        (b"PK", "no archive of NumPy arrays"),
+        (b"PK\x03\x04hello", "no archive of NumPy arrays"),
+        (npz(a=npy((4, 4))), "no archive of NumPy arrays"),
+        (npz(a=b"hello"), "a is no array"),
+    ],
+)
+def test_no_archive(content, words):
+    with pytest.raises(Refusal, match=words):
         arrays_in(content, 1 << 24)
 
 

@@ -34,7 +34,13 @@ def build(verilog: Path, harness: Path, folder: Path) -> Path:
     arguments = ["verilator", "--cc", "--exe", "--build", "-Wno-fatal", "-O3", "--x-assign", "fast", "--noassert"]
     arguments += ["--prefix", "Vtop", "--top-module", verilog.stem, "-Mdir", str(folder), "-o", "engine"]
     arguments += ["-MAKEFLAGS", "OPT_FAST=-O2 OPT_SLOW=-O0 CFG_CXXFLAGS_PCH_I=-include"]
-    done = subprocess.run([*arguments, str(verilog.resolve()), str(harness.resolve())], capture_output=True, text=True)
+    done = subprocess.run(
+        [*arguments, str(verilog.resolve()), str(harness.resolve())],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "rror" in line]
         raise Refusal(f"verilator did not build {verilog}: {(lines or ['no message'])[0]}")

@@ -5,6 +5,7 @@ Exit status 0 means done, 1 that a check found a difference, 2 that the input ca
 """
 
 import copy
+import io
 import json
 import shlex
 import sys
@@ -15,6 +16,7 @@ from typing import Any, NoReturn
 import click
 from click.core import ParameterSource
 
+from amhw.files import use_plain_temporary_folder
 from amhw.refusal import Refusal
 
 
@@ -50,6 +52,8 @@ class _OneLineErrors:
     ) -> Any:
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, False, **extra)  # type: ignore[misc]
+        _replace_what_cannot_be_shown()
+        use_plain_temporary_folder()
         try:
             status = super().main(args, prog_name, complete_var, False, **extra)  # type: ignore[misc]
         except (click.exceptions.Abort, KeyboardInterrupt):
@@ -141,6 +145,13 @@ def _refuse_repetition(ctx: click.Context, args: list[str]) -> None:
 
 def _is_among(option: str, args: list[str]) -> bool:
     return any(arg == option or arg.startswith(f"{option}=") for arg in args)
+
+
+def _replace_what_cannot_be_shown() -> None:
+    """A terminal that lacks × or a file name's letters gets a question mark instead; no command fails of it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _leave(message: str, status: int) -> NoReturn:

@@ -122,7 +122,7 @@ class Masked(Multiplier):
         }  # fmt: skip
         if text.startswith("@"):
             try:
-                content = read_whole(text[1:]).decode("ascii").strip()
+                content = read_whole(text[1:]).decode("utf-8-sig").strip()
             except UnicodeDecodeError:
                 raise Refusal(f"{text[1:]} is no text file; a mask file holds hex rows") from None
             if content.startswith("@"):

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from amhw.files import shown
 from amhw.hdl.logic import LOGIC
 from amhw.hdl.source import SUFFIXES, Source
 from amhw.imports.circuits import read_circuit
@@ -121,16 +122,17 @@ def open_file(path: Path, reading: Reading, name: str | None = None) -> Imported
     Raises:
         Refusal: as `read_table` and `read_circuit`, with the path; or the file is neither.
     """
+    label = shown(name or path.stem)
     if path.suffix in TABLES:
         _refuse_options(reading, _OF_CIRCUITS, f"for Verilog; {path} is a table")
-        return _table(path, reading, name or path.stem)
+        return _table(path, reading, label)
     if path.suffix not in VERILOG:
         raise Refusal(f"{path} is neither Verilog ({', '.join(VERILOG)}) nor a table ({', '.join(TABLES)})")
     _refuse_options(reading, _OF_TABLES, "for tables; the ports of a circuit go by name (--a, --b)")
     try:
         return read_circuit(
             reading.verilog(path),
-            name=name or path.stem,
+            name=label,
             top=reading.top,
             a=reading.a,
             b=reading.b,

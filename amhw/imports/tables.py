@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from amhw.arrays import array_in
-from amhw.files import read_whole
+from amhw.files import read_whole, shown
 from amhw.imports.raw import Shape, raw_table, shaped, stated_shape, whole
 from amhw.imports.text import c_array, grid, listed
 from amhw.multiplier import SIGNEDNESS
@@ -76,10 +76,10 @@ def read_table(
                 raise Refusal("the header names the operands; leave out --order")
             if shape is not None:
                 raise Refusal("the lines name the operands; leave out --shape")
-            return ProductTable(shifted(products, shift), *signs, name=path.stem)
+            return ProductTable(shifted(products, shift), *signs, name=shown(path.stem))
         by_index = signs if order != "ba" else signs[::-1]
         products = shifted(_indexed(path.suffix, content, by_index, dtype, stated), shift)
-        table = ProductTable(products, *by_index, name=path.stem)
+        table = ProductTable(products, *by_index, name=shown(path.stem))
     except Refusal as refusal:
         raise Refusal(f"{path}: {refusal}") from None
     if order is None:
@@ -89,7 +89,7 @@ def read_table(
                 f"{path}: which index is operand a? say --order ab (the first; rows) or ba (the second; columns)"
             )
     if order == "ba":
-        return ProductTable(table.products.T, *signs, name=path.stem)
+        return ProductTable(table.products.T, *signs, name=shown(path.stem))
     return table
 
 

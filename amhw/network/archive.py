@@ -12,8 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from amhw.arrays import arrays_in
 from amhw.files import DAMAGED_ARCHIVE
 from amhw.refusal import Refusal
+
+_MOST_NUMBERS = 1 << 28
 
 SCHEMA = 2
 """Of the headers; 1 was that of networks without shapes."""
@@ -41,8 +44,7 @@ def unpack(data: bytes, source: str, kind: str) -> tuple[dict[str, Any], dict[st
         Refusal: the bytes are no such archive.
     """
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = arrays_in(data, _MOST_NUMBERS)
         header = json.loads(arrays.pop("header").tobytes().decode())
         found = header["kind"]
     except DAMAGED_ARCHIVE as error:

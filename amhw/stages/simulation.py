@@ -39,7 +39,7 @@ def _version(simulator: str) -> str:
     program, option = {"icarus": ("iverilog", "-V")}.get(simulator, (simulator, "--version"))
     with simulator_environment():
         try:
-            said = subprocess.run([program, option], capture_output=True, text=True, errors="replace")
+            said = subprocess.run([program, option], capture_output=True, text=True, errors="replace", encoding="utf-8")
         except OSError:
             return ""
     return (said.stdout or said.stderr).partition("\n")[0].strip()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amhw.documents import Amount, Name, Share
-from amhw.files import read_whole
+from amhw.files import decoded, read_whole
 from amhw.refusal import Refusal
 
 _COSTS = ("area_um2", "delay_ps")
@@ -46,7 +46,7 @@ def read_peers(path: Path | str) -> list[Peer]:
     Raises:
         Refusal: the file lacks a column, or a figure is no number.
     """
-    text = read_whole(path).decode("utf-8", errors="replace")
+    text = decoded(read_whole(path))
     rows = csv.DictReader(text.splitlines())
     columns = rows.fieldnames or []
     losses = [column for column in columns if column == "loss" or column.endswith("_loss")]

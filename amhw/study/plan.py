@@ -155,7 +155,7 @@ class Plan:
         """
         path = Path(path)
         try:
-            content = tomllib.loads(read_whole(path).decode())
+            content = tomllib.loads(read_whole(path).decode("utf-8-sig"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise Refusal(f"{path} is no TOML file: {error}") from None
         try:

@@ -109,17 +109,17 @@ def fpga(verilog: str | Source, family: str, top: str | None = None, *, dsp: boo
         _yosys(folder, _CHECK, _WORKER, str(READING_S))
         if (problem := folder / "problem.txt").exists():
             raise Refusal(source.placed(problem.read_text(encoding="utf-8")))
-        found, ports = _top(json.loads((folder / "ports.json").read_text()))
+        found, ports = _top(json.loads((folder / "ports.json").read_text(encoding="utf-8")))
         _yosys(folder, _RUN, _WORKER, f"read_rtlil design.il; {synthesis} -top {found}; write_json bare.json")
-        cells = _cells(json.loads((folder / "bare.json").read_text()), found)
+        cells = _cells(json.loads((folder / "bare.json").read_text(encoding="utf-8")), found)
         registers = sum(n for kind, n in cells.items() if kind.startswith("SB_DFF") or kind == "TRELLIS_FF")
         wrapped = "" if registers else _registered(found, ports)
-        (folder / "wrapper.v").write_text(wrapped)
+        (folder / "wrapper.v").write_text(wrapped, encoding="utf-8")
         around = "amhw_registered" if wrapped else found
         _yosys(folder, _RUN, _WORKER, f"read_rtlil design.il; read_verilog wrapper.v; hierarchy -check -top {around}; "
                              f"{synthesis} -top {around} -json routed.json")  # fmt: skip
         fmax = _route(folder, chosen, seed)
-        tool = next(iter(json.loads((folder / "bare.json").read_text())["creator"].split(" (")))
+        tool = next(iter(json.loads((folder / "bare.json").read_text(encoding="utf-8"))["creator"].split(" (")))
     return FpgaResult(
         top=found,
         family=family,
@@ -235,5 +235,5 @@ def _route(folder: Path, family: Family, seed: int) -> float | None:
     if run.returncode or not report.exists():
         said = [line for line in run.stderr.splitlines() if "ERROR" in line] or run.stderr.splitlines()[-1:]
         raise SynthesisError(f"nextpnr failed: {' '.join(said) or run.returncode}")
-    clocks = json.loads(report.read_text())["fmax"]
+    clocks = json.loads(report.read_text(encoding="utf-8"))["fmax"]
     return round(min(clock["achieved"] for clock in clocks.values()), 1) if clocks else None

@@ -69,9 +69,11 @@ def timing_by_opensta(netlist: Netlist, technology: Technology, liberty: Path | 
     )
     with tempfile.TemporaryDirectory(prefix="amhw-sta-") as name:
         folder = Path(name)
-        (folder / "cells.lib").write_text(technology.liberty if liberty is None else liberty.read_text())
-        (folder / "netlist.v").write_text(written.verilog)
-        (folder / "script.tcl").write_text(script)
+        (folder / "cells.lib").write_text(
+            technology.liberty if liberty is None else liberty.read_text(encoding="utf-8"), encoding="utf-8"
+        )
+        (folder / "netlist.v").write_text(written.verilog, encoding="utf-8")
+        (folder / "script.tcl").write_text(script, encoding="utf-8")
         run = run_tool(["sta", "-no_init", "-no_splash", "-exit", "script.tcl"], folder, "OpenSTA")
     return _report(run.stdout + run.stderr, netlist, written)
 

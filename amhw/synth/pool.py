@@ -79,7 +79,7 @@ class Synthesiser:
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="amhw-synth-"))
             for name, text in files.items():
-                (self._folder / name).write_text(text)
+                (self._folder / name).write_text(text, encoding="utf-8")
         except OSError as error:
             raise Refusal(
                 f"cannot write temporary files: {error.strerror or error}; TMPDIR names the folder"
@@ -204,7 +204,7 @@ class Synthesiser:
             if self._closed:
                 raise CancelledError
             _end(process)
-            said = (self._folder / "worker.log").read_text(errors="replace").splitlines()[-1:]
+            said = (self._folder / "worker.log").read_text(errors="replace", encoding="utf-8").splitlines()[-1:]
             why = "; ".join([ending(process.returncode), *said])
             raise SynthesisError(f"the process that runs Yosys ended ({why})")
         return dict(json.loads(line))
@@ -238,7 +238,7 @@ class Synthesiser:
             log = next(
                 path for name in ("registers", "read") if (path := folder / f"{name}.log").exists() or name == "read"
             )
-            text = log.read_text(errors="replace") if log.exists() else ""
+            text = log.read_text(errors="replace", encoding="utf-8") if log.exists() else ""
             if reply["died"] == -signal.SIGXCPU:
                 raise Refusal(too_long(LONGEST_S))
             if out_of_memory(text):
@@ -253,7 +253,7 @@ class Synthesiser:
                 continue
             if "died" in mapped:
                 log = folder / f"map{index}.log"
-                text = log.read_text(errors="replace") if log.exists() else ""
+                text = log.read_text(errors="replace", encoding="utf-8") if log.exists() else ""
                 failures.append((recipe.name, why(text, mapped["died"])))
                 continue
             try:
@@ -285,7 +285,7 @@ class Synthesiser:
         )
 
     def _mapping(self, recipe: Recipe, seconds: float, folder: Path, index: int, top: str) -> Mapping:
-        written = (folder / f"mapped{index}.json").read_text()
+        written = (folder / f"mapped{index}.json").read_text(encoding="utf-8")
         netlist = Netlist.read(written, self.technology.library, top)
         found = timing(netlist, self.technology)
         cells = Counter(gate.cell.name for gate in netlist.instances)
@@ -302,7 +302,7 @@ class Synthesiser:
             aim=recipe.aim,
             adders=recipe.adders,
             seconds=seconds,
-            netlist=(folder / f"mapped{index}.v").read_text() if self.netlists else None,
+            netlist=(folder / f"mapped{index}.v").read_text(encoding="utf-8") if self.netlists else None,
             gates=netlist,
             modules=modules_of(netlist, found.latest),
             memories=tuple(Store(m.name, m.words, m.width) for m in netlist.memories),
@@ -329,7 +329,7 @@ def synthesise(
 def _named(message: str, folder: Path) -> str:
     """`message` with registers as the designer calls them."""
     known = folder / "registers.json"
-    for cell, name in json.loads(known.read_text()).items() if known.exists() else ():
+    for cell, name in json.loads(known.read_text(encoding="utf-8")).items() if known.exists() else ():
         message = message.replace(cell, name)
     return message
 

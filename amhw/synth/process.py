@@ -24,7 +24,14 @@ def run_tool(command: Sequence[str | Path], folder: Path, name: str) -> "subproc
     """
     try:
         return subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, errors="replace", check=False, timeout=LONGEST_S
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=LONGEST_S,
+            encoding="utf-8",
         )
     except subprocess.TimeoutExpired:
         raise SynthesisError(f"{name} took longer than {LONGEST_S} s and was stopped") from None

@@ -27,12 +27,12 @@ def timing_with(
     with tempfile.TemporaryDirectory(prefix="amhw-sta-") as name:
         folder = Path(name)
         shutil.copyfile(liberty, folder / "cells.lib")
-        (folder / "constraints").write_text(constraints)
+        (folder / "constraints").write_text(constraints, encoding="utf-8")
         commands = [f"read_lib {' '.join(f'-X {cell}' for cell in without)} cells.lib", "read_constr constraints"]
         for number, netlist in enumerate(netlists):
             shutil.copyfile(netlist, folder / f"{number}.blif")
             commands += [f"read_blif {number}.blif", "topo", "stime -p"]
-        (folder / "script").write_text("\n".join(commands) + "\n")
+        (folder / "script").write_text("\n".join(commands) + "\n", encoding="utf-8")
         run = run_tool([abc, "-F", "script"], folder, "ABC")
     log = "\n".join(f"ABC: {line}" for line in run.stdout.splitlines())  # as Yosys prints it
     reports = (timing_of("ABC: WireLoad" + piece) for piece in log.split("ABC: WireLoad")[1:])

@@ -248,5 +248,5 @@ def technology_label(technology: Path | str) -> str:
 
 @cache
 def _shipped(name: str) -> Technology:
-    facts = json.loads((_FOLDER / f"{name}.json").read_text())
+    facts = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return Technology.of(name, decoded(facts), facts["source"])

@@ -156,7 +156,9 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
     if registers and not job["registers"]:
         names = ", ".join(dict.fromkeys(_signal(cell) for cell in registers[:4]))
         raise UnusableError(f"registers ({names}) in {top}, and the library has no flip-flops")
-    Path("registers.json").write_text(json.dumps({_plain(cell.name): _signal(cell) for cell in registers}))
+    Path("registers.json").write_text(
+        json.dumps({_plain(cell.name): _signal(cell) for cell in registers}), encoding="utf-8"
+    )
     reading.log_to("registers.log")
     falling = any(re.match(r"\$_[A-Z]*FF[A-Z]*_N", _plain(cell.type)) for cell in registers)
     run(f"dfflibmap -liberty {job['liberty']}")
@@ -172,7 +174,7 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
     for index in range(len(job["recipes"])):
         reply = Path(f"mapped{index}.reply")
         status = _apart(partial(_map, yosys, run, design, job, index), failure=reply)
-        outcomes.append(json.loads(reply.read_text()) if reply.exists() else {"died": status})
+        outcomes.append(json.loads(reply.read_text(encoding="utf-8")) if reply.exists() else {"died": status})
     return {
         "mapped": outcomes,
         "top": top,
@@ -218,7 +220,7 @@ def in_gates(
     if boxes:
         raise UnusableError(f"{top} contains black boxes: {', '.join(boxes[:4])}; give their Verilog too")
     run("tee -q -o check.txt check")
-    _refuse(top, driver_problem(Path("check.txt").read_text()))
+    _refuse(top, driver_problem(Path("check.txt").read_text(encoding="utf-8")))
     run(f"synth -noabc -run begin:fine -top {top}")
     if _keep_memories(yosys, design):  # what `synth` does next, but for the memories
         for command in ("opt -fast -full", "memory_map -attr !kept_memory", "opt -full", "techmap", "opt -fast"):
@@ -226,7 +228,7 @@ def in_gates(
     else:
         run("synth -noabc -run fine:")
     run("tee -q -o check.txt check")  # on gates, where no word hides which bit depends on which
-    _refuse(top, loop_problem(Path("check.txt").read_text()))
+    _refuse(top, loop_problem(Path("check.txt").read_text(encoding="utf-8")))
     return top
 
 
@@ -244,7 +246,7 @@ def _apart(action: Callable[[], None], failure: Path | None = None) -> int:
             status = 0
         except Exception as error:
             if failure is not None:
-                failure.write_text(json.dumps({"failed": f"{type(error).__name__}: {error}"}))
+                failure.write_text(json.dumps({"failed": f"{type(error).__name__}: {error}"}), encoding="utf-8")
         finally:
             os._exit(status)
     _, status = os.waitpid(child, 0)
@@ -257,7 +259,7 @@ def _map(yosys: Any, run: Any, design: Any, job: dict[str, Any], index: int) -> 
     started = time.monotonic()
     reading.log_to(f"map{index}.log")
     script = Path(f"recipe{index}.abc")
-    script.write_text(recipe["script"])
+    script.write_text(recipe["script"], encoding="utf-8")
     for kind in recipe["adders"]:  # one kind after the other: the gates inside full adders must be gone first
         run(f"extract_fa {'-fa' if kind == 'full' else '-ha'}")
         run(f"techmap -map {job['adders']} t:$fa")
@@ -276,7 +278,7 @@ def _map(yosys: Any, run: Any, design: Any, job: dict[str, Any], index: int) -> 
         reply["equivalent"] = all(
             _proved(yosys, run, design, job, index, number, module) for number, module in enumerate(_modules(design))
         )
-    Path(f"mapped{index}.reply").write_text(json.dumps(reply))
+    Path(f"mapped{index}.reply").write_text(json.dumps(reply), encoding="utf-8")
 
 
 # Memories that are written and are read with a clock stay what they are; their bits are counted and nothing else. One
@@ -303,12 +305,12 @@ def _keep_memories(yosys: Any, design: Any) -> int:
 
 def _buffer(path: Path, job: dict[str, Any]) -> bool:
     """Buffer the nets of the mapped design in `path`; whether there was anything to do."""
-    written = json.loads(path.read_text())
+    written = json.loads(path.read_text(encoding="utf-8"))
     boxes = {"blackbox", "whitebox"}
     modules = {name: module for name, module in written["modules"].items() if not boxes & set(module["attributes"])}
     added = buffered(modules, job["inputs"], job["clocks"], job["buffer"], job["fanout"])
     if added:
-        path.write_text(json.dumps(written))
+        path.write_text(json.dumps(written), encoding="utf-8")
     return added > 0
 
 
@@ -461,8 +463,15 @@ def _proved(yosys: Any, run: Any, design: Any, job: dict[str, Any], index: int, 
     import pyosys
 
     abc = Path(pyosys.__file__).with_name("yosys-abc")
-    proof = subprocess.run([abc, "-q", f"cec {reference} {mapped}"], capture_output=True, text=True, check=False)
-    Path(f"proof{index}-{number}.log").write_text(proof.stdout + proof.stderr)
+    proof = subprocess.run(
+        [abc, "-q", f"cec {reference} {mapped}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
+        errors="replace",
+    )
+    Path(f"proof{index}-{number}.log").write_text(proof.stdout + proof.stderr, encoding="utf-8")
     if "Networks are equivalent" in proof.stdout:
         return True
     if "NOT EQUIVALENT" in proof.stdout:
