@@ -45,7 +45,7 @@ _PASSES = (
 
 
 @dataclass(frozen=True)
-class Port:
+class CircuitPort:
     """One port of a circuit.
 
     Attributes:
@@ -74,8 +74,8 @@ class Circuit:
 
     source: Source
     top: str
-    inputs: dict[str, Port]
-    outputs: dict[str, Port]
+    inputs: dict[str, CircuitPort]
+    outputs: dict[str, CircuitPort]
     clock: str | None
     _graph: "_Graph"
 
@@ -104,11 +104,11 @@ class Circuit:
         with tempfile.TemporaryDirectory(prefix="amhw-") as name:
             read, top = elaborated(source, Path(name), _PASSES, top=top, parameters=parameters, held=held)
             module = json.loads((Path(name) / "graph.json").read_text(encoding="utf-8"))["modules"][top]
-        ports: dict[str, dict[str, Port]] = {"input": {}, "output": {}}
+        ports: dict[str, dict[str, CircuitPort]] = {"input": {}, "output": {}}
         for port, described in module["ports"].items():
             if described["direction"] not in ports:
                 raise Refusal(f"port {port} of module {top} is neither input nor output")
-            ports[described["direction"]][port] = Port(len(described["bits"]), bool(described.get("signed", 0)))
+            ports[described["direction"]][port] = CircuitPort(len(described["bits"]), bool(described.get("signed", 0)))
         graph = _Graph(top, module)
         inputs = {port: each for port, each in ports["input"].items() if port != graph.clock}
         return cls(read, top, inputs, ports["output"], graph.clock, graph)

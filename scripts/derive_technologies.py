@@ -24,7 +24,7 @@ from amhw.synth.facts import as_text, encoded
 from amhw.synth.liberty import read_library
 from amhw.synth.library import Arc, Cell, Library
 from amhw.synth.recipe import AREA, BALANCED, DELAY
-from amhw.synth.reports import Timing
+from amhw.synth.reports import AbcTiming
 from amhw.synth.sta import timing_with
 from amhw.verilog import Design
 
@@ -141,8 +141,8 @@ class Comparison:
     design: str
     recipe: str
     netlist: str
-    compact: Timing
-    complete: Timing
+    compact: AbcTiming
+    complete: AbcTiming
 
     @property
     def deviation(self) -> float:

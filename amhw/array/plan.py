@@ -26,7 +26,7 @@ SUM_BITS = 32
 """Sums of a layer must fit so many bits, as the golden model's accumulators do."""
 
 FETCH = 3
-"""Clocks from a position's turn to its window at the array: addresses, memories, rotation."""
+"""Latency in cycles from a position to its window at the array: addresses, memories, rotation."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from amhw.commands import shared
 from amhw.commands.base import Group, print_json, print_next, print_note
 from amhw.refusal import Refusal
 from amhw.synth.liberty import read_library
-from amhw.synth.store import DamagedError, keep, known, technology_named
+from amhw.synth.store import DamagedTechnologyError, keep, known, technology_named
 from amhw.synth.technology import Technology, technologies, technology_label
 
 
@@ -23,9 +23,11 @@ def command() -> None:
 def list_command(as_json: bool) -> None:
     """The technologies that --tech knows."""
     found = known()
-    usable = {name: technology for name, technology in found.items() if not isinstance(technology, DamagedError)}
+    usable = {
+        name: technology for name, technology in found.items() if not isinstance(technology, DamagedTechnologyError)
+    }
     for damage in found.values():
-        if isinstance(damage, DamagedError):
+        if isinstance(damage, DamagedTechnologyError):
             print_note(str(damage))
     if as_json:
         print_json({name: _record(technology) for name, technology in usable.items()})

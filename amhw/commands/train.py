@@ -15,7 +15,7 @@ from amhw.refusal import Refusal
 
 if TYPE_CHECKING:
     from amhw.datasets import DataSet, DataSource
-    from amhw.nn.finetune import Progress as Step
+    from amhw.nn.finetune import TrainingProgress
     from amhw.nn.runs import FineTuned, FromScratch
     from amhw.table import ProductTable
 
@@ -158,7 +158,7 @@ def _fine_tuned(
     recipe = TrainingRecipe(**stated)
     with progress("training") as work:
 
-        def report(step: "Step") -> None:
+        def report(step: "TrainingProgress") -> None:
             nonlocal note
             if note is not None:  # said once training is under way: a refusal before it stands alone
                 work.note(f"amhw: note: {note}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from amhw.circuit import Circuit, Port
+from amhw.circuit import Circuit, CircuitPort
 from amhw.hdl.reading import buses
 from amhw.refusal import Refusal
 
@@ -90,7 +90,7 @@ def fit(circuit: Circuit, a: str | None, b: str | None, p: str | None, latency: 
     return Fit(operand_a, operand_b, product, tuple(others), _latency(circuit, product, latency))
 
 
-def _buses(ports: Mapping[str, Port]) -> dict[str, Bus]:
+def _buses(ports: Mapping[str, CircuitPort]) -> dict[str, Bus]:
     found = {name: Bus(name, (name,), port.width, port.signed) for name, port in ports.items()}
     if len(found) > 2 or any(name.endswith(("]", ">", ")")) for name in found):
         for bus, bits in buses([name for name, port in ports.items() if port.width == 1]).items():

@@ -74,7 +74,7 @@ class TrainingRecipe:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """Where a fine-tuning is: after step `step` of `steps`, with `loss`; `accuracy` of the held-out training
     images at the end of an epoch, else None."""
 
@@ -94,7 +94,7 @@ def fine_tune(
     teacher: FloatNetwork | None = None,
     checkpoint: Path | None = None,
     noise: Mapping[str, tuple[float, float]] | None = None,
-    report: Callable[[Progress], None] = lambda progress: None,
+    report: Callable[[TrainingProgress], None] = lambda progress: None,
 ) -> QuantisedNetwork:
     """`start` trained with each layer's multiplier, in integers.
 
@@ -232,7 +232,7 @@ class _Training:
         if checkpoint is not None and checkpoint.exists():
             self._resume(checkpoint)
 
-    def run(self, report: Callable[[Progress], None]) -> NetworkModule:
+    def run(self, report: Callable[[TrainingProgress], None]) -> NetworkModule:
         recipe = self.recipe
         while self.epoch < recipe.epochs:
             if recipe.patience is not None and self.epoch - self.best_epoch >= recipe.patience:
@@ -242,7 +242,7 @@ class _Training:
             loss = math.nan
             for start in range(0, self.steps_an_epoch * self.batch, self.batch):
                 loss = self._step(order[start : start + self.batch])
-                report(Progress(self.step, self.steps, self.epoch + 1, loss))
+                report(TrainingProgress(self.step, self.steps, self.epoch + 1, loss))
             self.epoch += 1
             accuracy = self._accuracy()
             if accuracy >= self.best_accuracy:
@@ -252,7 +252,7 @@ class _Training:
                 self.best_accuracy = accuracy
                 self.best.load_state_dict(self.averaged.state_dict())
             self._save()
-            report(Progress(self.step, self.steps, self.epoch, loss, accuracy))
+            report(TrainingProgress(self.step, self.steps, self.epoch, loss, accuracy))
         return self.best
 
     def _step(self, chosen: torch.Tensor) -> float:

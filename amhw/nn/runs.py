@@ -14,7 +14,7 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.network.real import FloatNetwork
 from amhw.network.trained_on import other_data
 from amhw.network.training import train
-from amhw.nn.finetune import Progress, TrainingRecipe, fine_tune
+from amhw.nn.finetune import TrainingProgress, TrainingRecipe, fine_tune
 from amhw.nn.noise import measured_noise
 from amhw.table import ProductTable
 
@@ -104,7 +104,7 @@ def fine_tuned(
     *,
     noise: bool = False,
     checkpoint: Path | None = None,
-    report: Callable[[Progress], None] = lambda progress: None,
+    report: Callable[[TrainingProgress], None] = lambda progress: None,
 ) -> FineTuned:
     """Fine-tune `start` with `table` in `layers` on the training images of `source`, or some of them.
 

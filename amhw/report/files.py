@@ -14,7 +14,7 @@ from amhw.report import charts
 from amhw.report.points import EXACT, Point, distinct
 from amhw.report.sections import bands, html, places
 from amhw.report.selections import selection_setting, selection_source
-from amhw.report.source import Setting, Source, records_of, told_apart
+from amhw.report.source import ReportSource, Setting, records_of, told_apart
 from amhw.report.studies import peer_point, study_setting, study_source
 from amhw.select.record import SelectionRecord
 from amhw.study.peers import read_peers
@@ -60,7 +60,7 @@ def write(
     return written
 
 
-def _source(file: Path, record: StudyRecord | SelectionRecord) -> Source:
+def _source(file: Path, record: StudyRecord | SelectionRecord) -> ReportSource:
     return study_source(file, record) if isinstance(record, StudyRecord) else selection_source(file, record)
 
 

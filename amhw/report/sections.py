@@ -9,7 +9,7 @@ from amhw.refusal import Refusal
 from amhw.report import charts, page
 from amhw.report.operands import IMAGES, operands_of
 from amhw.report.points import Point
-from amhw.report.source import Setting, Source
+from amhw.report.source import ReportSource, Setting
 from amhw.study.array import Breakdown
 from amhw.study.front import pareto_front
 
@@ -27,7 +27,7 @@ def places(points: Sequence[Point]) -> dict[tuple[str, str], list[Point]]:
     return found
 
 
-def bands(sources: Sequence[Source], tech: str) -> dict[str, float]:
+def bands(sources: Sequence[ReportSource], tech: str) -> dict[str, float]:
     """The greatest noise that a source found in a technology, by cost."""
     greatest: dict[str, float] = {}
     for source in sources:
@@ -37,7 +37,7 @@ def bands(sources: Sequence[Source], tech: str) -> dict[str, float]:
     return greatest
 
 
-def html(sources: Sequence[Source], settings: Sequence[Setting | Refusal], points: Sequence[Point]) -> str:
+def html(sources: Sequence[ReportSource], settings: Sequence[Setting | Refusal], points: Sequence[Point]) -> str:
     """The page's HTML."""
     found = places(points)
     tables = [table for source in sources for table in source.tables]

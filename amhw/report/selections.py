@@ -6,14 +6,14 @@ from pathlib import Path
 
 from amhw.refusal import Refusal
 from amhw.report.points import Point
-from amhw.report.source import PageTable, Setting, Source
+from amhw.report.source import PageTable, ReportSource, Setting
 from amhw.report.studies import exact_point
 from amhw.select.record import SelectedMultiplier, SelectionRecord
 from amhw.study.record import Exact
 from amhw.synth.technology import technology_label
 
 
-def selection_source(file: Path, selection: SelectionRecord) -> Source:
+def selection_source(file: Path, selection: SelectionRecord) -> ReportSource:
     """The source in `front.json`, or in what `amhw select --json` printed of one multiplier.
 
     Of a multiplier's netlists the smallest gives the area and the fastest the delay, as in a study; the table has
@@ -36,7 +36,7 @@ def selection_source(file: Path, selection: SelectionRecord) -> Source:
     written = datetime.fromtimestamp(file.stat().st_mtime, UTC).strftime("%Y-%m-%d %H:%M UTC")
     provenance = {"selection": file.name, "written": written, "network trained on": str(first.trained_on or "unknown")}
     images = {data: first.test_images}
-    return Source("Selected multipliers", points, [_table(rows, tech, data)], provenance, images=images)
+    return ReportSource("Selected multipliers", points, [_table(rows, tech, data)], provenance, images=images)
 
 
 def selection_setting(selection: SelectionRecord) -> Setting:

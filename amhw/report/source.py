@@ -44,7 +44,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Source:
+class ReportSource:
     """A study or a selection, ready to be shown.
 
     Attributes:
@@ -66,7 +66,7 @@ class Source:
     images: Mapping[str, str] = field(default_factory=dict)
 
 
-def told_apart(sources: Sequence[Source]) -> list[Source]:
+def told_apart(sources: Sequence[ReportSource]) -> list[ReportSource]:
     """The sources, with the hash in the name of data sets of one name but different test images.
 
     Points of one name share axes, and two folders may be called the same.
@@ -83,7 +83,7 @@ def told_apart(sources: Sequence[Source]) -> list[Source]:
     ]
 
 
-def _renamed(source: Source, names: Mapping[str, str]) -> Source:
+def _renamed(source: ReportSource, names: Mapping[str, str]) -> ReportSource:
     points = [replace(point, data=names.get(point.data, point.data)) for point in source.points]
     tables = [replace(table, data=names.get(table.data, table.data)) for table in source.tables]
     images = {names.get(name, name): digest for name, digest in source.images.items()}

@@ -9,14 +9,14 @@ from amhw.network.models.lenet5 import network_for
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 from amhw.report.points import EXACT, Point
-from amhw.report.source import PageTable, Setting, Source, optional
+from amhw.report.source import PageTable, ReportSource, Setting, optional
 from amhw.select.solutions import is_reduced_precision
 from amhw.study.peers import Peer
 from amhw.study.record import Exact, Row, StudyRecord
 from amhw.verilog import Design
 
 
-def study_source(file: Path, study: StudyRecord) -> Source:
+def study_source(file: Path, study: StudyRecord) -> ReportSource:
     """The source in what `amhw study` wrote.
 
     Raises:
@@ -39,7 +39,7 @@ def study_source(file: Path, study: StudyRecord) -> Source:
         bands[row.tech, "area_um2"] = row.area_noise or 0.0
         bands[row.tech, "delay_ps"] = row.delay_noise or 0.0
     images = {data: study.provenance.get(f"images {data}", "") for data, _ in places}
-    return Source(study.title, points, tables, study.provenance, bands, study.array, images)
+    return ReportSource(study.title, points, tables, study.provenance, bands, study.array, images)
 
 
 def study_setting(study: StudyRecord) -> Setting:

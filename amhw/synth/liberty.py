@@ -15,7 +15,7 @@ from pathlib import Path
 from amhw.files import decoded, read_whole
 from amhw.refusal import Refusal
 from amhw.synth.liberty_cells import UNITS, CellReader
-from amhw.synth.liberty_syntax import Group, parse
+from amhw.synth.liberty_syntax import LibertyGroup, parse
 from amhw.synth.library import Cell, Library
 
 _GZIP = b"\x1f\x8b"
@@ -113,7 +113,7 @@ def _together(parts: Sequence[_Part]) -> Library:
     return replace(first.library, cells=cells, max_transition=min(transitions, default=0.0))
 
 
-def _library(root: Group) -> Library:
+def _library(root: LibertyGroup) -> Library:
     reader = CellReader(root)
     cells: dict[str, Cell] = {}
     for group in root.all("cell"):
@@ -127,7 +127,7 @@ def _library(root: Group) -> Library:
     return Library(root.name, cells, root.number("default_max_transition") * reader.units.time, voltage)
 
 
-def _shared(root: Group) -> dict[str, tuple[float | None, str]]:
+def _shared(root: LibertyGroup) -> dict[str, tuple[float | None, str]]:
     spelt = {name: " ".join(root.values(name)) or "unstated" for name in (*UNITS, *_CORNER)}
     units = {name: unit(root) for name, unit in UNITS.items()}
     corner = {name: root.number(name) if name in root else None for name in _CORNER}

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from amhw.synth.boolean import Function, function, sense
-from amhw.synth.liberty_syntax import Group
+from amhw.synth.liberty_syntax import LibertyGroup
 from amhw.synth.library import (
     ENERGY_LOAD,
     ENERGY_SLEW,
@@ -45,10 +45,10 @@ _MOST_INPUTS = 10
 """Of a flip-flop whose conditions are all looked at for the energy of its clock."""
 
 
-def _unit(attribute: str, default: str, symbol: str, exponent: int, known: str) -> Callable[[Group], float]:
+def _unit(attribute: str, default: str, symbol: str, exponent: int, known: str) -> Callable[[LibertyGroup], float]:
     """What reads a unit and says how many times 10 to the `exponent` of the SI's unit `symbol` it is."""
 
-    def read(root: Group) -> float:
+    def read(root: LibertyGroup) -> float:
         text = root.text(attribute, default)
         match = re.fullmatch(rf"(\d*\.?\d*)\s*([fpnumk]?){symbol}", text, re.IGNORECASE)
         if match is None or match[1] == ".":
@@ -58,7 +58,7 @@ def _unit(attribute: str, default: str, symbol: str, exponent: int, known: str) 
     return read
 
 
-def _load_unit(root: Group) -> float:
+def _load_unit(root: LibertyGroup) -> float:
     values = root.values("capacitive_load_unit") or ("1", "pf")
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+) ([pf])f", " ".join(values), re.IGNORECASE)
     if match is None:
@@ -88,7 +88,7 @@ class Units:
     resistance: float
 
     @staticmethod
-    def of(root: Group) -> "Units":
+    def of(root: LibertyGroup) -> "Units":
         """Those of a library.
 
         Raises:
@@ -105,11 +105,11 @@ class CellReader:
         ValueError: a unit is not understood.
     """
 
-    def __init__(self, root: Group) -> None:
+    def __init__(self, root: LibertyGroup) -> None:
         self.units, self.defaults = Units.of(root), root
         self.templates = {group.name: group for group in root.all("lu_table_template", "power_lut_template")}
 
-    def cell(self, group: Group) -> Cell | None:
+    def cell(self, group: LibertyGroup) -> Cell | None:
         """The cell, or None when technology mapping has no use for it.
 
         Raises:
@@ -149,7 +149,7 @@ class CellReader:
             raise ValueError(f"area {cell.area:g} is negative")
         return cell if flip_flop is None else self._with_clock_energy(cell, pins, grounds)
 
-    def _input(self, name: str, pin: Group, clocks: list[str], grounds: set[str]) -> Input:
+    def _input(self, name: str, pin: LibertyGroup, clocks: list[str], grounds: set[str]) -> Input:
         both = pin.number("capacitance", self.defaults.number("default_input_pin_cap"))
         return Input(
             name,
@@ -163,7 +163,7 @@ class CellReader:
     def _output(
         self,
         name: str,
-        pin: Group,
+        pin: LibertyGroup,
         inputs: list[str],
         outputs: list[str],
         flip_flop: FlipFlop | None,
@@ -172,7 +172,7 @@ class CellReader:
         usual = "combinational"
         if flip_flop is not None:
             usual = "falling_edge" if re.search("[!']", flip_flop.clocked_on) else "rising_edge"
-        groups: dict[str, dict[str, list[Group]]] = {}
+        groups: dict[str, dict[str, list[LibertyGroup]]] = {}
         for timing in pin.all("timing"):
             if timing.text("timing_type", usual) in (*_COMBINATIONAL, *_EDGES):
                 for related in timing.text("related_pin").split():
@@ -193,7 +193,7 @@ class CellReader:
             self._energy(pin, grounds),
         )
 
-    def _energy(self, pin: Group, grounds: set[str], related: str = "") -> float:
+    def _energy(self, pin: LibertyGroup, grounds: set[str], related: str = "") -> float:
         """The mean internal energy of a transition of `pin`, fJ, that `related` causes where the library says so."""
         powers = pin.all("internal_power")
         chosen = [power for power in powers if related in power.text("related_pin").split()] or powers
@@ -206,12 +206,12 @@ class CellReader:
             grounds,
         )
 
-    def _internal(self, group: Group) -> float:
+    def _internal(self, group: LibertyGroup) -> float:
         """A table of internal power as energy, fJ: its unit is that of loads times the square of that of voltages."""
         units = self.units
         return self._table(group).at(ENERGY_SLEW, ENERGY_LOAD) * units.load * units.voltage**2 / units.time
 
-    def _leakage(self, group: Group, grounds: set[str]) -> float:
+    def _leakage(self, group: LibertyGroup, grounds: set[str]) -> float:
         """What the library says a cell leaks, nW, else the mean over its conditions."""
         stated = [(leakage, leakage.number("value")) for leakage in group.all("leakage_power") if "value" in leakage]
         if "cell_leakage_power" in group or not stated:
@@ -219,7 +219,7 @@ class CellReader:
             return group.number("cell_leakage_power", usual) * self.units.power
         return _from_every_supply(stated, grounds) * self.units.power
 
-    def _with_clock_energy(self, cell: Cell, pins: dict[str, Group], grounds: set[str]) -> Cell:
+    def _with_clock_energy(self, cell: Cell, pins: dict[str, LibertyGroup], grounds: set[str]) -> Cell:
         flip_flop = cell.flip_flop
         assert flip_flop is not None
         clocks = [pin.name for pin in cell.inputs if pin.is_clock]
@@ -256,8 +256,8 @@ class CellReader:
         return replace(cell, inputs=tuple(inputs), outputs=tuple(outputs))
 
     def _edges(
-        self, pin: Group, grounds: set[str], names: tuple[str, ...]
-    ) -> list[tuple[Group, Function, bool, float]]:
+        self, pin: LibertyGroup, grounds: set[str], names: tuple[str, ...]
+    ) -> list[tuple[LibertyGroup, Function, bool, float]]:
         """What a rising or falling edge of `pin` costs, fJ, and when."""
         found = []
         for power in pin.all("internal_power"):
@@ -270,7 +270,7 @@ class CellReader:
                     found.append((power, when, rises, self._internal(group)))
         return found
 
-    def _setup(self, pin: Group) -> tuple[Table, Table] | None:
+    def _setup(self, pin: LibertyGroup) -> tuple[Table, Table] | None:
         groups = [timing for timing in pin.all("timing") if timing.text("timing_type") in _SETUP]
         rises, falls = (
             [self._constraint(table) for group in groups for table in group.all(name)]
@@ -278,14 +278,14 @@ class CellReader:
         )
         return (worst(rises or falls), worst(falls or rises)) if rises or falls else None
 
-    def _constraint(self, group: Group) -> Table:
+    def _constraint(self, group: LibertyGroup) -> Table:
         shape = self.templates.get(group.name)
         first, second, rows = self._grid(group, shape)
         if shape is None or shape.text("variable_1") != "constrained_pin_transition":
             first, second, rows = second, first, [list(column) for column in zip(*rows, strict=True)]
         return self._scaled(first, second, rows, self.units.time)
 
-    def _arc(self, related: str, way: str, usual: str, timings: list[Group]) -> Arc | None:
+    def _arc(self, related: str, way: str, usual: str, timings: list[LibertyGroup]) -> Arc | None:
         """The arc that these groups make; None where they have no delays. One edge's tables serve both if need be."""
         found = {name: self._tables(name, timings) for name in Arc.TABLES}
         if not any(found.values()):
@@ -299,7 +299,7 @@ class CellReader:
         kind = timings[0].text("timing_type", usual)
         return Arc(related, way, "combinational" if kind in _COMBINATIONAL else kind, *tables)
 
-    def _tables(self, name: str, timings: list[Group]) -> list[Table]:
+    def _tables(self, name: str, timings: list[LibertyGroup]) -> list[Table]:
         """All tables of that name, but not those of an edge that the group's timing_type excludes."""
         edge, other = ("rise", "fall") if "rise" in name else ("fall", "rise")
         found = []
@@ -311,7 +311,7 @@ class CellReader:
                 found.append(self._linear(name, edge, timing))
         return found
 
-    def _linear(self, name: str, edge: str, timing: Group) -> Table:
+    def _linear(self, name: str, edge: str, timing: LibertyGroup) -> Table:
         """The linear model's delay, intrinsic + resistance · load, or its slew, which is 0."""
         if not name.startswith("cell"):
             return Table((0.0,), (0.0,), ((0.0,),))
@@ -320,14 +320,16 @@ class CellReader:
         slope = timing.number(f"{edge}_resistance", usual) * self.units.resistance  # kΩ · fF = ps
         return Table((0.0,), (0.0, 1.0), ((start, start + slope),))
 
-    def _table(self, group: Group) -> Table:
+    def _table(self, group: LibertyGroup) -> Table:
         shape = self.templates.get(group.name)
         first, second, rows = self._grid(group, shape)
         if shape is not None and shape.text("variable_1") == "total_output_net_capacitance":
             first, second, rows = second, first, [list(column) for column in zip(*rows, strict=True)]
         return self._scaled(first, second, rows, self.units.load)
 
-    def _grid(self, group: Group, shape: Group | None) -> tuple[list[float], list[float], list[list[float]]]:
+    def _grid(
+        self, group: LibertyGroup, shape: LibertyGroup | None
+    ) -> tuple[list[float], list[float], list[list[float]]]:
         """Both axes (the second is one point where the table has one axis) and the rows."""
         if shape is not None and "variable_3" in shape:
             raise ValueError(f"a table over {shape.text('variable_3')} too; those over slew and load are read")
@@ -351,7 +353,7 @@ class CellReader:
         )
 
 
-def _from_every_supply(figures: list[tuple[Group, float]], grounds: set[str]) -> float:
+def _from_every_supply(figures: list[tuple[LibertyGroup, float]], grounds: set[str]) -> float:
     """The mean over conditions of what comes from each supply pin, summed over them; a ground supplies nothing."""
     by_pin: defaultdict[str, list[float]] = defaultdict(list)
     for group, figure in figures:
@@ -360,7 +362,7 @@ def _from_every_supply(figures: list[tuple[Group, float]], grounds: set[str]) ->
     return sum((sum(found) / len(found) for found in by_pin.values()), 0.0)
 
 
-def _flip_flop(group: Group) -> FlipFlop:
+def _flip_flop(group: LibertyGroup) -> FlipFlop:
     if len(group.names) not in (1, 2):
         raise ValueError(f"ff ({', '.join(group.names)}) has neither a state nor a state and its inverse")
     state, inverse = (*group.names, f"{group.name}_inverse")[:2]

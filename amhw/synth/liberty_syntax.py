@@ -28,13 +28,13 @@ _VARIABLE = re.compile(r"[^;{}\n]*")
 
 
 @dataclass(frozen=True)
-class Group:
+class LibertyGroup:
     """A group: what it is (`cell`), the names in its parentheses, its attributes and the groups inside it."""
 
     kind: str
     names: tuple[str, ...]
     attributes: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
-    groups: list["Group"] = field(default_factory=list)
+    groups: list["LibertyGroup"] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -44,7 +44,7 @@ class Group:
     def __contains__(self, attribute: str) -> bool:
         return attribute in self.attributes
 
-    def all(self, *kinds: str) -> list["Group"]:
+    def all(self, *kinds: str) -> list["LibertyGroup"]:
         """The groups of these kinds inside this one."""
         return [group for group in self.groups if group.kind in kinds]
 
@@ -86,7 +86,7 @@ def _number(attribute: str, value: str) -> float:
     return number
 
 
-def parse(text: str, source: str) -> Group:
+def parse(text: str, source: str) -> LibertyGroup:
     """The one group that the Liberty text `text` consists of.
 
     >>> group = parse('library (tiny) { time_unit : "1ns"; cell ("INV") { area : "1.5" } }', "tiny.lib")
@@ -104,10 +104,10 @@ class _Parser:
 
     def __init__(self, text: str, source: str) -> None:
         self.text, self.source, self.position = text, source, 0
-        self.top: Group | None = None
-        self.open: list[Group] = []
+        self.top: LibertyGroup | None = None
+        self.open: list[LibertyGroup] = []
 
-    def group(self) -> Group:
+    def group(self) -> LibertyGroup:
         while self._next():
             if self._take(";"):
                 continue
@@ -134,7 +134,7 @@ class _Parser:
             values = self._list()
             self._next()
             if self._take("{"):
-                group = Group(name, values)
+                group = LibertyGroup(name, values)
                 if self.open:
                     self.open[-1].groups.append(group)
                 else:

@@ -31,7 +31,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Timing:
+class AbcTiming:
     """ABC's `stime -p`: delay of the longest path (ps), cells' number and area, and the path."""
 
     delay_ps: float
@@ -42,7 +42,7 @@ class Timing:
     end: str
 
 
-def timing_of(log: str) -> Timing | None:
+def timing_of(log: str) -> AbcTiming | None:
     """The last timing report in a log of Yosys' `abc` pass; None when ABC had nothing to map."""
     summaries = list(_SUMMARY.finditer(log))
     if not summaries:
@@ -55,7 +55,7 @@ def timing_of(log: str) -> Timing | None:
         for fanout, cell, arrival, slew, load in _STEP.findall(rest)
     )
     start, end = (_signal(ends[1]), _signal(ends[2])) if ends else ("", "")
-    return Timing(float(last[3]), int(last[1]), float(last[2]), steps, start, end)
+    return AbcTiming(float(last[3]), int(last[1]), float(last[2]), steps, start, end)
 
 
 def error_in(log: str) -> str | None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from amhw.synth.failure import SynthesisError
 from amhw.synth.process import run_tool
-from amhw.synth.reports import Timing, timing_of
+from amhw.synth.reports import AbcTiming, timing_of
 
 
 def timing_with(
     liberty: Path, constraints: str, netlists: Sequence[Path], *, without: Sequence[str] = ()
-) -> list[Timing]:
+) -> list[AbcTiming]:
     """ABC's timing of each mapped BLIF file with the cells of the file `liberty`, except those in `without`.
 
     `constraints` is `Technology.constraints`. Yosys is not needed; its ABC does it.

@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,60}")
 _KEPT_IN_MEMORY = 32
 
 
-class DamagedError(Exception):
+class DamagedTechnologyError(Exception):
     """The file of an imported technology is no table of facts; the message says what is wrong and what to do."""
 
 
@@ -37,13 +37,13 @@ def imported() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in folder().glob("*.json") if _NAME.fullmatch(path.stem)))
 
 
-def known() -> dict[str, Technology | DamagedError]:
+def known() -> dict[str, Technology | DamagedTechnologyError]:
     """All technologies that have a name, shipped ones first; for a damaged file what is wrong with it."""
-    found: dict[str, Technology | DamagedError] = {name: Technology.named(name) for name in technologies()}
+    found: dict[str, Technology | DamagedTechnologyError] = {name: Technology.named(name) for name in technologies()}
     for name in imported():
         try:
             found[name] = _imported(name)
-        except DamagedError as damage:
+        except DamagedTechnologyError as damage:
             found[name] = damage
     return found
 
@@ -61,7 +61,7 @@ def named(name: str) -> Technology:
         raise Refusal(f"unknown technology {name!r}; known: {known}, or give a Liberty file")
     try:
         return _imported(name)
-    except DamagedError as damage:
+    except DamagedTechnologyError as damage:
         raise Refusal(str(damage)) from damage
 
 
@@ -121,4 +121,6 @@ def _of_facts(name: str, path: Path, state: Sequence[int] | None) -> Technology:
         facts = json.loads(read_whole(path))
         return Technology.of(name, decoded(facts), str(facts["source"]))
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise DamagedError(f"{path} is damaged; import the Liberty file again as {name}, or delete it") from error
+        raise DamagedTechnologyError(
+            f"{path} is damaged; import the Liberty file again as {name}, or delete it"
+        ) from error

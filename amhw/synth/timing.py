@@ -28,7 +28,7 @@ _EITHER = ((RISE, FALL), (RISE, FALL))
 
 
 class Edge(NamedTuple):
-    """The latest arrival (ps) and slowest slew (ps) of a net's rising or falling edge, and whence it came."""
+    """The latest arrival (ps) and slowest slew (ps) of a net's rising or falling edge, and its predecessor."""
 
     arrival: float
     slew: float

@@ -9,7 +9,7 @@ from small_liberty import INV, NAND, tiny
 from amhw.refusal import Refusal
 from amhw.synth import Technology
 from amhw.synth.liberty import parse_library
-from amhw.synth.store import DamagedError, keep, known, named, technology_named
+from amhw.synth.store import DamagedTechnologyError, keep, known, named, technology_named
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +111,7 @@ def test_a_damaged_technology_is_one_of_the_list(folder, how):
     (folder / "bad.json").write_bytes(content if isinstance(content, bytes) else content.encode())
     found = known()
     assert list(found) == ["sg13g2", "sky130hd", "bad", "good"]
-    assert isinstance(found["bad"], DamagedError) and found["good"].nand2_area == 2.5
+    assert isinstance(found["bad"], DamagedTechnologyError) and found["good"].nand2_area == 2.5
     with pytest.raises(Refusal, match=r"bad\.json is damaged; import the Liberty file again as bad, or delete it"):
         technology_named("bad")
 
