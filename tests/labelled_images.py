@@ -1,6 +1,7 @@
 """Small random data sets, and the files that hold them."""
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 
@@ -8,13 +9,26 @@ from amhw.datasets import DataSet
 from amhw.datasets.idx import write_idx
 
 
-def random_set(count=40, shape=(1, 28, 28), classes=10, seed=0, name="small"):
+def random_set(
+    count: int = 40,
+    shape: tuple[int, int, int] = (1, 28, 28),
+    classes: int = 10,
+    seed: int = 0,
+    name: str = "small",
+) -> DataSet:
     """Noise of this shape, labelled 0, 1, … in turn."""
     images = np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
     return DataSet(name, images, (np.arange(count) % classes).astype(np.uint8))
 
 
-def write_idx_folder(folder, training=None, test=None, *, packed=True, dotted=False):
+def write_idx_folder(
+    folder: Path,
+    training: DataSet | None = None,
+    test: DataSet | None = None,
+    *,
+    packed: bool = True,
+    dotted: bool = False,
+) -> Path:
     """The IDX files of the parts that are given; grey images in three dimensions, others in four."""
     folder.mkdir(exist_ok=True)
     for prefix, part in (("train", training), ("t10k", test)):
@@ -30,11 +44,11 @@ def write_idx_folder(folder, training=None, test=None, *, packed=True, dotted=Fa
     return folder
 
 
-def write_npz(path, training=None, test=None):
+def write_npz(path: Path, training: DataSet | None = None, test: DataSet | None = None) -> Path:
     """The archive of the parts that are given."""
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for prefix, part in (("train_", training), ("", test)):
         if part is not None:
             arrays |= {f"{prefix}images": part.images, f"{prefix}labels": part.labels}
-    np.savez_compressed(path, **arrays)
+    np.savez_compressed(path, allow_pickle=False, **arrays)
     return path
