@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from labelled_images import write_npz
 
 from amhw.datasets import DataSet
 
@@ -33,14 +34,6 @@ def gratings(count: int, seed: int) -> DataSet:
     images = 128 + contrast * _COLOURS[labels // 5][:, :, None, None] * waves[:, None]
     images += random.normal(0, 8, images.shape)
     return DataSet("gratings", np.clip(np.rint(images), 0, 255).astype(np.uint8), labels.astype(np.uint8))
-
-
-def write_npz(path: Path, training: DataSet, test: DataSet) -> Path:
-    """An archive that `amhw train --data-dir` takes."""
-    np.savez_compressed(
-        path, train_images=training.images, train_labels=training.labels, images=test.images, labels=test.labels
-    )
-    return path
 
 
 if __name__ == "__main__":

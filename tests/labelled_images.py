@@ -50,5 +50,5 @@ def write_npz(path: Path, training: DataSet | None = None, test: DataSet | None 
     for prefix, part in (("train_", training), ("", test)):
         if part is not None:
             arrays |= {f"{prefix}images": part.images, f"{prefix}labels": part.labels}
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(path, allow_pickle=False, **arrays)
     return path

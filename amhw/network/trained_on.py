@@ -21,7 +21,7 @@ def own_data(network: Network, path: Path | str | None = None) -> DataSource:
             if network.trained_on is None
             else f"was trained on {network.trained_on}"
         )
-        raise Refusal(f"{network.name} {on}: give that data set as --data-dir")
+        raise Refusal(f"{network.name} {on}: give that data set as --data")
     network.check_images(source.representative)
     return source
 

@@ -59,6 +59,7 @@ def approximate(
     ApproxConv2d(
       4 outputs of (1, 3, 3), mul_u8s8_pp_0_0_0_0_0_0_f0_f0
       (products): Products()
+      (grid): Grid()
     )
 
     Raises:
