@@ -23,10 +23,12 @@ from typing import Any
 DIALECTS = {"verilog": "Verilog-2005", "systemverilog": "SystemVerilog", "slang": "SystemVerilog by slang"}
 
 _COMMANDS = {"verilog": "read_verilog -nodpi", "systemverilog": "read_verilog -nodpi -sv"}
-_OUT_OF_MEMORY = 3
 
 LONGEST_S = 60
 """Seconds of processor time in which a text must be read and elaborated; an array of 400 elements takes three."""
+
+MOST_MEMORY = 2 << 30
+"""Bytes that this may take; a multiplier takes less than a hundredth, that array less than a tenth."""
 
 _PLAIN = r"[A-Za-z_][\w$]*"
 _NAME = re.compile(r"[A-Za-z_$][\w$.\\=':]*")
@@ -51,6 +53,7 @@ def read(
     own: Collection[str] = (),
     parameters: Mapping[str, str] | None = None,
     seconds: int = LONGEST_S,
+    memory: int = MOST_MEMORY,
 ) -> tuple[str, str]:
     """Read and elaborate the Verilog in `file` in the first dialect in which it can be read.
 
@@ -64,7 +67,7 @@ def read(
         top: the top module; None for the one that `top_of` finds.
         own: the modules among which it is looked for.
         parameters: of the top module, as Verilog numbers.
-        seconds: of processor time in which it must be done.
+        seconds, memory: of processor time, and bytes, with which it must be done.
 
     Returns:
         The dialect, and the top module's name.
@@ -78,8 +81,14 @@ def read(
         raise UnreadableError(f"{top!r} is no module's name")
 
     def elaborate(dialect: str) -> str:
-        with _processor_time(seconds):
-            return _elaborate(yosys, design, file, dialect, top, own, parameters or {})
+        full = too_large(_at_most(memory))
+        try:
+            with _limited(seconds, memory):
+                return _elaborate(yosys, design, file, dialect, top, own, parameters or {})
+        except MemoryError:
+            hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+            resource.setrlimit(resource.RLIMIT_AS, (hard, hard))  # to say so takes memory, too
+            raise UnreadableError(full) from None
 
     if len(dialects) == 1:
         return dialects[0], elaborate(dialects[0])
@@ -90,8 +99,6 @@ def read(
             raise UnreadableError(problem)
         if status == 0:
             return dialect, elaborate(dialect)
-        if status == _OUT_OF_MEMORY:
-            raise UnreadableError(f"{too_large()} (read as {DIALECTS[dialect]})")
         if status == -signal.SIGXCPU:
             raise UnreadableError(too_long(seconds))
         reasons.setdefault(reason_in(log) or f"Yosys ended with status {status}", []).append(DIALECTS[dialect])
@@ -255,8 +262,6 @@ def _tried(action: Any, dialect: str) -> tuple[int, str | None, str]:
             print(f"ERROR: {error}", flush=True)
         except UnreadableError as error:
             problem.write_text(str(error), encoding="utf-8")
-        except MemoryError:
-            status = _OUT_OF_MEMORY
         finally:
             os._exit(status)
     _, ended = os.waitpid(child, 0)
@@ -278,27 +283,36 @@ def too_long(seconds: int) -> str:
     return f"Yosys takes longer than {seconds} s; is there a loop in the Verilog that does not end?"
 
 
-def too_large() -> str:
-    """What to say when Yosys got no more memory than the process may have."""
-    return f"Yosys takes more memory than {resource.getrlimit(resource.RLIMIT_AS)[0] >> 20} MiB"
+def too_large(memory: int) -> str:
+    """What to say when Yosys got no more memory."""
+    return f"Yosys takes more memory than {memory >> 20} MiB"
 
 
 def limit_memory(most: int) -> None:
-    """Let this process have so many bytes, where the system can limit that."""
+    """Let this process have so many bytes and no more, where the system can limit that."""
     with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        resource.setrlimit(resource.RLIMIT_AS, (_at_most(most), resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
+def _at_most(memory: int) -> int:
+    """So many bytes, or as many as this process may have if those are fewer."""
+    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return memory if soft == resource.RLIM_INFINITY else min(memory, soft)
 
 
 @contextlib.contextmanager
-def _processor_time(seconds: int) -> Iterator[None]:
-    """Let this process have so much processor time, and SIGXCPU after that."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+def _limited(seconds: int, memory: int) -> Iterator[None]:
+    """Let this process have so much processor time, and SIGXCPU after that, and so much memory."""
+    before = {kind: resource.getrlimit(kind) for kind in (resource.RLIMIT_CPU, resource.RLIMIT_AS)}
     used = resource.getrusage(resource.RUSAGE_SELF)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, hard))
+    most = int(used.ru_utime + used.ru_stime) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (most, before[resource.RLIMIT_CPU][1]))
+    limit_memory(memory)
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+        for kind, limits in before.items():
+            resource.setrlimit(kind, limits)
 
 
 def _ports(module: Any) -> dict[str, tuple[str, int]]:
@@ -353,7 +367,7 @@ def _main() -> None:
     except UnreadableError as error:
         reply = {"refusal": str(error)}
     except MemoryError:
-        reply = {"refusal": too_large()}
+        reply = {"refusal": too_large(job["memory"])}
     Path("reply.json").write_text(json.dumps(reply), encoding="utf-8")
 
 

@@ -11,13 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from amhw.hdl.reading import LONGEST_S, reason_in, too_long
+from amhw.hdl.reading import LONGEST_S, MOST_MEMORY, reason_in, too_long
 from amhw.refusal import Refusal
 
 _SCRIPT = Path(__file__).with_name("reading.py")
-
-MOST_MEMORY = 2 << 30
-"""Bytes that it may take; a multiplier takes less than a hundredth."""
 
 
 def run_passes(passes: Sequence[str], folder: Path, what: str) -> None:

@@ -165,7 +165,7 @@ try:
     worker.in_gates(libyosys, design, run, top, False, [dialect])
     run("write_json ports.json")
 except MemoryError:
-    pathlib.Path("problem.txt").write_text(worker.reading.too_large(), encoding="utf-8")
+    pathlib.Path("problem.txt").write_text(worker.reading.too_large({MOST_MEMORY}), encoding="utf-8")
 except (worker.UnusableError, worker.reading.UnreadableError) as error:
     pathlib.Path("problem.txt").write_text(str(error), encoding="utf-8")
 """

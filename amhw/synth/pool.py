@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from amhw.hdl.reading import LONGEST_S, too_long
+from amhw.hdl import reading
 from amhw.hdl.source import Source
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
@@ -181,7 +181,7 @@ class Synthesiser:
                     "prove": prove,
                     "netlists": self.netlists,
                     "timeout": self.timeout,
-                    "reading": LONGEST_S,
+                    "reading": [reading.LONGEST_S, reading.MOST_MEMORY],
                     "memory": MOST_MEMORY,
                 }
             )
@@ -240,9 +240,9 @@ class Synthesiser:
             )
             text = log.read_text(errors="replace", encoding="utf-8") if log.exists() else ""
             if reply["died"] == -signal.SIGXCPU:
-                raise Refusal(too_long(LONGEST_S))
+                raise Refusal(reading.too_long(reading.LONGEST_S))
             if out_of_memory(text):
-                raise Refusal(f"Yosys takes more memory than {MOST_MEMORY >> 20} MiB")
+                raise Refusal(reading.too_large(MOST_MEMORY))
             if (message := error_in(text)) is not None:
                 raise Refusal(source.placed(f"{_REFUSED_AT[log.name]}: {_named(message, folder)}"))
             raise SynthesisError(f"Yosys failed: {why(text, reply['died'])}")

@@ -126,7 +126,7 @@ def _child(yosys: Any, job: dict[str, Any], writing: int) -> None:
         except UnusableError as error:
             reply = {"refusal": str(error)}
         except MemoryError:
-            reply = {"refusal": reading.too_large()}
+            reply = {"refusal": reading.too_large(job["memory"])}
         except Exception as error:
             reply = {"failed": f"{type(error).__name__}: {error}"}
         data = json.dumps(reply).encode()
@@ -150,7 +150,7 @@ def synthesise(yosys: Any, job: dict[str, Any]) -> dict[str, Any]:
         yosys.run_pass(command, design)
 
     top = job["top"] = in_gates(
-        yosys, design, run, job["top"], job["hierarchical"], job["dialects"], job["own"], job["reading"]
+        yosys, design, run, job["top"], job["hierarchical"], job["dialects"], job["own"], *job["reading"]
     )
     registers = [cell for cell in _cells(design) if re.match(r"\$_?.*ff", _plain(cell.type), re.I)]
     if registers and not job["registers"]:
@@ -191,16 +191,17 @@ def in_gates(
     dialects: Sequence[str],
     own: Collection[str] = (),
     seconds: int = reading.LONGEST_S,
+    memory: int = reading.MOST_MEMORY,
 ) -> str:
     """Read design.v in the current folder, check it and turn it into Yosys' gates; the name of its top.
 
-    `seconds` of processor time are for reading.
+    `seconds` of processor time and `memory` bytes are for reading.
 
     Raises:
         UnusableError: it cannot be synthesised.
     """
     try:
-        _, top = reading.read(yosys, design, "design.v", dialects, top, own, seconds=seconds)
+        _, top = reading.read(yosys, design, "design.v", dialects, top, own, None, seconds, memory)
     except reading.UnreadableError as error:
         raise UnusableError(str(error)) from None
     _refuse(top, both_ways(design))

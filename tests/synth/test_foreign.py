@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from amhw.commands.synth import command
-from amhw.hdl import yosys
+from amhw.hdl import reading, yosys
 from amhw.hdl.yosys import run_passes
 from amhw.refusal import Refusal
 from amhw.synth import SEARCH, Synthesiser, SynthesisError, Technology, pool
@@ -109,16 +109,17 @@ ENDLESS = {
 
 @pytest.mark.parametrize("how", ENDLESS)
 def test_what_does_not_end_is_refused_with_the_limit(monkeypatch, how):
-    monkeypatch.setattr(pool, "LONGEST_S", 2)
+    monkeypatch.setattr(reading, "LONGEST_S", 2)
     with Synthesiser(Technology.named("sky130hd"), [SEARCH], workers=1) as synthesiser:
         with pytest.raises(Refusal, match="Yosys takes longer than 2 s; is there a loop in the Verilog that does not"):
             synthesiser.submit(f"module m(input a, output y); {ENDLESS[how]} endmodule").result()
         assert synthesiser.submit(HEAD + AND).result().area_um2 > 0
 
 
-def test_what_takes_all_memory_is_refused_with_the_limit(monkeypatch):
+@pytest.mark.parametrize("module", [reading, pool], ids=["to read", "in all"])
+def test_what_takes_all_memory_is_refused_with_the_limit(monkeypatch, module):
     """Each definition uses the one before it a hundred times."""
-    monkeypatch.setattr(pool, "MOST_MEMORY", 1 << 30)
+    monkeypatch.setattr(module, "MOST_MEMORY", 1 << 30)
     macros = "".join(f"`define M{k} {f'`M{k - 1} ' * 100}\n" for k in range(1, 6))
     text = f"`define M0 assign y = a;\n{macros}module m(input a, output y); `M5 endmodule"
     with Synthesiser(Technology.named("sky130hd"), [SEARCH], workers=1) as synthesiser:
