@@ -31,6 +31,8 @@ MOST_MEMORY = 2 << 30
 """Bytes that this may take; a multiplier takes less than a hundredth, that array less than a tenth."""
 
 _PLAIN = r"[A-Za-z_][\w$]*"
+_TOP = rf"{_PLAIN}(?:\.{_PLAIN})*"
+"""A module that a user may name; Amaranth's have the names of those above them before theirs, with dots."""
 _NAME = re.compile(r"[A-Za-z_$][\w$.\\=':]*")
 """What a module's name may consist of: Yosys takes names as words of its commands. (Yosys's own names of modules
 with parameters have a backslash, an equals sign and an apostrophe.)"""
@@ -77,7 +79,7 @@ def read(
             long or too much memory.
     """
 
-    if top is not None and not re.fullmatch(_PLAIN, top):
+    if top is not None and not re.fullmatch(_TOP, top):
         raise UnreadableError(f"{top!r} is no module's name")
 
     def elaborate(dialect: str) -> str:
