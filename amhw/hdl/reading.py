@@ -221,7 +221,7 @@ def _elaborate(
         top = top_of(instances, {name: _ports(module) for name, module in modules.items()}, own)
     if top not in modules:
         raise UnreadableError(f"no module {top} in this Verilog; its modules: {', '.join(sorted(modules)) or 'none'}")
-    if not re.fullmatch(_PLAIN, top):
+    if not re.fullmatch(_TOP, top):
         raise UnreadableError(f"the module {top!r} has no plain name; rename it")
     known = {_plain(name) for name in modules[top].avail_parameters}
     if given and (unknown := [name for name in parameters if name not in known]):
