@@ -158,6 +158,7 @@ def test_what_one_select_printed_and_published_circuits_without_a_study(tmp_path
 def test_a_selection_on_other_images_in_a_liberty_file(tmp_path, selection):
     row = selection["front"][0] | {"technology": "cells/mine.lib.gz"}
     row["problem"] = {"network": None, "data_dir": str(tmp_path / "fashion")}
+    row["data"] = {"name": "fashion", "sha256": "0" * 64}
     (tmp_path / "front.json").write_text(json.dumps(selection | {"front": [row]}))
     result = CliRunner().invoke(command, [str(tmp_path)])
     assert result.exit_code == 0, result.stderr
@@ -170,6 +171,7 @@ def test_data_sets_of_one_name_are_told_apart(tmp_path, selection):
     first = selection["front"][0]
     for number, digest in enumerate(("0123456789", "abcdef0123", "0123456789")):
         row = first | {"problem": {"network": None, "data_dir": f"{number}/fashion"}, "test_images": digest}
+        row["data"] = {"name": "fashion", "sha256": digest}
         (tmp_path / f"{number}.json").write_text(json.dumps(selection | {"front": [row]}))
     files = [str(tmp_path / f"{number}.json") for number in range(3)]
     assert CliRunner().invoke(command, [*files, "--out", str(tmp_path)]).exit_code == 0
