@@ -128,7 +128,7 @@ def test_people_get_one_line():
         (["--multiplier", "nowhere.npy", "--signed", "b"], "nowhere.npy"),
         (["--multiplier", "nowhere.npy"], "say --signed none, a, b or both"),
         (["--multiplier", MASK, "--order", "ab"], "are for tables and Verilog"),
-        (["--multiplier", "network.npz"], "those end in .v, .sv, .npy"),
+        (["--multiplier", "network.npz"], "those end in .v, .sv, .blif"),
         (["--multiplier", "nowhere.json"], "nowhere.json"),
     ],
 )
