@@ -207,7 +207,7 @@ def test_refusals_of_verilog(tmp_path, monkeypatch):
         (["mac.v", "--trace", "short.csv"], "line 3: 1 values for the 2 ports x, y"),
         (["mac.v", "--trace", "wide.csv"], "x has 8 bits; 1 … 300 do not fit"),
         (["mac.v", "--trace", "other.csv"], "values for z; the inputs are"),
-        (["mac.v", "--trace", "cut.npz"], "damaged NumPy archive"),
+        (["mac.v", "--trace", "cut.npz"], "no archive of NumPy arrays"),
         (["mac.v", "--trace", "float.npz"], "x is no sequence of integers or of bits"),
         (["mac.v", "--trace", "uneven.npz"], "several lengths: x 4, y 5"),
         (["mac.v", "--hold", "rst"], "no PORT=VALUE"),
