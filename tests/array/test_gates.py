@@ -56,7 +56,8 @@ def test_an_array_and_its_mapped_netlist(tmp_path):
     broken = re.sub(r"(module sky130_fd_sc_hd__xor2_1\([^)]*\);\n  assign X = ).*;", r"\1A | B;", text)
     assert broken != text
     gates.write_text(broken)
-    assert not simulate(verilog.with_suffix(".json"), netlist=gates).passed
+    with pytest.raises(Refusal, match="35 of 70 beats after"):  # the queue's counters have such cells: sums get lost
+        simulate(verilog.with_suffix(".json"), netlist=gates)
     gates.write_text("module other; endmodule\n")
     with pytest.raises(Refusal, match="has no module dut"):
         simulate(verilog.with_suffix(".json"), netlist=gates)
