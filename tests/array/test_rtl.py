@@ -34,8 +34,8 @@ for command in (f"read_verilog {sys.argv[1]}", f"hierarchy -check -top {sys.argv
 
 
 def engine(folder):
-    multiplier, network, cols, depth, side = SMALL["more columns than channels"]
-    return written(folder, multiplier, ConvPlan(network, ProductTable.of(multiplier), 9, cols, depth, side))
+    multiplier, network, cols, depth = SMALL["more columns than channels"]
+    return written(folder, multiplier, ConvPlan(network, ProductTable.of(multiplier), 9, cols, depth))
 
 
 def product(dataflow):
@@ -62,8 +62,8 @@ def test_lint_and_checks(tmp_path, design):
 
 def test_a_bus_model_that_is_not_ours(tmp_path):
     pytest.importorskip("cocotbext.axi")
-    multiplier, network, cols, depth, side = SMALL["exact"]
-    plan = ConvPlan(network, ProductTable.of(multiplier), 9, cols, depth, side)
+    multiplier, network, cols, depth = SMALL["exact"]
+    plan = ConvPlan(network, ProductTable.of(multiplier), 9, cols, depth)
     verilog, manifest, _ = written(tmp_path, multiplier, plan)
     (tmp_path / "run").mkdir()
     with simulator_environment():
