@@ -1,7 +1,8 @@
 """A data set as folders of PNG files, one folder a class: FOLDER/train/CLASS/*.png and FOLDER/test/CLASS/*.png.
 
 Without `train` and `test`, FOLDER/CLASS/*.png are the test images and there are no training images. Classes are
-numbered in the order of their folders' names (numbers by value), training and test together. Hidden files and folders
+numbered in the order of their folders' names (numbers by value), training and test together. The first image of each
+class comes first, then the second of each, so that some of a data set are of all classes. Hidden files and folders
 (`.DS_Store`, `._1.png`) do not count.
 """
 
@@ -46,21 +47,25 @@ def read_part(folder: Path, part: str, name: str) -> DataSet:
     known = sorted({path.name for each in PARTS for path in _classes(_root(folder, each))}, key=_order)
     if len(known) > _CLASSES:
         raise Refusal(f"{folder} has {len(known)} classes; up to {_CLASSES} are possible")
-    files = [(file, known.index(path.name)) for path in _classes(_root(folder, part)) for file in _files(path)]
+    files = sorted(
+        (place, known.index(path.name), file)
+        for path in _classes(_root(folder, part))
+        for place, file in enumerate(_files(path))
+    )
     if not files:
         raise Refusal(f"{folder} has no PNG files of its {part} images; wanted {PARTS[part]}/CLASS/*.png")
-    first = files[0][0]
+    _, _, first = files[0]
     shape = _shape(_opened(first))
     if len(files) * prod(shape) > LARGEST:
         raise Refusal(f"{folder} promises {len(files)} images {list(shape)}; up to {LARGEST >> 30} GiB are read")
     images = np.empty((len(files), *shape), np.uint8)
-    for index, (file, _) in enumerate(files):
+    for index, (_, _, file) in enumerate(files):
         picture = _opened(file)
         if _shape(picture) != shape:
             shapes = " and ".join("×".join(map(str, each)) for each in (shape, _shape(picture)))
             raise Refusal(f"{file} differs from {first}: channels, height and width are {shapes}")
         images[index] = _pixels(picture, file)
-    return DataSet(name, images, np.array([label for _, label in files], np.uint8))
+    return DataSet(name, images, np.array([label for _, label, _ in files], np.uint8))
 
 
 def near_miss(folder: Path) -> str:
