@@ -387,17 +387,20 @@ def convolved(
     planes: torch.Tensor, kernels: torch.Tensor, stride: tuple[int, int], bias: torch.Tensor | None = None
 ) -> torch.Tensor:
     """`torch.nn.functional.conv2d` on a CPU of integers whose sums are exact in their format, in any order."""
-    out, _, height, width = kernels.shape
+    out, width = len(kernels), kernels.shape[3]
     together = 1
     if planes.stride(1) == 1:  # only then are neighbours' outputs beside each other in memory, too
         together = neighbours(out, positions(planes.shape[3], width, stride[1]))
     if together > 1:
         kernels = _beside(kernels, together, stride[1]).flatten(0, 1)
         bias = None if bias is None else bias.repeat(together)
+    if kernels.shape[2:] == (3, 3):
+        # A column of zeros more: for windows of 3 × 3 oneDNN has a Winograd algorithm, which rounds.
+        planes, kernels = functional.pad(planes, [0, 1]), functional.pad(kernels, [0, 1])
     if planes.shape[1] == 1 and positions(planes.shape[3], kernels.shape[3], together * stride[1]) == 1:
         # The one channel may have any stride, and with some torch gives wrong sums where they are one position wide.
         planes = planes.squeeze(1).unsqueeze(1)
-    with exact_arithmetic((height, kernels.shape[3])):
+    with exact_arithmetic():
         sums = functional.conv2d(planes, kernels, bias, (stride[0], together * stride[1]))
     if together == 1:
         return sums
@@ -462,15 +465,15 @@ def gathered(
 
 
 @contextmanager
-def exact_arithmetic(window: tuple[int, int] = (1, 1)) -> Iterator[None]:
-    """Only library algorithms that multiply and add float32 as they are, for convolutions with this window.
+def exact_arithmetic() -> Iterator[None]:
+    """Only library algorithms that multiply and add float32 as they are, for windows other than 3 × 3.
 
-    NNPACK convolves through FFT and Winograd transforms; oneDNN has a Winograd algorithm for 3×3 windows,
-    and may be told elsewhere in the process to round to bfloat16.
+    NNPACK convolves through FFT and Winograd transforms; oneDNN has a Winograd algorithm for 3 × 3 windows only, and
+    may be told elsewhere in the process to round to bfloat16.
     """
     nnpack, mkldnn = torch.backends.nnpack, torch.backends.mkldnn
     # Not mkldnn.flags(): it also writes a GPU setting, with a warning where there is no such GPU.
-    enabled, _, _, precision = mkldnn.set_flags(window != (3, 3), None, None, "ieee")
+    enabled, _, _, precision = mkldnn.set_flags(None, None, None, "ieee")
     try:
         with nnpack.flags(enabled=False):
             yield
