@@ -41,7 +41,7 @@ def command(
     from amhw.datasets import data_source
     from amhw.network.models.lenet5 import float_network, network_for
     from amhw.network.quantised import QuantisedNetwork
-    from amhw.network.trained_on import other_data
+    from amhw.network.trained_on import Meeting
     from amhw.scoring import measure_tables, tables_made_for
 
     source = data_source(data)
@@ -60,14 +60,13 @@ def command(
         tables = dict.fromkeys(names, table)
         chosen = chosen or network_for(table, names)
     chosen.network.check_images(test)
-    print_note(other_data(chosen.network, source))
+    meeting = Meeting(chosen.network, source)
+    print_note(meeting.note)
     click.echo(f"network: {chosen.name} ({network or 'shipped'}); images: {test.name}", err=True)
     with progress("classifying", len(test)) as work:
         result = measure_tables(tables, chosen, test, work.advance)
     if as_json:
-        on = chosen.network.trained_on
-        said = {"trained_on": None if on is None else vars(on), "data": vars(source.identity)}
-        print_json({**result.record(), **said})
+        print_json({**result.record(), **meeting.record()})
     else:
         click.echo(
             f"{100 * result.accuracy:.2f} % ({result.correct} of {result.images} images) with {result.multiplier} "

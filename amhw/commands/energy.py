@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from amhw.commands import shared
-from amhw.commands.base import Command, print_json, refuse_without_effect, stated
+from amhw.commands.base import Command, print_json, print_note, refuse_without_effect, stated
 from amhw.commands.progress import progress
 from amhw.imports.designs import circuit_of
 from amhw.neighbour import known_of
@@ -67,12 +67,12 @@ def command(
 ) -> None:
     """Energy of one operation of a multiplier, in femtojoules (1 fJ = 10⁻¹⁵ J).
 
-    The multiplier that has this NAME sees the operands of the network's layers (conv2's if none are named) and random
-    ones. FILE is Verilog, or the manifest beside it; with registers (one clock, no memories) the energy is that of a
-    clock, in three parts: data, registers, clock. Of a file that `amhw array` wrote it is that of the array, which
-    computes the layer tile by tile, and is given per multiply-accumulate too, with that of its elements alone. In other
-    files, and with --top, inputs see the columns of --trace, a multiplier's operands with --operands, what --hold says,
-    and random bits where none of these names them.
+    The multiplier that has this NAME sees the operands of the network's layers (of the one that multiplies most, if
+    none are named) and random ones. FILE is Verilog, or the manifest beside it; with registers (one clock, no memories)
+    the energy is that of a clock, in three parts: data, registers, clock. Of a file that `amhw array` wrote it is that
+    of the array, which computes the layer tile by tile, and is given per multiply-accumulate too, with that of its
+    elements alone. In other files, and with --top, inputs see the columns of --trace, a multiplier's operands with
+    --operands, what --hold says, and random bits where none of these names them.
     """
     technology = technology_named(tech)
     circuit = circuit_of(multiplier)
@@ -90,6 +90,7 @@ def command(
         raise Refusal(f"{multiplier}: {refusal}") from refusal
     except SynthesisError as error:
         raise click.ClickException(f"{multiplier}: {error}") from error
+    print_note(None if found.meeting is None else found.meeting.note)
     if as_json:
         print_json(found.record())
         return
@@ -109,12 +110,13 @@ def _work(
     hold: tuple[str, ...],
     clocks: int | None,
 ) -> "Work":
-    from amhw.energy.workloads import LAYERS, ArrayWork, MultiplierWork, VerilogWork, network_of_array
+    from amhw.energy.workloads import ArrayWork, MultiplierWork, VerilogWork, network_of_array
     from amhw.network.models.lenet5 import float_network
     from amhw.network.quantised import QuantisedNetwork
 
     def names(of: QuantisedNetwork | None) -> tuple[str, ...]:
-        return shared.chosen_layers(layers, (of or float_network()).layer_names, LAYERS)
+        known = of or float_network()
+        return shared.chosen_layers(layers, known.layer_names, (known.network.busiest,))
 
     given = None if network is None else QuantisedNetwork.load(network)
     if isinstance(circuit, Design):
@@ -127,37 +129,43 @@ def _work(
 
 
 def _page(found: Mapping[str, "Figures"], clocked: bool) -> list[str]:
+    wide = _wide(found)
     if not clocked:
-        lines = [f"{'operands':14s} {'settled':>9s} {'timed':>9s} {'leakage':>9s}  toggles settled, timed"]
+        lines = [f"{'operands':{wide}} {'settled':>9s} {'timed':>9s} {'leakage':>9s}  toggles settled, timed"]
         for operands, figures in found.items():
             e = figures.energy
             columns = f"{e.settled_fj:9.1f} {e.timed_fj:9.1f} {e.leakage_fj:9.4f}"
-            lines.append(f"{operands:14s} {columns}  {e.toggles:.1f}, {e.timed_toggles:.1f}")
+            lines.append(f"{operands:{wide}} {columns}  {e.toggles:.1f}, {e.timed_toggles:.1f}")
         return lines + _ranges(found)
-    lines = [f"{'inputs':14s} {'data':>18s}     {'registers':>14s}     {'clock':>9s} {'sum':>18s} {'leakage':>10s}"]
+    lines = [f"{'inputs':{wide}} {'data':>18s}     {'registers':>14s}     {'clock':>9s} {'sum':>18s} {'leakage':>10s}"]
     for operands, figures in found.items():
         e = figures.energy
         parts = ((e.data_fj, e.timed_data_fj), (e.registers_fj, e.timed_registers_fj), (e.settled_fj, e.timed_fj))
         data, registers, every = (f"{settled:9.1f} … {timed:9.1f}" for settled, timed in parts)
-        lines.append(f"{operands:14s} {data}  {registers}  {e.clock_fj:9.1f} {every} {e.leakage_fj:9.4f}")
+        lines.append(f"{operands:{wide}} {data}  {registers}  {e.clock_fj:9.1f} {every} {e.leakage_fj:9.4f}")
     for operands, figures in found.items():
         if figures.products:
             e, rate = figures.energy, figures.products / figures.energy.operations
             settled, timed = figures.elements or (0.0, 0.0)
             lines.append(
-                f"{operands:14s} {e.settled_fj / rate:.1f} … {e.timed_fj / rate:.1f} fJ a multiply-accumulate, "
+                f"{operands:{wide}} {e.settled_fj / rate:.1f} … {e.timed_fj / rate:.1f} fJ a multiply-accumulate, "
                 f"{settled / rate:.1f} … {timed / rate:.1f} of it in the elements; {rate:.2f} a clock"
             )
     return [*lines, *_ranges(found), "settled … timed: without and with hazards"]
 
 
+def _wide(found: Mapping[str, "Figures"]) -> int:
+    """Characters of the first column."""
+    return max(14, *map(len, found))
+
+
 def _ranges(found: Mapping[str, "Figures"]) -> list[str]:
-    lines = []
+    lines, wide = [], _wide(found)
     for operands, figures in found.items():
         ends = (
             f"{kind} {least:.1f} ({of_least}) … {greatest:.1f} ({of_greatest})"
             for kind, ((least, of_least), (greatest, of_greatest)) in figures.ranges().items()
         )
         if text := ", ".join(ends):
-            lines.append(f"{operands:14s} by recipe: {text}")
+            lines.append(f"{operands:{wide}} by recipe: {text}")
     return lines

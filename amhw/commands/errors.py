@@ -2,11 +2,12 @@
 
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from amhw.commands import shared
-from amhw.commands.base import Command, print_json, refuse_without_effect
+from amhw.commands.base import Command, print_json, print_note, refuse_without_effect
 from amhw.commands.options import reading_options, stated_table
 from amhw.errors.figures import Errors
 from amhw.errors.heatmap import heat_map
@@ -15,6 +16,9 @@ from amhw.imports.source import Reading
 from amhw.operands import OperandDistribution
 from amhw.refusal import Refusal
 from amhw.table import LARGEST, ProductTable
+
+if TYPE_CHECKING:
+    from amhw.network.trained_on import Meeting
 
 _IMAGES = 500
 """Training images whose operands are counted: hundreds of thousands of multiplications already."""
@@ -81,11 +85,12 @@ def command(
     if layers is None:
         refuse_without_effect(["network", "data"], "only what --layers multiply depends on it")
     table = stated_table(multiplier, reading)
-    operands = None
+    operands = meeting = None
     if distribution is not None:
         operands = OperandDistribution.read(distribution)
     elif layers is not None:
-        operands = _multiplied(layers, network, data, table)
+        operands, meeting = _multiplied(layers, network, data, table)
+        print_note(meeting.note)
     errors = Errors.of(table, operands)
     if heat_map_file is not None:
         write_atomically(heat_map_file, heat_map(table))
@@ -96,6 +101,7 @@ def command(
                 "table_sha256": table.sha256,
                 "operands": layers if distribution is None else str(distribution),
             }
+            | ({} if meeting is None else meeting.record())
             | errors.record()
             | {"heat_map": None if heat_map_file is None else str(heat_map_file)}
         )
@@ -109,19 +115,22 @@ def command(
         click.echo(str(heat_map_file))
 
 
-def _multiplied(layers: str, file: Path | None, data: Path | None, table: ProductTable) -> OperandDistribution:
-    """What the layers multiply on training images, with operands of the table's widths."""
+def _multiplied(
+    layers: str, file: Path | None, data: Path | None, table: ProductTable
+) -> tuple[OperandDistribution, "Meeting"]:
+    """What the layers multiply on training images, with operands of the table's widths; and whose images these are."""
     # These need torch, which a help text does not wait for.
     from amhw.network.inference import check_operands
     from amhw.network.models.lenet5 import float_network, network_for
     from amhw.network.operands import pooled_operands
     from amhw.network.quantised import QuantisedNetwork
-    from amhw.network.trained_on import own_data
+    from amhw.network.trained_on import Meeting, own_data
 
     given = None if file is None else QuantisedNetwork.load(file)
     names = shared.chosen_layers(layers, (given or float_network()).layer_names, ())
     network = given or network_for(table, names)
     for name in names:
         check_operands(network[name], table)
-    images = own_data(network.network, data).representative.images[:_IMAGES]
-    return pooled_operands(network, images, names)
+    source = own_data(network.network, data)
+    images = source.representative.images[:_IMAGES]
+    return pooled_operands(network, images, names), Meeting(network.network, source)

@@ -6,6 +6,7 @@ from typing import Any
 
 from amhw.energy.figures import Figures, figures_of
 from amhw.energy.workloads import Work
+from amhw.network.trained_on import Meeting
 from amhw.refusal import Refusal
 from amhw.synth import RECIPES, Recipe, Synthesiser, SynthesisResult, Technology
 from amhw.synth.clocked import clock_of
@@ -22,6 +23,7 @@ class Measurement:
         clock: its name, or None in a combinational design.
         figures: by what the inputs see.
         network_sha256: of the network whose operands are among them, if any.
+        meeting: that network, and the data set whose images it saw.
     """
 
     result: SynthesisResult
@@ -29,6 +31,7 @@ class Measurement:
     clock: str | None
     figures: Mapping[str, Figures]
     network_sha256: str | None
+    meeting: Meeting | None
 
     @property
     def assumptions(self) -> str:
@@ -45,6 +48,7 @@ class Measurement:
             "area_um2": self.result.area_um2,
             "delay_ps": self.result.delay_ps,
             "network_sha256": self.network_sha256,
+            **({} if self.meeting is None else self.meeting.record()),
             "clock": self.clock,
             "operands": {given: figures.record() for given, figures in self.figures.items()},
             "assumptions": self.assumptions,
@@ -89,4 +93,4 @@ def measure(
     for done, (given, stimulus) in enumerate(stimuli.items()):
         report(f"counting, {given}", done, len(stimuli))
         figures[given] = figures_of(netlists, chosen, technology, stimulus, work.elements)
-    return Measurement(result, technology, clock, figures, work.network_sha256)
+    return Measurement(result, technology, clock, figures, work.network_sha256, work.meeting)

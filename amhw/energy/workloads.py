@@ -20,7 +20,7 @@ from amhw.network.inference import check_operands
 from amhw.network.models.lenet5 import network as shipped_network
 from amhw.network.models.lenet5 import network_for
 from amhw.network.quantised import Operands, QuantisedNetwork
-from amhw.network.trained_on import own_data
+from amhw.network.trained_on import Meeting, own_data
 from amhw.refusal import Refusal
 from amhw.stimulus import (
     OPERATIONS,
@@ -47,9 +47,6 @@ Codes = tuple[NDArray[Any], NDArray[Any]]
 CLOCKS = 1 << 12
 """Clock cycles in a trace of a design with registers."""
 
-LAYERS = ("conv2",)
-"""The layers whose operands are used by default."""
-
 
 class MultiplierWork:
     """A multiplier by its name, on uniform operands and on a layer's."""
@@ -72,6 +69,7 @@ class MultiplierWork:
             check_operands(network[layer], self.table)
         self.network_sha256: str | None = network.sha256
         source = own_data(network.network, data)
+        self.meeting: Meeting | None = Meeting(network.network, source)
         images = source.representative
         self.real = {f"{source.name} {layer}": layer_trace(network, layer, images, self.clocks) for layer in layers}
 
@@ -101,7 +99,8 @@ class VerilogWork:
         hold: Sequence[str],
         clocks: int | None,
     ) -> None:
-        self.path, self.top, self.layers, self.network, self.clocks = path, top, layers or LAYERS, network, clocks
+        self.path, self.top, self.network, self.clocks = path, top, network, clocks
+        self.layers = layers or ((network or shipped_network()).network.busiest,)
         self.data_path = data
         self.source = Source.of_files([path])
         self.expected, self.provable, self.array = known_of(path)
@@ -128,6 +127,7 @@ class VerilogWork:
                 (network or shipped_network())[layer]  # an unknown one is refused before synthesis
         self.apart = self.array is not None
         self.network_sha256: str | None = None
+        self.meeting: Meeting | None = None
 
     def synthesised(self, synthesiser: Synthesiser) -> SynthesisResult:
         return synthesiser.submit(
@@ -161,6 +161,7 @@ class VerilogWork:
                 )
         self.network_sha256 = network.sha256
         source = own_data(network.network, self.data_path)
+        self.meeting = Meeting(network.network, source)
         images = source.representative
         traces = {"uniform": uniform_trace(widths[a], widths[b], clocks)}
         traces |= {f"{source.name} {layer}": layer_trace(network, layer, images, clocks) for layer in self.layers}
@@ -208,6 +209,7 @@ class ArrayWork:
         self.elements = frozenset(kinds)
         self.text = "\n".join(emit(each, module) for module, each in [*kinds.items(), (self.name, self.mesh)])
         source = own_data(network.network, data)
+        self.meeting: Meeting | None = Meeting(network.network, source)
         self.operands: dict[str, Codes] = {}
         """What the mesh multiplies, by what it is called: of each layer, and random in its shape."""
         for layer in layers:

@@ -183,6 +183,11 @@ class Network:
             found[layer.name] = positions * prod(self.weight_shape(layer))
         return found
 
+    @property
+    def busiest(self) -> str:
+        """The name of the layer that multiplies most, the first of equals."""
+        return max(self.layer_names, key=self.multiplications.__getitem__)
+
     def check_layers(self, names: Iterable[str]) -> None:
         """
         Raises:

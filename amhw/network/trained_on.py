@@ -1,10 +1,30 @@
 """Whether a network meets the data that it was trained on."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from amhw.datasets import DataSource, data_source
 from amhw.network.network import Network
 from amhw.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """A network, and the data set whose images it sees."""
+
+    network: Network
+    source: DataSource
+
+    @property
+    def note(self) -> str | None:
+        """`other_data` of the two."""
+        return other_data(self.network, self.source)
+
+    def record(self) -> dict[str, Any]:
+        """What the network was trained on, and what it sees, for JSON."""
+        on = self.network.trained_on
+        return {"trained_on": None if on is None else vars(on), "data": vars(self.source.identity)}
 
 
 def own_data(network: Network, path: Path | str | None = None) -> DataSource:

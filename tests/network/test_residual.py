@@ -4,16 +4,19 @@ The images are generated (`gratings`); the network has the kinds of blocks that 
 multiplications, so that it learns within seconds.
 """
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from gratings import gratings
 from labelled_images import random_set, write_npz
 from random_networks import with_weights
 
 from amhw import Masked, parse
+from amhw.cli import main
 from amhw.datasets import data_source
 from amhw.errors.figures import Errors
 from amhw.network import reference
@@ -233,6 +236,34 @@ def test_it_meets_no_other_data_without_a_word(data, quantised):
     ):
         with pytest.raises(Refusal, match=message):
             Inference(quantised["u8s8"]).correct(images)
+
+
+def test_energy_and_errors_are_of_its_own_operands(tmp_path, data, quantised):
+    """By default those of the layer that multiplies most; other data are named, and none is never MNIST."""
+    file = str(quantised["u8s8"].save(tmp_path / "narrow.npz"))
+    other = str(write_npz(tmp_path / "other.npz", gratings(60, 7), gratings(60, 8)))
+    weighed = ["errors", FOUR_PRODUCTS.name, "--layers", "conv2s", "--network", file]
+    energy = ["energy", FOUR_PRODUCTS.name, "--quick", "--clocks", "64", "--network", file]
+    own = vars(data.identity)
+    for command in (weighed, energy):
+        found = run(*command, "--data", str(data.path), "--json")
+        record = json.loads(found.stdout)
+        assert record["trained_on"] == record["data"] == own and "note" not in found.stderr
+        found = run(*command, "--data", other, "--json")
+        assert json.loads(found.stdout)["trained_on"] == own
+        assert json.loads(found.stdout)["data"] == vars(data_source(other).identity)
+        assert f"amhw: note: narrow was trained on {data.identity}; these images are of other (" in found.stderr
+        refused = run(*command)
+        assert (refused.exit_code, refused.stdout) == (2, "") and "give that data set as --data" in refused.stderr
+    assert "gratings conv1a" in json.loads(run(*energy, "--data", str(data.path), "--json").stdout)["operands"]
+    assert json.loads(run("energy", FOUR_PRODUCTS.name, "--quick", "--json").stdout)["operands"].keys() == {
+        "uniform",
+        "MNIST conv2",
+    }
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, arguments)
 
 
 def test_resnet8_has_the_published_number_of_multiplications():
