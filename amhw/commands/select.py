@@ -73,6 +73,7 @@ def command(
     technology_named(tech)
     problem = Problem(*(None if path is None else str(path.resolve()) for path in (network, data)))
     loaded = problem.loaded  # refuses unusable files before any work
+    request.check_network(loaded.base.network)
     print_note(other_data(loaded.base.network, loaded.data))
     with (
         _one_line(),

@@ -4,10 +4,12 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
+from amhw.network.network import Network
 from amhw.refusal import Refusal
 from amhw.results import Results
 from amhw.select.record import SelectedMultiplier, SelectionRecord, Yardstick
 from amhw.select.selection import Report, Selection
+from amhw.select.settings import DEFAULTS, Settings
 from amhw.select.solutions import Baseline, Solution, pareto_front
 from amhw.stages.content import unpacked
 from amhw.stages.problem import Problem
@@ -70,6 +72,19 @@ class Request:
             solutions = sorted([*solutions, *selection.each_layer_its_own(solutions)], key=lambda s: s.divergence)
         solutions = solutions[:1]
         return selection.score(selection.fine_tune(solutions) if self.finetune else solutions)
+
+    def check_network(self, network: Network, settings: Settings = DEFAULTS) -> None:
+        """Refuse what would take too long with a network.
+
+        Raises:
+            Refusal: it has too many convolutions for each to have a multiplier of its own.
+        """
+        count = settings.mixed ** len(network.convolutions)
+        if self.per_layer and count > settings.most_mixed:
+            raise Refusal(
+                f"{network.name} has {len(network.convolutions)} convolutions: leave out --per-layer, because "
+                f"{count} combinations of {settings.mixed} multipliers are too many"
+            )
 
     def chosen(self, solutions: list[Solution], baseline: Baseline) -> tuple[Solution, Implementation]:
         """The solution that meets the demand by what is known from training images, and its implementation.

@@ -37,6 +37,7 @@ class Settings:
         compared: of those, so many get networks, by which the best is chosen.
         mixed: multipliers of the Pareto front that are combined, where each layer may have its own: their square is
             the number of networks for two layers.
+        most_mixed: so many networks are made for combinations at most; five multipliers in four layers are 625.
     """
 
     statistics_images: int = 500
@@ -49,6 +50,7 @@ class Settings:
     exchanged: int = 3
     compared: int = 4
     mixed: int = 5
+    most_mixed: int = 1000
 
 
 DEFAULTS = Settings()

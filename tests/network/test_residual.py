@@ -222,6 +222,15 @@ def test_a_multiplier_is_selected_for_it(tmp_path, data, real, quantised):
     np.testing.assert_array_equal(Inference(made, tables).logits(images), reference.outputs(made, tables, images)["fc"])
 
 
+def test_more_layers_than_can_be_combined_are_refused_at_once(tmp_path, data, quantised):
+    network = str(quantised["u8s8"].save(tmp_path / "narrow.npz"))
+    given = ["--network", network, "--data", str(data.path), "--out", str(tmp_path / "out"), "--workers", "1"]
+    refused = run("select", "--per-layer", *given)
+    assert refused.exit_code == 2 and refused.stderr.count("\n") == 1
+    assert "narrow has 6 convolutions: leave out --per-layer, because 15625 combinations" in refused.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_it_meets_no_other_data_without_a_word(data, quantised):
     network = quantised["u8s8"].network
     with pytest.raises(Refusal, match=r"narrow was trained on gratings \(.*\): give that data set as --data"):
