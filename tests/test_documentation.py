@@ -14,6 +14,7 @@ from amhw.cli import COMMANDS
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 SCRIPTS = {path.name: path.read_text() for path in (ROOT / "scripts").glob("*.py")}
+TO_WRITE = {"amhw/families/even_b.py", "amhw/network/models/NAME.py"}
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
@@ -37,6 +38,13 @@ def test_links_lead_somewhere(document):
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
         if not link.startswith(("http:", "https:")):
             assert (document.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_named_modules_exist(document):
+    """But for the reader's own, which the text tells how to write."""
+    for path in re.findall(r"`((?:amhw|tests|scripts)/[\w/]+\.py)`", document.read_text()):
+        assert (ROOT / path).exists() or path in TO_WRITE, path
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

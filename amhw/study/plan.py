@@ -11,7 +11,7 @@ A study file, with every key that it may have:
 
     [[data]]                                       # default: the packaged MNIST test set
     name = "Fashion"
-    folder = "fashion-mnist"                       # IDX files
+    folder = "fashion-mnist"                       # as --data takes it
 
     [[designs]]
     group = "masks"                                # how they are labelled in tables and plots
@@ -86,7 +86,7 @@ class PlannedDesign:
 
 @dataclass(frozen=True)
 class Data:
-    """A set of test images: the packaged MNIST test set, or the IDX files of a folder."""
+    """A set of test images: the packaged MNIST test set, or one at a path, as --data takes it."""
 
     name: str = "MNIST"
     folder: str | None = None
