@@ -6,7 +6,7 @@
 3. the evolutionary search proposes; what is worth it by predicted error and cost is synthesised by one recipe, and what
    few others dominate there in predicted error, area and delay by all of them, and gets its network (weights remapped);
 4. the predicted error is fitted to what these networks' divergence on training images turned out to be, and step 3
-   done once more with the better prediction;
+   done once more with the better prediction; and again among larger ones, as long as every network loses something;
 5. divergence and cost make the Pareto front; the networks on it are made again with more alternatives followed to the
    end; the front is simulated exhaustively; the test images give the accuracy that is reported, after everything has
    been chosen.
@@ -17,7 +17,7 @@ on where the first stopped. The numbers are those of `amhw.select.settings`.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from math import sqrt
 
@@ -34,7 +34,7 @@ from amhw.refusal import Refusal
 from amhw.results import R, Results, Task, run
 from amhw.select.cost import CostModel, carries
 from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicted_error, search
-from amhw.select.settings import DEFAULTS, Settings
+from amhw.select.settings import DEFAULTS, Round, Settings
 from amhw.select.solutions import Baseline, Choice, Loss, Solution, best_of, pareto_front
 from amhw.select.space import Candidate, Space
 from amhw.select.statistics import MaskRanking, greedy
@@ -181,40 +181,52 @@ class Selection:
         settings = self.settings
         seeds = self._seeds()
         quick = self.implementations(seeds, "seeds", (SEARCH,))
-        cost = self._cost_model(seeds, quick)
-        limit = settings.largest_area * self.baseline().smallest.area_um2
-        model = ErrorModel.prior(self.demands)
-        candidates = {m.name: m for m in seeds}
-        implementations: dict[str, list[Implementation]] = {}
-        solutions: list[Solution] = []
+        met = _Met({m.name: m for m in seeds}, quick, self._cost_model(seeds, quick), ErrorModel.prior(self.demands))
+        whole = self.baseline().smallest.area_um2
+        limit = settings.largest_area * whole
         for this in settings.rounds:
-            found = search(
-                self.space,
-                self.demands,
-                cost,
-                [*candidates.values(), *self.space.small()],
-                model=model,
-                report=lambda done, total: self._report("search", done, total),
-            )
-            fresh = [s for s in found if s.area <= limit and s.multiplier.name not in candidates]
-            chosen = [scored.multiplier for scored in _spread(fresh, this.proposed)]
-            quick |= self.implementations(chosen, "proposals", (SEARCH,))
-            candidates |= {m.name: m for m in chosen}
-            known = {solution.name for solution in solutions}
-            survivors = self._survivors(list(candidates.values()), quick, model, known, this.fitted)
-            implementations |= self.implementations(survivors, "candidates")
-            choices = [self.everywhere(m.name) for m in survivors]
-            solutions += self.fit(choices, implementations, beam=settings.quick_beam)
-            parts = np.array([error_parts(candidates[s.name], self.demands) for s in solutions])
-            model = ErrorModel.prior(self.demands).fit(parts, np.array([s.divergence for s in solutions]))
+            self._look(met, this, 0.0, limit, self.space.small())
             # What is larger than a multiplier that loses nothing is not worth a second look.
-            harmless = [s.smallest.area_um2 for s in solutions if s.training_loss <= settings.negligible_loss]
-            limit = min([*harmless, limit])
-        kept = [solution.multipliers for solution in pareto_front(solutions)]
-        better = {s.name: s for s in self.fit(kept, implementations, "networks of the front")}
-        solutions = pareto_front([better.get(solution.name, solution) for solution in solutions])
+            limit = min([limit, *self._harmless(met)])
+        # Nothing may be so small and harmless in another network or data set: then look further, up to the exact one.
+        while limit < whole and not self._harmless(met):
+            least, limit = limit, min(2 * limit, whole)
+            precisions = [mask for _, _, mask in self.space.precisions()]
+            met.cost = self._cost_model(list(met.candidates.values()), met.quick)
+            self._look(met, settings.wider, least, limit, precisions)
+        kept = [solution.multipliers for solution in pareto_front(met.solutions)]
+        better = {s.name: s for s in self.fit(kept, met.implementations, "networks of the front")}
+        solutions = pareto_front([better.get(solution.name, solution) for solution in met.solutions])
         self.simulate(solution.balanced.design for solution in solutions)
         return self.score(sorted(solutions, key=lambda s: (s.training_loss, s.divergence)))
+
+    def _look(self, met: "_Met", this: Round, least: float, limit: float, starts: Iterable[Candidate]) -> None:
+        """Search from what was met and `starts`; synthesise and fit what has more than `least`, up to `limit` µm²."""
+        found = search(
+            self.space,
+            self.demands,
+            met.cost,
+            [*met.candidates.values(), *starts],
+            model=met.model,
+            report=lambda done, total: self._report("search", done, total),
+        )
+        fresh = [s for s in found if least < s.area <= limit and s.multiplier.name not in met.candidates]
+        chosen = [scored.multiplier for scored in _spread(fresh, this.proposed)]
+        met.quick |= self.implementations(chosen, "proposals", (SEARCH,))
+        met.candidates |= {m.name: m for m in chosen}
+        enough = {name for name, found in met.quick.items() if smallest(found).area_um2 <= least}
+        known = enough | {solution.name for solution in met.solutions}
+        survivors = self._survivors(list(met.candidates.values()), met.quick, met.model, known, this.fitted)
+        met.implementations |= self.implementations(survivors, "candidates")
+        choices = [self.everywhere(m.name) for m in survivors]
+        met.solutions += self.fit(choices, met.implementations, beam=self.settings.quick_beam)
+        parts = np.array([error_parts(met.candidates[s.name], self.demands) for s in met.solutions])
+        met.model = ErrorModel.prior(self.demands).fit(parts, np.array([s.divergence for s in met.solutions]))
+
+    def _harmless(self, met: "_Met") -> list[float]:
+        """The areas, in µm², of what loses nothing on training images."""
+        most = self.settings.negligible_loss
+        return [solution.smallest.area_um2 for solution in met.solutions if solution.training_loss <= most]
 
     def with_kept(self, kept: int) -> list[Solution]:
         """Multipliers with so many partial products, the best by training images first.
@@ -276,9 +288,10 @@ class Selection:
     # Parts
 
     def _seeds(self) -> list[Candidate]:
-        """Reduced precisions up to half the width, masks by the closed form, the cheapest small circuits."""
+        """Reduced precisions, and masks by the closed form."""
+        most_a, most_b = self.settings.precisions
         seeds: list[Candidate] = [
-            mask for bits_a, bits_b, mask in self.space.precisions() if bits_a <= 4 and bits_b <= 5
+            mask for bits_a, bits_b, mask in self.space.precisions() if bits_a <= most_a and bits_b <= most_b
         ]
         products = self.space.width_a * self.space.width_b
         for kept in (some for some in self.settings.greedy if some <= products):
@@ -383,6 +396,26 @@ class Selection:
         if failure is not None:
             raise failure
         return [records[task.key] for task in tasks]
+
+
+@dataclass(eq=False)
+class _Met:
+    """What the rounds of a search have met so far.
+
+    Attributes:
+        candidates: by name.
+        quick: their netlists by the quick recipe.
+        cost, model: predict area and delay, and the error.
+        implementations: of those with a network, by every recipe.
+        solutions: the networks.
+    """
+
+    candidates: dict[str, Candidate]
+    quick: dict[str, list[Implementation]]
+    cost: CostModel
+    model: ErrorModel
+    implementations: dict[str, list[Implementation]] = field(default_factory=dict)
+    solutions: list[Solution] = field(default_factory=list)
 
 
 def _spread(scored: Sequence[Scored], count: int) -> list[Scored]:
