@@ -1,4 +1,5 @@
-"""The `amhw` command: every subcommand is also ``python -m amhw.<name>``."""
+"""The `amhw` command: every subcommand is also ``python -m amhw.NAME`` (``imports`` and ``exports`` for import and
+export, which are words of Python)."""
 
 import importlib
 from collections.abc import Iterator

@@ -38,7 +38,7 @@ class MultiplierManifest(Document):
         design: the name of the `amhw.verilog.Design`.
         multiplier: the canonical name of what is computed.
         family, parameters, expression: the same, for people.
-        latency: clocks from operands to product; 0 is combinational.
+        latency: cycles from operands to product; 0 is combinational.
         verilog_sha256: hash of the Verilog.
         tools: versions of what made it.
     """
@@ -79,7 +79,7 @@ class ImportManifest(Document):
         name: of the files: its table ``NAME.npy``, and ``NAME.v`` where there is Verilog.
         label: what people call it.
         top, ports, verilog_sha256: of the Verilog; None where only the table is known.
-        latency: clocks from operands to product; 0 is combinational.
+        latency: cycles from operands to product; 0 is combinational.
     """
 
     kind: ClassVar[str] = "imported"

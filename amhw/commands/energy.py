@@ -36,7 +36,7 @@ _OF_VERILOG = ("top", "trace", "operands", "hold")
 @click.command(cls=Command, epilog="Example: amhw energy mul_u8s8_pp_0_0_0_0_20_f0_f8_fc --layers conv2")
 @shared.multiplier()
 @shared.tech()
-@shared.layers(old=("--layer",))
+@shared.layers()
 @shared.network()
 @shared.data()
 @shared.top()
@@ -79,9 +79,9 @@ def command(
     if isinstance(circuit, Design):
         refuse_without_effect(_OF_VERILOG, f"that is for Verilog files; {multiplier} is none")
     # These need torch, which a help text does not wait for.
-    from amhw.energy.measurement import check_voltage, measure
+    from amhw.energy.measurement import measure
 
-    check_voltage(technology)
+    technology.check_voltage()
     work = _work(circuit, layers, network, data, top, trace, operands, hold, clocks)
     try:
         with progress(f"synthesising {Path(multiplier).stem}") as under_way:

@@ -49,7 +49,7 @@ _LABELS = {
     old=("--operands",),
     help="Weigh by how often each code occurs: an .npz file with arrays a and b, or one array joint.",
 )
-@shared.layers(old=("--layer",))
+@shared.layers()
 @shared.network()
 @shared.data()
 @click.option(

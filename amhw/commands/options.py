@@ -38,7 +38,7 @@ _OPTIONS = (
         "--latency",
         type=click.IntRange(0, 64),
         metavar="N",
-        help="Clocks that a product takes, where paths meet different numbers of registers. [default: as found]",
+        help="Cycles from operands to product, where paths meet different numbers of registers. [default: as found]",
     ),
 )
 
@@ -50,7 +50,12 @@ _VERILOG_OPTIONS = (
     ),
     shared.hold(),
     click.option(
-        "-I", "includes", multiple=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Of included files."
+        "-I",
+        "includes",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="FOLDER",
+        help="Where included files are; may be repeated.",
     ),
     click.option(
         "--library",

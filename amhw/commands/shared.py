@@ -28,10 +28,17 @@ tech = partial(
     metavar="NAME|FILE",
     default="sky130hd",
     show_default=True,
+    old=("--liberty",),
     help="Technology: one that amhw tech list names, or a Liberty file.",
 )
 
-layers = partial(option, "--layers", metavar="NAMES", help="Layers of the network, with commas between them; or all.")
+layers = partial(
+    option,
+    "--layers",
+    metavar="NAMES",
+    old=("--layer",),
+    help="Layers of the network, with commas between them; or all.",
+)
 
 network = partial(option, "--network", type=_PATH, metavar="FILE", help="This network file, not the shipped LeNet-5.")
 
@@ -73,7 +80,7 @@ simulator = partial(
     option,
     "--simulator",
     type=click.Choice(SIMULATORS),
-    help="Who simulates. [default: icarus if it is installed, else verilator]",
+    help="The simulator. [default: icarus if it is installed, else verilator]",
 )
 
 netlist = partial(

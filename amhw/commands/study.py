@@ -113,6 +113,7 @@ def _plan(
     energy: str | None,
     simulator: str | None,
 ) -> "Plan":
+    from amhw.datasets import data_source
     from amhw.network.models.lenet5 import float_network
     from amhw.network.quantised import QuantisedNetwork
     from amhw.study.plan import Data, Plan
@@ -122,7 +123,7 @@ def _plan(
         known = float_network() if network is None else QuantisedNetwork.load(network)
         choices["layers"] = shared.chosen_layers(layers, known.layer_names, ())
     if data is not None:
-        choices["data"] = (Data(data.name, str(data)),)
+        choices["data"] = (Data(data_source(data).name, str(data)),)
     for key, value in (("simulator", simulator), ("network", network and str(network)), ("energy", energy)):
         if value is not None:
             choices[key] = value

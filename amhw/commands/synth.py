@@ -36,7 +36,7 @@ from amhw.synth.truth import Expected
 @click.command(cls=Command, epilog="Example: amhw synth rtl_out/mul_u8s8_pp_0_0_0_0_0_c0_e0_e0.v --tech sg13g2")
 @shared.multiplier()
 @verilog_options
-@shared.tech(old=("--liberty",))
+@shared.tech()
 @shared.quick()
 @click.option("--prove", is_flag=True, help="Let ABC prove every netlist equal to the Verilog, registers included.")
 @click.option(
@@ -44,7 +44,7 @@ from amhw.synth.truth import Expected
     type=click.Choice(["builtin", "opensta"]),
     default="builtin",
     show_default=True,
-    help="Who times the reported netlists; 'opensta' needs the program sta on PATH.",
+    help="The timer of the reported netlists; 'opensta' needs the program sta on PATH.",
 )
 @click.option(
     "--hierarchical/--flat",

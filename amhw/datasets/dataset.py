@@ -11,6 +11,9 @@ from amhw.refusal import Refusal
 SLICE_SEED = 2026
 SLICE_PER_CLASS = 500
 
+_PICTURE = 5
+"""Rows and columns that a picture has at least."""
+
 LARGEST = 4 << 30
 """Bytes that the images of a file or folder may have: a small file can promise any number of them."""
 
@@ -98,7 +101,9 @@ def channels_first(images: np.ndarray, source: object) -> np.ndarray:
         )
     if images.ndim == 3:
         return images[:, None]
-    if images.shape[3] in (1, 3) and images.shape[1] not in (1, 3):
+    _, first, second, last = images.shape
+    # One or three columns, and as many channels and rows as pictures have rows and columns.
+    if last in (1, 3) and min(first, second) >= _PICTURE:
         raise Refusal(
             f"{source}: images of shape {list(images.shape)} have their channels last; "
             "wanted [N, channels, height, width]: images.transpose(0, 3, 1, 2)"

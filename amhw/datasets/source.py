@@ -17,7 +17,8 @@ _WANTED = "wanted a folder of IDX or PNG files, or an .npz archive"
 @dataclass(frozen=True)
 class Identity:
     """What a data set is, wherever it lies: its name, and the SHA-256 of its training images (of its test images where
-    it has no others). Two identities are the same data set if their hashes are equal."""
+    it has no others). Two identities are the same data set if their hashes are equal; with test images alone nobody can
+    know whose they are."""
 
     name: str
     sha256: str

@@ -7,7 +7,6 @@ from typing import Any
 from amhw.energy.figures import Figures, figures_of
 from amhw.energy.workloads import Work
 from amhw.network.trained_on import Meeting
-from amhw.refusal import Refusal
 from amhw.synth import RECIPES, Recipe, Synthesiser, SynthesisResult, Technology
 from amhw.synth.clocked import clock_of
 from amhw.synth.energy import ASSUMPTIONS, CLOCK_ASSUMPTION
@@ -55,16 +54,6 @@ class Measurement:
         }
 
 
-def check_voltage(technology: Technology) -> None:
-    """Refuse a technology in which no energy can be given.
-
-    Raises:
-        Refusal: its library does not say the supply voltage.
-    """
-    if technology.library.voltage == 0:
-        raise Refusal(f"{technology.name} does not say its supply voltage (nom_voltage), so there is no energy")
-
-
 def measure(
     work: Work,
     technology: Technology,
@@ -75,7 +64,7 @@ def measure(
 
     Args:
         work: a design and what its inputs see.
-        technology: the cells; see `check_voltage`.
+        technology: the cells; which must say their voltage.
         recipes: of synthesis.
         report: is told what is done now, how many stimuli are counted, and of how many.
 

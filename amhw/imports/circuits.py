@@ -49,7 +49,7 @@ def read_circuit(
             ports).
         shift: the product's lowest bit weighs 2^shift.
         sign_magnitudes: which operands become signed by multiplying magnitudes: ``a``, ``b`` or ``both``.
-        latency: clocks from the operands to the product, where the ways between them differ.
+        latency: cycles from the operands to the product, where the ways between them differ.
         parameters: of the top module, as Verilog numbers.
         held: inputs that stay, with their values.
 

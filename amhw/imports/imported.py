@@ -25,7 +25,7 @@ class Imported:
         table: what it computes.
         verilog: its source, or None if only the table is known.
         top, ports: the top module and its ports, where there is Verilog.
-        latency: how many clocks the product comes after the operands.
+        latency: cycles from the operands to the product.
     """
 
     label: str

@@ -50,7 +50,7 @@ class Fit:
     Attributes:
         a, b, p: the operands and the product.
         idle: inputs on which the product does not depend.
-        latency: how many clocks a product comes after its operands.
+        latency: cycles from the operands to the product.
     """
 
     a: Bus

@@ -47,7 +47,10 @@ def own_data(network: Network, path: Path | str | None = None) -> DataSource:
 
 
 def other_data(network: Network, source: DataSource) -> str | None:
-    """A line for the user if these data are not what the network was trained on, or None."""
+    """A line for the user unless these data are known to be what the network was trained on; None if they are."""
     if network.trained_on is None or network.trained_on.sha256 == source.identity.sha256:
         return None
-    return f"{network.name} was trained on {network.trained_on}; these images are of {source.identity}"
+    said = f"{network.name} was trained on {network.trained_on}"
+    if not source.has_training:
+        return f"{said}; {source.identity} has no training images that could tell whether it is the same data set"
+    return f"{said}; these images are of {source.identity}"

@@ -7,11 +7,11 @@ from typing import Any
 
 from amhw.datasets import DataSet, DataSource, balanced
 from amhw.network.inference import Inference
-from amhw.network.models.lenet5 import float_network, network_for
+from amhw.network.models.lenet5 import float_network
 from amhw.network.network import Network
 from amhw.network.quantise import quantise
-from amhw.network.quantised import QuantisedNetwork
-from amhw.network.real import FloatNetwork
+from amhw.network.quantised import Operands, QuantisedNetwork
+from amhw.network.real import FloatNetwork, real_valued
 from amhw.network.trained_on import other_data
 from amhw.network.training import train
 from amhw.nn.finetune import TrainingProgress, TrainingRecipe, fine_tune
@@ -115,7 +115,8 @@ def fine_tuned(
     """
     tables = dict.fromkeys(layers, table)
     if noise:
-        measured = measured_noise(network_for(table, tables), tables, balanced(training, 20).images)
+        exact = _with_exact_products(start, tables, training)
+        measured = measured_noise(exact, tables, balanced(training, 20).images)
         tuned = fine_tune(start, {}, training, recipe, checkpoint=checkpoint, noise=measured, report=report)
     else:
         # The shipped network teaches what it was trained on; a float network that is given teaches itself.
@@ -130,6 +131,19 @@ def fine_tuned(
         layers=list(tables),
         noise=noise,
     )
+
+
+def _with_exact_products(
+    start: FloatNetwork | QuantisedNetwork, tables: Mapping[str, ProductTable], training: DataSet
+) -> QuantisedNetwork:
+    """`start` in integers, with the operands that the tables take: it meets their errors as operands occur in it."""
+    operands = {name: Operands(table.width_a, table.width_b, table.signed_a) for name, table in tables.items()}
+    if isinstance(start, FloatNetwork):
+        return quantise(start, balanced(training).images, operands)
+    start.network.check_layers(operands)
+    if all(start[name].operands == wanted for name, wanted in operands.items()):
+        return start
+    return quantise(real_valued(start), balanced(training).images, operands)
 
 
 def _written(

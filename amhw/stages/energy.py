@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amhw.documents import Amount, Record
-from amhw.refusal import Refusal
 from amhw.results import Task
 from amhw.stages.content import technology_at
 from amhw.stages.keys import Stage
@@ -42,21 +41,11 @@ def energy(
     Raises:
         Refusal: there is no such technology, or it does not say its voltage.
     """
-    check_voltage(technology)
+    technology_named(technology).check_voltage()
     operands = [np.asarray(codes, dtype="<u4") for codes in (a, b)]
     inputs = inputs_of(verilog, top, technology, expected, RECIPES)
     inputs["operands"] = [hashlib.sha256(codes.tobytes()).hexdigest() for codes in operands]
     return ENERGY.task(inputs, verilog, top, technology, inputs["technology"], expected, *operands)
-
-
-def check_voltage(technology: str) -> None:
-    """Refuse a technology in which there is no energy.
-
-    Raises:
-        Refusal: there is no such technology, or it does not say its voltage.
-    """
-    if technology_named(technology).library.voltage == 0:
-        raise Refusal(f"{technology} does not say its supply voltage (nom_voltage), so there is no energy")
 
 
 def _energy(

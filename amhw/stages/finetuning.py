@@ -1,6 +1,9 @@
 """The stage *fine-tune*: a fitted network trained further through its multipliers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
 
 from amhw.network.quantised import QuantisedNetwork
 from amhw.nn import TrainingRecipe, fine_tune
@@ -28,13 +31,25 @@ def _fine_tune(
     problem: Problem, hashes: Hashes, network: str, tables: dict[str, ProductTable], recipe: TrainingRecipe
 ) -> FittedNetwork:
     loaded = unchanged(problem, hashes)
-    try:
-        tuned = fine_tune(unpacked(network), tables, loaded.training, recipe, teacher=loaded.network)
-    except Diverged:
-        # Remapping may leave scales from which no training starts: an AND gate's network has weights of thousands.
-        tuned = fine_tune(loaded.network, tables, loaded.training, recipe)
+    with _one_thread():
+        try:
+            tuned = fine_tune(unpacked(network), tables, loaded.training, recipe, teacher=loaded.network)
+        except Diverged:
+            # Remapping may leave scales from which no training starts: an AND gate's network has weights of thousands.
+            tuned = fine_tune(loaded.network, tables, loaded.training, recipe)
     divergence, logits = loaded.judge.judged(tuned, tables)
     return FittedNetwork(packed(tuned), divergence, loaded.training_loss(logits.argmax(axis=1)), {})
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums of floats in one order, whoever's worker this is: with other threads the weights come out different."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 FINE_TUNE = Stage("fine-tune", FittedNetwork, _fine_tune, given=GIVEN)

@@ -6,6 +6,7 @@ Everything here is of training images; the test images are for the report and fo
 import functools
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -54,7 +55,7 @@ class Problem:
         Raises:
             Refusal: a file is missing, damaged or foreign, or the network was made for a multiplier.
         """
-        return _loaded(self)
+        return _loaded(self, _stamp(self.network), _stamp(self.data_dir))
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,18 @@ def unchanged(problem: Problem, hashes: Hashes) -> Loaded:
     return loaded
 
 
-@functools.cache
-def _loaded(problem: Problem) -> Loaded:
+@functools.lru_cache(maxsize=8)
+def _loaded(problem: Problem, *stamps: tuple[int, int]) -> Loaded:
     return _read(problem)
+
+
+def _stamp(path: str | None) -> tuple[int, int]:
+    """By which a file that was written again is told from what it was: its time and size."""
+    try:
+        found = Path(path or "").stat()
+    except OSError:
+        return 0, 0  # reading it says what is wrong
+    return found.st_mtime_ns, found.st_size
 
 
 def _read(problem: Problem) -> Loaded:

@@ -105,7 +105,7 @@ class Plan:
             shipped one.
         energy: layer on whose operands energy is measured, or None.
         peers, array: what is shown beside the designs.
-        simulator: see `amhw.sim.simulate`.
+        simulator: see `amhw.simulation.simulate`.
         title: of tables and reports; empty means one that names the network.
     """
 

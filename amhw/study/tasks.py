@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from amhw.datasets import data_source
+from amhw.datasets import DataSource, data_source
 from amhw.families.exact import exact_structures
 from amhw.imports import Imported
 from amhw.network.inference import check_operands
@@ -18,7 +18,7 @@ from amhw.network.trained_on import other_data, own_data
 from amhw.results import Task
 from amhw.simulation import Outcome
 from amhw.stages.emission import Emitted, emission
-from amhw.stages.energy import OperationEnergy, check_voltage, energy
+from amhw.stages.energy import OperationEnergy, energy
 from amhw.stages.scoring import Score, scoring
 from amhw.stages.simulation import simulation
 from amhw.stages.synthesis import Synthesised, synthesis
@@ -66,9 +66,9 @@ class Tasks:
         self._images = {data: source.test for data, source in sources.items()}
         every = [*plan.designs, *self.exact]
         for technology in plan.technologies:
-            technology_named(technology)
+            known = technology_named(technology)
             if plan.energy is not None:
-                check_voltage(technology)
+                known.check_voltage()
         if plan.energy is not None:
             for planned in every:
                 self._trace(planned, plan.energy)  # refuses a layer that there is not, and data that are not its own
@@ -139,9 +139,16 @@ class Tasks:
         """The operands that a design sees in a layer of its network, on images of the network's own data set."""
         network = self._network(planned, (layer,))
         if network.sha256 not in self._traces:
-            images = own_data(network.network, self.plan.data[0].folder).representative
+            images = self._own_data(network).representative
             self._traces[network.sha256] = layer_trace(network, layer, images)
         return self._traces[network.sha256]
+
+    def _own_data(self, network: QuantisedNetwork) -> DataSource:
+        """The plan's data set that a network was trained on; else the first, or what `own_data` knows."""
+        on = network.network.trained_on
+        every = [data_source(data.folder) for data in self.plan.data]
+        own = [source for source in every if on is not None and source.identity.sha256 == on.sha256]
+        return own_data(network.network, (own or every)[0].path)
 
     def _network(self, planned: PlannedDesign, layers: tuple[str, ...]) -> QuantisedNetwork:
         """Its own, the plan's, or the shipped one at the multiplier's widths."""

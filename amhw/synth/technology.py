@@ -95,6 +95,15 @@ class Technology:
         """The cell of that name."""
         return self.library.cells[name]
 
+    def check_voltage(self) -> None:
+        """Refuse a technology in which no energy can be given.
+
+        Raises:
+            Refusal: its library does not say the supply voltage.
+        """
+        if self.library.voltage == 0:
+            raise Refusal(f"{self.name} does not say its supply voltage (nom_voltage), so there is no energy")
+
     @cached_property
     def nand2_area(self) -> float:
         """Area of the smallest two-input NAND (else of the smallest two-input gate), µm²."""

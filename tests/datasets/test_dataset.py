@@ -74,8 +74,9 @@ def test_grey_images_get_their_channel():
     images = np.zeros((2, 5, 4), np.uint8)
     assert channels_first(images, "here").shape == (2, 1, 5, 4)
     assert channels_first(images.reshape(2, 1, 5, 4), "here").shape == (2, 1, 5, 4)
-    # What is narrow is not channels last where the channels are plain to see.
-    assert channels_first(np.zeros((2, 3, 8, 1), np.uint8), "here").shape == (2, 3, 8, 1)
+    # What is narrow is not channels last where no picture has so few rows or columns.
+    for shape in ((2, 3, 8, 1), (2, 2, 17, 3), (2, 128, 2, 1)):
+        assert channels_first(np.zeros(shape, np.uint8), "here").shape == shape
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -17,7 +17,7 @@ from random_networks import with_weights
 
 from amhw import Masked, parse
 from amhw.cli import main
-from amhw.datasets import data_source
+from amhw.datasets import balanced, data_source
 from amhw.errors.figures import Errors
 from amhw.network import reference
 from amhw.network.inference import Inference
@@ -31,7 +31,9 @@ from amhw.network.real import pixels
 from amhw.network.trained_on import other_data, own_data
 from amhw.network.training import train
 from amhw.nn import TrainingRecipe, approximate, export, fine_tune
+from amhw.nn.noise import measured_noise
 from amhw.nn.predict import Predictor
+from amhw.nn.runs import fine_tuned
 from amhw.nn.swap import table_of
 from amhw.refusal import Refusal
 from amhw.results import Results
@@ -39,7 +41,10 @@ from amhw.scoring import measure_tables, tables_made_for
 from amhw.select.selection import Selection
 from amhw.select.settings import Settings
 from amhw.stages.content import unpacked
+from amhw.stages.emission import Emitted
 from amhw.stages.problem import Problem
+from amhw.study.plan import Data, Plan
+from amhw.study.tasks import Tasks
 from amhw.table import ProductTable
 
 NARROW = Network(
@@ -231,12 +236,14 @@ def test_more_layers_than_can_be_combined_are_refused_at_once(tmp_path, data, qu
     assert not (tmp_path / "out").exists()
 
 
-def test_it_meets_no_other_data_without_a_word(data, quantised):
+def test_it_meets_no_other_data_without_a_word(tmp_path, data, quantised):
+    alone = write_npz(tmp_path / "alone.npz", None, data.test)
     network = quantised["u8s8"].network
     with pytest.raises(Refusal, match=r"narrow was trained on gratings \(.*\): give that data set as --data"):
         own_data(network)
     assert own_data(network, data.path).identity == data.identity
     assert other_data(network, data) is None
+    assert "has no training images that could tell" in str(other_data(network, data_source(alone)))
     note = other_data(network, data_source())
     assert note == f"narrow was trained on {data.identity}; these images are of {data_source().identity}"
     for images, message in (
@@ -273,6 +280,38 @@ def test_energy_and_errors_are_of_its_own_operands(tmp_path, data, quantised):
 
 def run(*arguments):
     return CliRunner().invoke(main, arguments)
+
+
+def test_noise_is_that_of_its_own_operands(tmp_path, data, real, quantised):
+    table, training, recipe = ProductTable.of(FOUR_PRODUCTS), data.training.first(200), TrainingRecipe(epochs=1)
+    exact = quantise(real, balanced(training).images)
+    measured = measured_noise(exact, {"conv2s": table}, balanced(training, 20).images)
+    wanted = fine_tune(real, {}, training, recipe, noise=measured)
+    found = fine_tuned(real, ("conv2s",), table, data, training, recipe, tmp_path / "noisy.npz", noise=True)
+    assert found.network_sha256 == wanted.sha256
+    fine_tuned(exact, ("conv2s",), table, data, training, recipe, tmp_path / "again.npz", noise=True)
+
+
+def test_a_study_measures_energy_on_its_own_data(tmp_path, data, quantised):
+    """Whichever of the data sets comes first."""
+    file = str(quantised["u8s8"].save(tmp_path / "narrow.npz"))
+    sets = (
+        Data("other", str(write_npz(tmp_path / "other.npz", gratings(60, 7), gratings(60, 8)))),
+        Data("own", str(data.path)),
+    )
+    keys = []
+    for order in (sets, sets[::-1]):
+        plan = Plan.of_names([FOUR_PRODUCTS.name], data=order, network=file, energy="conv2s")
+        energies = Tasks(plan).costs({plan.designs[0].design: Emitted("module m; endmodule")}).energy
+        keys.append([energies[planned, "sky130hd"].key for planned in plan.designs])
+    assert keys[0] == keys[1]
+
+
+def test_a_problem_is_read_again_when_its_network_changed(tmp_path, data, quantised):
+    problem = Problem(str(tmp_path / "network.npz"), str(data.path))
+    for kind in ("u8s8", "s8s8"):
+        quantised[kind].save(tmp_path / "network.npz")
+        assert problem.loaded.base.sha256 == quantised[kind].sha256
 
 
 def test_resnet8_has_the_published_number_of_multiplications():
