@@ -4,7 +4,6 @@ Every chart is declared; the hovering, clicking and zooming are Vega's. Colours 
 colour-blind readers can tell apart, and every group has a shape of its own too.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,7 +12,7 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
-from amhw.report.points import EXACT, Drawn
+from amhw.report.points import EXACT, FLOOR, Drawn
 from amhw.study.front import pareto_front
 
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933"]
@@ -29,55 +28,40 @@ COSTS = {
 
 _TOOLTIP = {
     "name": "name",
-    "notes": "group",
+    "group": "group",
     "accuracy_text": "accuracy",
-    "loss_text": "lost",
+    "lost_text": "lost",
     "area_text": "area",
     "delay_text": "delay",
     "energy_text": "energy",
-    "diagram": "bits added",
-    "command": "rebuild",
 }
 
+_LOSSES = [FLOOR, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]
 
-def fronts(points: Sequence[Drawn], bands: Mapping[str, float], *, width: int, columns: int) -> alt.TopLevelMixin:
-    """Accuracy against each cost, and beneath it the designs that were clicked, side by side.
+
+def fronts(points: Sequence[Drawn], bands: Mapping[str, float]) -> alt.TopLevelMixin:
+    """Accuracy lost against each cost, both logarithmic.
+
+    The page gives the charts their width and the parameter `chosen` the numbers of the designs that were clicked.
 
     Args:
         points: all in one technology and on one data set.
         bands: noise of a cost, relative; 0 where it is not named.
-        width: of one chart, pixels.
-        columns: charts side by side; 1 on a phone.
     """
-    chosen = alt.selection_point(fields=["id"], toggle="true", empty=False, name="chosen")
+    clicked = "indexof(chosen, datum.id) >= 0"
     charts = []
     for cost in costs_of(points):
         zoom = alt.selection_interval(bind="scales", name=f"zoom_{cost}")
         line, intervals, marks, names = _parts(points, cost, bands.get(cost, 0.0))
         marks = marks.encode(
-            stroke=alt.when(chosen).then(alt.value("#000000")).otherwise(alt.value("transparent")),
-            strokeWidth=alt.value(2),
+            stroke=alt.condition(clicked, alt.value("#000000"), alt.value("transparent")),
+            strokeWidth=alt.value(2.5),
+            size=alt.condition(clicked, alt.value(160), alt.value(75)),
             tooltip=[alt.Tooltip(f"{field}:N", title=title) for field, title in _TOOLTIP.items()],
         )
-        layers = line + intervals + marks.add_params(zoom, chosen) + names
-        charts.append(layers.properties(width=width, height=320))
-    cards = (
-        alt.Chart(_data(points))
-        .transform_filter(chosen)
-        .transform_window(place="row_number()")
-        .mark_text(align="left", baseline="top", font="monospace", fontSize=11, lineBreak="\n", color=INK)
-        .encode(
-            x=alt.X("place:O", axis=None, bandPosition=0, scale=alt.Scale(type="band", paddingInner=0)),
-            y=alt.value(0),
-            text="card:N",
-        )
-        .properties(width=alt.Step(360), height=330, title=alt.Title("Clicked designs, side by side", anchor="start"))
-    )
-    with warnings.catch_warnings():
-        # One choice shared by all charts is what is wanted; Altair tells that it has merged them.
-        warnings.filterwarnings("ignore", message="Automatically deduplicated selection parameter")
-        together = alt.vconcat(alt.concat(*charts, columns=columns), cards)
-    return _styled(together, columns_of_legend=4 if columns > 1 else 1)
+        layers = line + intervals + marks.add_params(zoom) + names
+        charts.append(layers.properties(width=420, height=320))
+    return _styled(alt.concat(*charts, columns=2).add_params(alt.param(name="chosen", value=[])))
 
 
 def still(points: Sequence[Drawn], bands: Mapping[str, float]) -> alt.TopLevelMixin:
@@ -86,26 +70,12 @@ def still(points: Sequence[Drawn], bands: Mapping[str, float]) -> alt.TopLevelMi
     for cost in costs_of(points):
         line, intervals, marks, names = _parts(points, cost, bands.get(cost, 0.0))
         charts.append((line + intervals + marks + names).properties(width=420, height=320))
-    return _styled(alt.concat(*charts, columns=2), columns_of_legend=4)
+    return _styled(alt.concat(*charts, columns=2), columns_of_legend=4, background="white")
 
 
 def costs_of(points: Sequence[Drawn]) -> list[str]:
     """The costs that some point has."""
     return [cost for cost in COSTS if any(point.cost(cost) is not None for point in points)]
-
-
-def shown(percents: Sequence[float]) -> list[float]:
-    """The accuracies that the axis spans at first: all, or the best few points where most designs are.
-
-    >>> shown([99.0, 98.5, 98.0, 11.0])
-    [97.95, 99.05]
-    """
-    best, worst = max(percents), min(percents)
-    near = [percent for percent in percents if percent >= best - 3]
-    if len(near) * 2 > len(percents):
-        worst = min(near)
-    margin = max(0.05, (best - worst) / 20)
-    return [worst - margin, best + margin]
 
 
 def histogram(
@@ -135,7 +105,7 @@ def partial_products(shares: NDArray[np.float64], title: str, *, width: int, hei
         tooltip=[alt.Tooltip("i:O"), alt.Tooltip("j:O"), alt.Tooltip("share:Q", format=".3%")],
     )
     colour = alt.Color("share:Q", scale=alt.Scale(scheme="blues", type="sqrt"), legend=None)
-    dark = alt.condition(f"datum.share > {0.4 * float(shares.max()):g}", alt.value("white"), alt.value(INK))
+    dark = alt.condition(f"datum.share > {0.4 * float(shares.max()):g}", alt.value("white"), alt.value("#111111"))
     numbers = base.mark_text(fontSize=10).encode(text=alt.Text("share:Q", format=".0%"), color=dark)
     return _styled(
         (base.mark_rect().encode(color=colour) + numbers).properties(width=width, height=height, title=title)
@@ -145,9 +115,10 @@ def partial_products(shares: NDArray[np.float64], title: str, *, width: int, hei
 def bars(values: Sequence[tuple[str, float]], axis: str, *, width: int) -> alt.TopLevelMixin:
     """One bar for each name, the longest first."""
     data = alt.Data(values=[{"name": name, "value": value} for name, value in values])
-    base = alt.Chart(data).encode(
-        x=alt.X("value:Q", title=axis),
-        y=alt.Y("name:N", title=None, sort="-x", axis=alt.Axis(labelLimit=width // 2)),
+    names = 230  # pixels
+    base = alt.Chart(data, usermeta={"margin": names + 30}).encode(
+        x=alt.X("value:Q", title=axis, axis=alt.Axis(tickCount=5)),
+        y=alt.Y("name:N", title=None, sort="-x", axis=alt.Axis(labelLimit=names)),
         tooltip=[alt.Tooltip("name:N"), alt.Tooltip("value:Q", format=",.1f")],
     )
     return _styled(base.mark_bar(color=COLOURS[0]).properties(width=width, height=alt.Step(20)))
@@ -157,32 +128,37 @@ def _parts(points: Sequence[Drawn], cost: str, band: float) -> list[alt.Chart]:
     """The Pareto front's line, the intervals, the points, the names at the front."""
     costs = {point.id: value for point in points if (value := point.cost(cost)) is not None}
     here = [point for point in points if point.id in costs]
-    groups = list(dict.fromkeys(point.group for point in points))
-    frontier = _data(pareto_front(here, lambda point: costs[point.id], lambda point: point.accuracy_percent, band))
+    groups = list(dict.fromkeys(point.colour for point in points))
+    frontier = pareto_front(here, lambda point: costs[point.id], lambda point: point.accuracy, band)
     smallest, largest = min(costs.values()), max(costs.values())
     # Costs go over two decades and more; a multiplier of nothing but wires costs 0, which has no logarithm.
     scale = alt.Scale(type="log", domain=[0.8 * smallest, 1.8 * largest]) if smallest > 0 else alt.Scale(zero=True)
     x = alt.X(f"{cost}:Q", title=COSTS[cost], scale=scale, axis=alt.Axis(format="~s", tickCount=5))
-    title = "accuracy on the test images (%)"
-    y = alt.Y(
-        "accuracy_percent:Q",
-        title=title,
-        scale=alt.Scale(domain=shown([point.accuracy_percent for point in points]), nice=False),
+    title = "accuracy lost (points)"
+    worst = max([1.0, *(point.loss_high or point.loss for point in points)])
+    losses = alt.Scale(type="log", domain=[0.85 * FLOOR, 1.4 * worst], nice=False)
+    ticks = alt.Axis(
+        values=[loss for loss in _LOSSES if loss <= 1.4 * worst],
+        labelExpr=f"(datum.value <= {FLOOR} ? '≤ ' : '') + format(datum.value, '~g')",
     )
-    line = alt.Chart(frontier).mark_line(interpolate="step-after", color="#999999", clip=True).encode(x=x, y=y)
+    y = alt.Y("loss:Q", title=title, scale=losses, axis=ticks)
+    line = alt.Chart(_data(frontier)).mark_line(interpolate="step-after", color="#999999", clip=True).encode(x=x, y=y)
     intervals = (
-        alt.Chart(_data([point for point in here if point.low_percent is not None]))
+        alt.Chart(_data([point for point in here if point.loss_low is not None]))
         .mark_rule(color="#999999", opacity=0.6, clip=True)
-        .encode(x=x, y=alt.Y("low_percent:Q", title=title), y2="high_percent:Q")
+        .encode(x=x, y=alt.Y("loss_low:Q", title=title), y2="loss_high:Q")
     )
     marks = (
         alt.Chart(_data(here))
         .mark_point(size=75, filled=True, opacity=0.9, clip=True)
         .encode(x=x, y=y, color=_scale(alt.Color, groups, COLOURS, "#000000"), shape=_shape(groups))
     )
+    # Of those that lose nothing the cheapest has its name: the others would stand in each other's way.
+    named = [point for point in frontier if point.loss > FLOOR]
+    named += [point for point in frontier if point.loss <= FLOOR][:1]
     names = (
-        alt.Chart(frontier)
-        .mark_text(align="left", dx=7, dy=9, fontSize=11, color=INK, clip=True)
+        alt.Chart(_data(named))
+        .mark_text(align="left", dx=7, dy=-9, fontSize=11, color=INK, clip=True)
         .encode(x=x, y=y, text="label:N")
     )
     return [line, intervals, marks, names]
@@ -201,13 +177,15 @@ def _scale(channel: Any, groups: Sequence[str], values: Sequence[str], exact: st
     others = [group for group in groups if group != EXACT]
     given = {group: values[k % len(values)] for k, group in enumerate(others)} | {EXACT: exact}
     scale = alt.Scale(domain=list(groups), range=[given[group] for group in groups])
-    return channel("group:N", sort=list(groups), scale=scale, title=None)
+    return channel("colour:N", sort=list(groups), scale=scale, title=None)
 
 
-def _styled(chart: Any, columns_of_legend: int = 3) -> alt.TopLevelMixin:
+def _styled(chart: Any, columns_of_legend: int = 3, background: str = "transparent") -> alt.TopLevelMixin:
     styled: alt.TopLevelMixin = (
-        chart.configure_axis(labelFontSize=12, titleFontSize=12, gridColor="#e5e5e5")
-        .configure_legend(labelFontSize=12, orient="top", columns=columns_of_legend, labelLimit=320)
+        chart.configure(background=background)
+        .configure_axis(labelFontSize=12, titleFontSize=12, gridColor="#e5e5e5", labelColor=INK, titleColor=INK)
+        .configure_legend(labelFontSize=12, orient="top", columns=columns_of_legend, labelLimit=320, labelColor=INK)
+        .configure_title(color=INK)
         .configure_view(stroke=None)
     )
     return styled

@@ -11,7 +11,7 @@ from amhw.extras import optional
 from amhw.files import write_atomically
 from amhw.refusal import Refusal
 from amhw.report import charts
-from amhw.report.points import EXACT, Point, distinct
+from amhw.report.points import EXACT, Point, distinct, drawn
 from amhw.report.sections import bands, html, places
 from amhw.report.selections import selection_setting, selection_source
 from amhw.report.source import ReportSource, Setting, records_of, told_apart
@@ -47,7 +47,7 @@ def write(
     folder = out or read[0][0].parent
     pictures = {}
     for where, here in places(points).items():
-        still = charts.still([point.drawn(k) for k, point in enumerate(here)], bands(found, where[0]))
+        still = charts.still(drawn(here), bands(found, where[0]))
         for form in ("png", "svg"):
             pictures[folder / f"front-{_slug(where)}.{form}"] = _rendered(still, form)
     text = html(found, [_setting(record) for _, record in read], points)

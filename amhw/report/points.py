@@ -1,14 +1,17 @@
 """A point of the page: one multiplier with its accuracy and what it costs, wherever it comes from."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 from amhw.verilog import Design
 
 EXACT = "exact, best of the flow"
 """The group of the exact multipliers' points."""
+
+FLOOR = 0.02
+"""Points; what loses less is drawn here, as a logarithm has no zero and some thousand images do not tell less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,7 @@ class Point:
         network: the file of the weights that go with it, where it has its own.
         data_dir: the folder of the images, where they are not MNIST's.
         source: what `amhw.imports.source.table_of` finds it by, or empty.
+        multipliers: their names, where each layer has its own.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Point:
     network: str = ""
     data_dir: str = ""
     source: str = ""
+    multipliers: tuple[str, ...] = ()
 
     @property
     def loss(self) -> float | None:
@@ -62,45 +67,74 @@ class Point:
 
     def record(self) -> dict[str, Any]:
         """The row of a table."""
-        return {**asdict(self), "loss_points": self.loss}
+        return {name: getattr(self, name) for name in self.columns()[:-1]} | {"loss_points": self.loss}
 
     @classmethod
     def columns(cls) -> list[str]:
         """The keys of every record, in order."""
-        return [*(field.name for field in fields(cls)), "loss_points"]
+        return [*(field.name for field in fields(cls) if field.name != "multipliers"), "loss_points"]
 
-    def drawn(self, number: int) -> "Drawn":
-        """What the charts need: figures, and texts to hover over and to put side by side."""
-        diagram = _diagram(self.design)
-        percent = f"{100 * self.accuracy:.2f} %"
-        area = _figure(self.area_um2, ".1f", "µm²", self.area_ratio)
-        delay = _figure(self.delay_ps, ".0f", "ps", self.delay_ratio)
-        energy = _figure(self.energy_fj, ".0f", "fJ", self.energy_ratio)
-        notes = ", ".join([self.group, *(["reduced precision"] if self.reduced_precision else [])])
-        lines = [_short(self.name), notes, f"accuracy {percent}", *([self.loss_text] if self.loss_text else [])]
-        figures = {"area": area, "delay": delay, "energy": energy}
-        lines += [f"{what} {figure}" for what, figure in figures.items() if figure != "–"]
+    def drawn(self, number: int, best: float | None = None) -> "Drawn":
+        """What the charts need.
+
+        Args:
+            number: its own on the axes.
+            best: with which accuracy it is compared where that of exact products is not known.
+        """
+        lost = self.loss
+        if lost is None:
+            lost = 100 * ((self.accuracy if best is None else best) - self.accuracy)
         return Drawn(
             id=number,
             name=self.name,
-            group=self.group,
-            notes=notes,
+            group=self.notes,
+            colour=self.group,
             label=_label(self),
-            accuracy_percent=100 * self.accuracy,
-            low_percent=self._percent(self.loss_high),
-            high_percent=self._percent(self.loss_low),
+            accuracy=self.accuracy,
+            loss=max(FLOOR, lost),
+            loss_low=None if self.loss_low is None else max(FLOOR, self.loss_low),
+            loss_high=None if self.loss_high is None else max(FLOOR, self.loss_high),
             area_um2=self.area_um2,
             delay_ps=self.delay_ps,
             energy_fj=self.energy_fj,
-            accuracy_text=percent,
-            loss_text=self.loss_text or "–",
-            area_text=area,
-            delay_text=delay,
-            energy_text=energy,
-            diagram=diagram or "–",
-            command="\n".join(self.commands) or "–",
-            card="\n".join([*lines, "", diagram]),
+            **{f"{what}_text": text for what, text in self.figures.items()},
         )
+
+    @property
+    def notes(self) -> str:
+        """Its group, and what else it is."""
+        more = self.reduced_precision and "reduced precision" not in self.group
+        return f"{self.group}, reduced precision" if more else self.group
+
+    @property
+    def figures(self) -> dict[str, str]:
+        """Accuracy, what is lost, and costs, as texts."""
+        return {
+            "accuracy": f"{100 * self.accuracy:.2f} %",
+            "lost": self.loss_text or "–",
+            "area": _figure(self.area_um2, ".1f", "µm²", self.area_ratio),
+            "delay": _figure(self.delay_ps, ".0f", "ps", self.delay_ratio),
+            "energy": _figure(self.energy_fj, ".0f", "fJ", self.energy_ratio),
+        }
+
+    def card(self, number: int, errors: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+        """What is shown of it beside the charts when it is clicked.
+
+        Args:
+            number: its own on the axes.
+            errors: pictures of its errors over the operand plane: `name`, `image` and `caption`.
+        """
+        kept = {} if self.kept is None else {"products": f"{self.kept} kept"}
+        figures = kept | {what: text for what, text in self.figures.items() if text != "–"}
+        return {
+            "id": number,
+            "name": self.name,
+            "group": self.notes,
+            "figures": list(figures.items()),
+            "diagram": _diagram(self.design),
+            "commands": self.commands,
+            "errors": list(errors),
+        }
 
     @property
     def loss_text(self) -> str:
@@ -108,20 +142,22 @@ class Point:
         if self.loss is None or self.group == EXACT:
             return ""
         if self.loss_low is None or self.loss_high is None:
-            return f"loss {self.loss:.2f} points"
-        return f"loss {self.loss:.2f} ± {(self.loss_high - self.loss_low) / 2:.2f} points (95 %)"
+            return f"{self.loss:.2f} points"
+        return f"{self.loss:.2f} ± {(self.loss_high - self.loss_low) / 2:.2f} points (95 %)"
+
+    @property
+    def sources(self) -> list[str]:
+        """What `amhw.imports.source.table_of` finds its products by: one, or one for each layer."""
+        return [self.source] if self.source else list(dict.fromkeys(self.multipliers))
 
     @property
     def commands(self) -> list[str]:
         """What builds it again."""
         if self.design:
-            built = [f"amhw gen --multiplier {name}" for name in dict.fromkeys(self.design.split("+"))]
+            built = [f"amhw gen {name}" for name in dict.fromkeys(self.design.split("+"))]
             images = f" --data {self.data_dir}" if self.data_dir else ""
             return [*built, *([f"amhw accuracy --network {self.network}{images}"] if self.network else [])]
         return [f"imported: {self.source}"] if self.source else []
-
-    def _percent(self, loss: float | None) -> float | None:
-        return None if loss is None or self.exact_accuracy is None else 100 * self.exact_accuracy - loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,34 +166,39 @@ class Drawn:
 
     Attributes:
         id: its number on the axes.
-        notes, label: what stands beside it.
-        low_percent, high_percent: the accuracy's 95 % interval, where it was determined.
-        card: all of it, and the dot diagram, to be put side by side.
+        group: in full; `colour` is that by which it is drawn.
+        label: what stands beside it.
+        loss: accuracy lost, in points, at least `FLOOR`.
+        loss_low, loss_high: the 95 % interval, where it was determined.
     """
 
     id: int
     name: str
     group: str
-    notes: str
+    colour: str
     label: str
-    accuracy_percent: float
-    low_percent: float | None
-    high_percent: float | None
+    accuracy: float
+    loss: float
+    loss_low: float | None
+    loss_high: float | None
     area_um2: float | None
     delay_ps: float | None
     energy_fj: float | None
     accuracy_text: str
-    loss_text: str
+    lost_text: str
     area_text: str
     delay_text: str
     energy_text: str
-    diagram: str
-    command: str
-    card: str
 
     def cost(self, name: str) -> float | None:
         """One of its costs, by the field's name."""
         return {"area_um2": self.area_um2, "delay_ps": self.delay_ps, "energy_fj": self.energy_fj}[name]
+
+
+def drawn(points: Sequence[Point]) -> list[Drawn]:
+    """The points of one pair of axes as the charts have them."""
+    best = max((point.accuracy for point in points), default=0.0)
+    return [point.drawn(number, best) for number, point in enumerate(points)]
 
 
 def distinct(points: Iterable[Point]) -> list[Point]:
@@ -173,10 +214,6 @@ def _figure(value: float | None, form: str, unit: str, ratio: float | None) -> s
     if value is None:
         return "–"
     return f"{value:{form}} {unit}" + ("" if ratio is None else f" ({ratio:.4f} × exact)")
-
-
-def _short(name: str) -> str:
-    return re.sub(r"\bmul_", "", name)
 
 
 def _label(point: Point) -> str:

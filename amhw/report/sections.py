@@ -3,20 +3,22 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from amhw.errors import heat_map
 from amhw.imports.source import table_of
 from amhw.refusal import Refusal
 from amhw.report import charts, page
+from amhw.report.demands import demands
+from amhw.report.error_maps import caption, data_url, thumbnail
 from amhw.report.operands import IMAGES, operands_of
-from amhw.report.points import Point
-from amhw.report.source import ReportSource, Setting
+from amhw.report.points import EXACT, FLOOR, Point, drawn
+from amhw.report.source import PageTable, ReportSource, Setting
+from amhw.report.studies import peers_table
 from amhw.study.array import Breakdown
-from amhw.study.front import pareto_front
 
-HEAT_MAPS = 6
-"""Designs of the front whose error is drawn, at most."""
-
-_WIDE, _NARROW = 460, 270
+NOTHING = "No design came through every stage."
+HINT = (
+    "Click a design: its figures, its partial products, its error for every pair of operands and the command that "
+    "builds it again stand here. Several stand one beneath the other."
+)
 
 
 def places(points: Sequence[Point]) -> dict[tuple[str, str], list[Point]]:
@@ -44,16 +46,15 @@ def html(sources: Sequence[ReportSource], settings: Sequence[Setting | Refusal],
     sections = []
     for number, where in enumerate(dict.fromkeys([*found, *((table.tech, table.data) for table in tables)])):
         tech, data = where
-        parts = []
-        if where in found:
-            parts = _fronts(number, found[where], bands(sources, tech))
-        else:
-            parts = [page.paragraph("No design came through every stage.")]
-        for table in tables:
-            if (table.tech, table.data) == where:
-                parts += [page.heading(table.title), page.table(table.headings, table.rows)]
+        here, front = found.get(where, []), f"front{number}"
+        shown = [table for table in tables if (table.tech, table.data) == where]
+        parts = _fronts(front, here, bands(sources, tech)) if here else [page.paragraph(NOTHING)]
+        if elsewhere := _in_no_table(here, shown):
+            shown.append(peers_table(elsewhere, tech, data))
+        numbers = {(point.name, point.group): k for k, point in reversed(list(enumerate(here)))}
+        for table in shown:
+            parts += [page.heading(table.title), page.designs_table(front, table.headings, table.rows, numbers)]
         sections.append(page.section(f"{data}, {tech}", *parts))
-    sections.append(_error_section(next(iter(found.values()), [])))
     sections += _operand_sections(settings)
     sections += [_array_section(source.array) for source in sources if source.array]
     facts = [part for source in sources for part in (page.heading(source.title), page.facts(source.provenance))]
@@ -61,52 +62,58 @@ def html(sources: Sequence[ReportSource], settings: Sequence[Setting | Refusal],
     return page.page(" + ".join(dict.fromkeys(source.title for source in sources)), sections)
 
 
-def _fronts(number: int, points: Sequence[Point], noise_of: Mapping[str, float]) -> list[str]:
-    drawn = [point.drawn(k) for k, point in enumerate(points)]
-    percents = [point.accuracy_percent for point in drawn]
-    low, _ = charts.shown(percents)
-    hidden = sum(percent < low for percent in percents)
-    noise = ", ".join(f"{noise_of[c]:.1%} in {c.partition('_')[0]}" for c in charts.costs_of(drawn) if noise_of.get(c))
+def _in_no_table(points: Sequence[Point], tables: Sequence[PageTable]) -> list[Point]:
+    """Published circuits: no study and no selection has a row of them."""
+    known = {(row.name, row.group) for table in tables for row in table.rows}
+    return [point for point in points if point.group != EXACT and (point.name, point.group) not in known]
+
+
+def _fronts(front: str, points: Sequence[Point], noise_of: Mapping[str, float]) -> list[str]:
+    at = drawn(points)
+    noise = ", ".join(f"{noise_of[c]:.1%} in {c.partition('_')[0]}" for c in charts.costs_of(at) if noise_of.get(c))
     text = (
-        "Hover (or tap) for a design and the command that rebuilds it; click designs to compare them side by side, "
-        "click again to drop them; scroll and drag to zoom. The grey line is the Pareto front: no design beats its "
-        "points in both accuracy and cost"
+        "Click designs, here or in the tables, to see them beside the charts; click again to drop them. Scroll and "
+        "drag to zoom. Grey steps are the Pareto front: no design beats its points in both accuracy and cost"
         + (f", differences within the recipes' noise ({noise}) not counting" if noise else "")
-        + ". Numbers at its points are kept partial products."
+        + f". Numbers at its points are kept partial products. What loses {FLOOR:g} points or less stands at {FLOOR:g}."
     )
     if any(point.loss_low is not None for point in points):
         text += " Vertical lines are 95 % intervals of the accuracy lost against exact products."
-    if hidden:
-        text += f" {hidden} designs below {low:.1f} % are a zoom away, and in the tables."
+    known: dict[str, dict[str, str]] = {}
+    cards = [point.card(k, [_error_map(source, known) for source in point.sources]) for k, point in enumerate(points)]
     return [
+        *_summary(front, points),
         page.paragraph(text),
-        page.chart(
-            f"front{number}",
-            charts.fronts(drawn, noise_of, width=_WIDE, columns=2),
-            charts.fronts(drawn, noise_of, width=_NARROW, columns=1),
-        ),
+        page.explorer(front, charts.fronts(at, noise_of), cards, HINT),
     ]
 
 
-def _error_section(points: Sequence[Point]) -> str:
-    """Heat maps of the designs on the first Pareto front."""
-    known = [point for point in points if point.source]
-    best = pareto_front(known, lambda point: point.area_um2, lambda point: point.accuracy)
-    sources = list(dict.fromkeys(point.source for point in best))[-HEAT_MAPS:]
-    return page.section(
-        "Error over the operand plane",
-        page.paragraph("Product minus exact product for every pair of operand values: red too large, blue too small."),
-        *(_heat_map(source) for source in sources),
+def _summary(front: str, points: Sequence[Point]) -> list[str]:
+    """What the page comes to, in words."""
+    exact = next((point for point in points if point.group == EXACT), None)
+    answers = demands(points)
+    if exact is None or not answers:
+        return []
+    text = (
+        f"{len(points) - 1} designs. With exact products {exact.accuracy:.2%} of the test images are right; the "
+        f"smallest exact multiplier of this flow has {exact.area_um2:,.0f} µm²"
+        + ("" if exact.delay_ps is None else f", the fastest {exact.delay_ps:,.0f} ps")
+        + ". Of what is on this page (chosen by the test images, so the losses are a little optimistic; amhw select "
+        "chooses by training images; areas are of the smallest netlist, delays of the fastest):"
     )
+    return [page.paragraph(text), page.demands(front, [answer.words for answer in answers])]
 
 
-def _heat_map(source: str) -> str:
+def _error_map(source: str, known: dict[str, dict[str, str]]) -> dict[str, str]:
     """The error of a multiplier, or why it cannot be shown: the files of an import may have gone."""
-    try:
-        table = table_of(source)
-    except Refusal as refusal:
-        return page.paragraph(f"Not shown: {refusal}.")
-    return page.picture(heat_map(table), f"error of {table.name}")
+    if source not in known:
+        try:
+            table = table_of(source)
+        except Refusal as refusal:
+            known[source] = {"name": source, "image": "", "caption": f"errors not shown: {refusal}"}
+        else:
+            known[source] = {"name": table.name, "image": data_url(thumbnail(table)), "caption": caption(table)}
+    return known[source]
 
 
 def _operand_sections(settings: Sequence[Setting | Refusal]) -> list[str]:
@@ -121,7 +128,7 @@ def _operand_sections(settings: Sequence[Setting | Refusal]) -> list[str]:
         parts = []
         for layer in operands_of(setting):
             name = f"{layer.name}_{number}"
-            drawn = {
+            kinds = {
                 "activations": lambda width, layer=layer: charts.histogram(
                     layer.activations, f"{layer.name}: activations", "value of a", width=width
                 ),
@@ -132,7 +139,7 @@ def _operand_sections(settings: Sequence[Setting | Refusal]) -> list[str]:
                     layer.products, f"{layer.name}: what a partial product adds", width=width
                 ),
             }
-            row = [page.chart(f"{kind}_{name}", make(270), make(250)) for kind, make in drawn.items()]
+            row = [page.chart(f"{kind}_{name}", make(330)) for kind, make in kinds.items()]
             parts.append(page.side_by_side(*row))
         text = (
             f"{setting.network.name} on some {IMAGES} images of {setting.images.name}, padding included. The squares "
@@ -177,7 +184,7 @@ def _array_section(array: Breakdown) -> str:
                 f"{area.top} in {area.tech}: {area.area_um2:,.0f} µm², memories not in it. Each bar is what "
                 "modules of one kind have of their own, without what is inside them."
             ),
-            page.chart("array_area", charts.bars(bars, "µm²", width=560), charts.bars(bars, "µm²", width=180)),
+            page.chart("array_area", charts.bars(bars, "µm²", width=560)),
             page.table(
                 ["module", "instances", "area µm²", "share"],
                 [[name, m.instances, f"{m.area_um2:,.1f}", f"{m.area_um2 / area.area_um2:.1%}"] for name, m in modules],

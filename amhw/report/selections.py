@@ -6,7 +6,7 @@ from pathlib import Path
 
 from amhw.refusal import Refusal
 from amhw.report.points import Point
-from amhw.report.source import PageTable, ReportSource, Setting
+from amhw.report.source import Details, PageRow, PageTable, ReportSource, Setting
 from amhw.report.studies import exact_point
 from amhw.select.record import SelectedMultiplier, SelectionRecord
 from amhw.study.record import Exact
@@ -36,7 +36,9 @@ def selection_source(file: Path, selection: SelectionRecord) -> ReportSource:
     written = datetime.fromtimestamp(file.stat().st_mtime, UTC).strftime("%Y-%m-%d %H:%M UTC")
     provenance = {"selection": file.name, "written": written, "network trained on": str(first.trained_on or "unknown")}
     images = {data: first.test_images}
-    return ReportSource("Selected multipliers", points, [_table(rows, tech, data)], provenance, images=images)
+    return ReportSource(
+        "Selected multipliers", points, [_table(list(by_multiplier.values()), tech, data)], provenance, images=images
+    )
 
 
 def selection_setting(selection: SelectionRecord) -> Setting:
@@ -53,10 +55,9 @@ def _point(netlists: Sequence[SelectedMultiplier], tech: str, data: str) -> Poin
     smallest = min(netlists, key=lambda row: (row.area_um2, row.delay_ps))
     fastest = min(netlists, key=lambda row: (row.delay_ps, row.area_um2))
     low, high = smallest.loss_interval
-    kinds = ["selected", *(["reduced precision"] if smallest.reduced_precision else [])]
     return Point(
         name=smallest.multiplier,
-        group=", ".join([*kinds, *(["fine-tuned"] if smallest.fine_tuned else [])]),
+        group=_group(smallest),
         tech=tech,
         data=data,
         kept=smallest.kept,
@@ -74,32 +75,54 @@ def _point(netlists: Sequence[SelectedMultiplier], tech: str, data: str) -> Poin
         network=smallest.network,
         data_dir=smallest.problem.data_dir or "",
         source=smallest.names[0] if len(smallest.names) == 1 else "",
+        multipliers=tuple(smallest.names),
     )
 
 
-def _table(rows: Sequence[SelectedMultiplier], tech: str, data: str) -> PageTable:
-    def cells(row: SelectedMultiplier) -> list[object]:
-        low, high = row.loss_interval
+def _group(row: SelectedMultiplier) -> str:
+    marks = {"reduced precision": row.reduced_precision, "fine-tuned": row.fine_tuned}
+    return ", ".join(["selected", *(mark for mark, given in marks.items() if given)])
+
+
+def _table(rows: Sequence[Sequence[SelectedMultiplier]], tech: str, data: str) -> PageTable:
+    def row(netlists: Sequence[SelectedMultiplier]) -> PageRow:
+        smallest = min(netlists, key=lambda row: (row.area_um2, row.delay_ps))
+        fastest = min(netlists, key=lambda row: (row.delay_ps, row.area_um2))
+        low, high = smallest.loss_interval
         marks = {
-            "Pareto front": row.nondominated,
-            "reduced precision": row.reduced_precision,
-            "fine-tuned": row.fine_tuned,
+            "Pareto front": smallest.nondominated,
+            "reduced precision": smallest.reduced_precision,
+            "fine-tuned": smallest.fine_tuned,
         }
-        return [
-            row.multiplier,
-            row.kept,
+        cells = [
+            smallest.multiplier,
+            smallest.kept,
             ", ".join(mark for mark, given in marks.items() if given),
+            f"{smallest.loss_points:.2f} ± {(high - low) / 2:.2f}",
+            f"{smallest.training_loss_points:.2f}",
+            f"{smallest.accuracy:.2%}",
+            f"{smallest.area_um2:.1f}",
+            f"{smallest.area_ratio:.4f}",
+            f"{fastest.delay_ps:.0f}",
+            f"{fastest.delay_ratio:.3f}",
+        ]
+        return PageRow(cells, smallest.multiplier, _group(smallest), _details(netlists))
+
+    headings = ["multiplier", "kept", "kind", "loss, points (95 %)", "training loss", "accuracy"]
+    headings += ["area µm²", "× exact", "delay ps", "× exact"]
+    ordered = sorted(rows, key=lambda netlists: min(row.area_um2 for row in netlists))
+    return PageTable("Selected multipliers", tech, data, headings, [row(netlists) for netlists in ordered])
+
+
+def _details(netlists: Sequence[SelectedMultiplier]) -> Details:
+    rows = [
+        [
+            f"{row.design.rpartition('__')[2] if '__' in row.design else ''} {row.recipe}".strip(),
             f"{row.area_um2:.1f}",
             f"{row.area_ratio:.4f}",
             f"{row.delay_ps:.0f}",
             f"{row.delay_ratio:.3f}",
-            f"{row.design.rpartition('__')[2] if '__' in row.design else ''} {row.recipe}".strip(),
-            f"{row.loss_points:.2f} ± {(high - low) / 2:.2f}",
-            f"{row.training_loss_points:.2f}",
-            f"{row.accuracy:.2%}",
         ]
-
-    headings = ["selected multiplier", "kept", "", "area µm²", "× exact", "delay ps", "× exact", "netlist"]
-    headings += ["loss, points (95 %)", "training loss", "accuracy"]
-    ordered = sorted(rows, key=lambda row: (-row.area_um2, row.delay_ps))
-    return PageTable("Selected, every netlist", tech, data, headings, [cells(row) for row in ordered])
+        for row in sorted(netlists, key=lambda row: row.area_um2)
+    ]
+    return Details(["netlist", "area µm²", "× exact", "delay ps", "× exact"], rows, f"Network: {netlists[0].network}")

@@ -19,14 +19,39 @@ FILES = ("sweep.json", "front.json")
 
 
 @dataclass(frozen=True)
+class Details:
+    """What unfolds under a row."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class PageRow:
+    """A row of a table.
+
+    Attributes:
+        cells: its name first.
+        name, group: of the point that it belongs to.
+        details: its netlists.
+    """
+
+    cells: Sequence[object]
+    name: str
+    group: str
+    details: Details | None = None
+
+
+@dataclass(frozen=True)
 class PageTable:
-    """A table of the page, about a technology and a data set."""
+    """A table of the page, about a technology and a data set: one row a multiplier."""
 
     title: str
     tech: str
     data: str
     headings: Sequence[str]
-    rows: Sequence[Sequence[object]]
+    rows: Sequence[PageRow]
 
 
 @dataclass(frozen=True, eq=False)

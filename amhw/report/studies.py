@@ -1,5 +1,6 @@
 """What a study has to show."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from amhw.datasets import data_source
@@ -9,7 +10,7 @@ from amhw.network.models.lenet5 import network_for
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 from amhw.report.points import EXACT, Point
-from amhw.report.source import PageTable, ReportSource, Setting, optional
+from amhw.report.source import Details, PageRow, PageTable, ReportSource, Setting, optional
 from amhw.select.solutions import is_reduced_precision
 from amhw.study.peers import Peer
 from amhw.study.record import Exact, Row, StudyRecord
@@ -135,20 +136,41 @@ def peer_point(peer: Peer, group: str, exact: Exact) -> Point:
     )
 
 
+def peers_table(points: Sequence[Point], tech: str, data: str) -> PageTable:
+    """The published circuits among the points, each with every network that was measured with it."""
+    rows = [
+        PageRow(
+            [
+                point.name,
+                point.group,
+                point.loss_text.removesuffix(" points (95 %)").removesuffix(" points") or "–",
+                f"{point.accuracy:.2%}",
+                optional(point.area_um2, ".1f"),
+                optional(point.area_ratio, ".4f"),
+                optional(point.delay_ps, ".0f"),
+                optional(point.delay_ratio, ".3f"),
+            ],
+            point.name,
+            point.group,
+        )
+        for point in points
+    ]
+    headings = ["circuit", "network", "loss, points (95 %)", "accuracy", "area µm²", "× exact", "delay ps", "× exact"]
+    return PageTable("Published circuits", tech, data, headings, rows)
+
+
 def _table(tech: str, data: str, rows: tuple[Row, ...]) -> PageTable:
     here = [row for row in rows if (row.data, row.tech) == (data, tech)]
     energy = any(row.energy_fj is not None for row in here)
 
-    def cells(row: Row) -> list[object]:
-        joules = [
-            optional(row.energy_fj, ".1f"),
-            optional(row.energy_ratio, ".3f"),
-            optional(row.energy_settled_fj, ".1f"),
-        ]
-        return [
+    def row_of(row: Row) -> PageRow:
+        joules = [optional(row.energy_fj, ".1f"), optional(row.energy_ratio, ".3f")]
+        known = row.exact_accuracy is not None and row.accuracy is not None
+        cells = [
             row.name,
             row.group,
             "" if row.kept is None else row.kept,
+            f"{100 * ((row.exact_accuracy or 0) - (row.accuracy or 0)):.2f}" if known else "–",
             optional(row.accuracy, ".2%"),
             optional(row.area_um2, ".1f"),
             optional(row.area_ratio, ".3f"),
@@ -156,12 +178,31 @@ def _table(tech: str, data: str, rows: tuple[Row, ...]) -> PageTable:
             optional(row.delay_ratio, ".3f"),
             *(joules if energy else []),
             row.products,
-            row.trained_on,
             "; ".join(part for part in (row.other_data, row.failure) if part),
         ]
+        return PageRow(cells, row.name, row.group, _details(row))
 
-    headings = ["design", "group", "kept", "accuracy", "area µm²", "× exact", "delay ps", "× exact"]
-    headings += ["energy fJ", "× exact", "without hazards"] if energy else []
-    return PageTable(
-        "Designs", tech, data, [*headings, "simulated", "network trained on", "notes"], [cells(row) for row in here]
-    )
+    headings = ["design", "group", "kept", "loss, points", "accuracy", "area µm²", "× exact", "delay ps", "× exact"]
+    headings += ["energy fJ", "× exact"] if energy else []
+    return PageTable("Designs", tech, data, [*headings, "simulated", "notes"], [row_of(row) for row in here])
+
+
+def _details(row: Row) -> Details | None:
+    """The netlists that a row's figures are of."""
+    if row.area_um2 is None:
+        return None
+    energy = [optional(row.energy_fj, ".1f"), optional(row.energy_settled_fj, ".1f")]
+    rows = [
+        ["smallest", row.area_recipe, optional(row.area_um2, ".1f"), "", "", ""],
+        ["fastest", row.delay_recipe, "", optional(row.delay_ps, ".0f"), "", ""],
+        [
+            "least area × delay",
+            row.balanced_recipe,
+            optional(row.balanced_area_um2, ".1f"),
+            optional(row.balanced_delay_ps, ".0f"),
+            *energy,
+        ],
+    ]
+    headings = ["netlist", "recipe", "area µm²", "delay ps", "energy fJ", "without hazards"]
+    note = f"Network trained on {row.trained_on}." if row.trained_on else ""
+    return Details(headings, rows, note)

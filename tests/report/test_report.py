@@ -1,19 +1,27 @@
 """The report: what is in the page, and what a person can do with it in a real browser."""
 
 import csv
+import io
 import json
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 from pyarrow import parquet
 
 from amhw.commands.report import command
 from amhw.commands.study import command as study
 from amhw.commands.synth import command as synth
+from amhw.multiplier import parse
 from amhw.report import charts
-from amhw.report.points import EXACT, Point
+from amhw.report.demands import demands
+from amhw.report.error_maps import thumbnail
+from amhw.report.points import EXACT, FLOOR, Point, drawn
+from amhw.table import ProductTable
 
 NAMES = ["mul_u8s8_pp_full", "mul_u8s8_pp_0_0_0_20_f8_f8_fc_fe", "mul_u8s8_pp_0_0_0_0_0_0_f0_f0"]
 SELECTION = (
@@ -84,12 +92,12 @@ def test_the_page_needs_no_network_and_names_every_design(folder, selection):
     assert '<link rel="stylesheet' not in text
     sweep = json.loads((folder / "sweep.json").read_text())
     for row in sweep["rows"]:
-        assert f"<td>{row['name']}</td>" in text
+        assert f'<td data-value="{row["name"]}">' in text
         assert f"<td>{row['accuracy']:.2%}</td>" in text
         assert f"<td>{row['area_um2']:.1f}</td>" in text
         assert f"<td>{row['energy_fj']:.1f}</td>" in text
     for row in selection["front"]:
-        assert f"<td>{row['multiplier']}</td>" in text
+        assert text.count(f'<td data-value="{row["multiplier"]}">') == 1  # its netlists are inside
         assert f"<td>{row['area_ratio']:.4f}</td>" in text
     for name in ("pyosys", "technology sky130hd", "images MNIST"):
         assert sweep["provenance"][name] in text
@@ -189,16 +197,68 @@ def test_a_folder_with_a_study_and_a_selection_shows_both(folder, tmp_path, sele
 
 def test_the_drawn_front_leaves_out_what_is_only_noise():
     points = [
-        Point(name=f"mul_u2s2_pp_{k}", group="x", tech="t", data="d", kept=k, accuracy=a, area_um2=c).drawn(k)
+        Point(name=f"mul_u2s2_pp_{k}", group="x", tech="t", data="d", kept=k, accuracy=a, area_um2=c)
         for k, (c, a) in enumerate(((99.0, 0.991), (100.0, 0.993), (50.0, 0.98)))
     ]
 
     def at_the_front(band: float) -> list[str]:
-        first = charts.still(points, {"area_um2": band}).to_dict()["concat"][0]["layer"][0]
+        first = charts.still(drawn(points), {"area_um2": band}).to_dict()["concat"][0]["layer"][0]
         return [point["label"] for point in first["data"]["values"]]
 
     assert at_the_front(0.0) == ["2", "0", "1"]
     assert at_the_front(0.02) == ["2", "1"]
+
+
+def test_losses_have_a_floor_and_are_against_the_best_where_exact_products_are_not_known():
+    given = {"group": "x", "tech": "t", "data": "d"}
+    points = [
+        Point(name="a", accuracy=0.99, exact_accuracy=0.98, **given),
+        Point(name="b", accuracy=0.97, exact_accuracy=0.98, loss_low=-0.5, loss_high=2.5, **given),
+        Point(name="c", accuracy=0.94, **given),
+    ]
+    assert [point.loss for point in drawn(points)] == pytest.approx([FLOOR, 1, 5])
+    assert (drawn(points)[1].loss_low, drawn(points)[1].loss_high) == (FLOOR, 2.5)
+
+
+def test_three_demands_in_words():
+    def point(name: str, loss: float, area: float, delay: float, group: str = "x") -> Point:
+        return Point(
+            name=name,
+            group=group,
+            tech="t",
+            data="d",
+            accuracy=0.99 - loss / 100,
+            exact_accuracy=0.99,
+            area_um2=1000 * area,
+            area_ratio=area,
+            delay_ps=1000 * delay,
+            delay_ratio=delay,
+        )
+
+    points = [
+        point("exact", 0, 0.001, 0.001, EXACT),
+        point("small", 0.19, 0.04, 0.6),
+        point("good", 0.05, 0.05, 1.4),
+        point("fast", 0.45, 0.5, 0.25),
+        point("tiny and bad", 9, 0.01, 0.01),
+    ]
+    found = demands(points)
+    assert [answer.name for answer in found] == ["small", "good", "fast"]
+    assert [answer.found for answer in found] == ["25 times smaller", "0.05 points lost", "4.0 times faster"]
+    assert [answer.found for answer in demands(points[:1])] == ["none here"] * 3
+
+
+def test_a_picture_of_errors_is_white_where_products_are_exact():
+    exact = ProductTable.of(parse("mul_u8s8_pp_full"))
+    pixels = np.asarray(Image.open(io.BytesIO(thumbnail(exact))).convert("RGB"))
+    assert pixels.shape == (64, 64, 3) and (pixels == 255).all()
+    # Without the product of the top bits, of which b's has negative weight, products with it are too large.
+    dropped = ProductTable.of(parse("mul_u8s8_pp_ff_ff_ff_ff_ff_ff_ff_7f"))
+    pixels = np.asarray(Image.open(io.BytesIO(thumbnail(dropped))).convert("RGB")).astype(int)
+    red, blue = pixels[..., 0], pixels[..., 2]
+    wrong = np.zeros((64, 64), bool)
+    wrong[32:, 32:] = True  # a from 128, b below 0
+    assert (red[wrong] > blue[wrong] + 50).all() and (pixels[~wrong] == 255).all()
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +279,7 @@ def browser(tmp_path_factory):
         "--disable-component-update",
         "--disable-sync",
         f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-        "--window-size=1200,1400",
+        "--window-size=1300,1400",
     ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -228,15 +288,21 @@ def browser(tmp_path_factory):
     browser.quit()
 
 
-@pytest.fixture
-def opened(browser, folder):
+def shown(browser, page: Path) -> None:
+    """Wait until all charts of the page are drawn."""
     from selenium.webdriver.support.ui import WebDriverWait
 
-    browser.get((folder / "report.html").as_uri())
+    browser.get(page.as_uri())
+    wanted = len(browser.find_elements("css selector", ".chart"))
     drawn = "return Object.keys(window.views ?? {}).length"
-    wanted = len(browser.find_elements("css selector", ".scroll > div[id]"))
-    assert wanted == 1 + 2 * 3 + 1  # the fronts, three charts for each convolution, the areas
     WebDriverWait(browser, 60).until(lambda b: b.execute_script(drawn) == wanted)
+
+
+@pytest.fixture
+def opened(browser, folder):
+    shown(browser, folder / "report.html")
+    charts = browser.find_elements("css selector", ".chart")
+    assert len(charts) == 1 + 2 * 3 + 1  # the fronts, three charts for each convolution, the areas
     return browser
 
 
@@ -245,63 +311,161 @@ def designs(browser, chart: int):
     return groups[chart].find_elements("css selector", "path")
 
 
+def cards(browser) -> list[str]:
+    return [card.text for card in browser.find_elements("css selector", "#front0-cards .card")]
+
+
+def soon(browser, condition) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(browser, 10).until(lambda _: condition())
+
+
+def rows(browser, table: int) -> list[str]:
+    """The names that a table shows, from above."""
+    box = browser.find_elements("css selector", "div.table")[table]
+    return [row.text.removeprefix("▸").split()[0] for row in box.find_elements("css selector", "tr.main") if row.text]
+
+
 def test_it_loads_without_complaint_and_shows_every_design(opened, folder):
     assert opened.get_log("browser") == []
     for chart, cost in enumerate(COSTS):
         assert len(designs(opened, chart)) == sum(row[cost] != "" for row in records(folder))
-    for picture in opened.find_elements("tag name", "img"):
-        assert opened.execute_script("return arguments[0].naturalWidth", picture) > 100
 
 
 def test_it_fits_a_phone(browser, folder):
-    from selenium.webdriver.support.ui import WebDriverWait
-
     screen = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     try:
-        browser.get((folder / "report.html").as_uri())
-        WebDriverWait(browser, 60).until(lambda b: b.execute_script("return 'array_area' in (window.views ?? {})"))
+        shown(browser, folder / "report.html")
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
-        for chart in browser.find_elements("css selector", ".scroll > div[id]"):
-            if chart.get_attribute("id") != "front0":  # beneath it the cards scroll sideways
-                assert browser.execute_script("return arguments[0].querySelector('svg').clientWidth", chart) <= 390
+        for chart in browser.find_elements("css selector", ".chart"):
+            assert browser.execute_script("return arguments[0].querySelector('svg').clientWidth", chart) <= 390
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_hovering_shows_the_design(opened):
     from selenium.webdriver.common.action_chains import ActionChains
-    from selenium.webdriver.support.ui import WebDriverWait
 
     ActionChains(opened).move_to_element(designs(opened, 0)[1]).perform()
     tip = opened.find_element("id", "vg-tooltip-element")
-    WebDriverWait(opened, 10).until(lambda b: "visible" in tip.get_attribute("class"))
-    assert f"amhw gen --multiplier {NAMES[1]}" in tip.text
-    assert "a_7" in tip.text
-    assert "× exact" in tip.text and "fJ" in tip.text
+    soon(opened, lambda: "visible" in tip.get_attribute("class"))
+    assert NAMES[1] in tip.text
+    assert "× exact" in tip.text and "fJ" in tip.text and "points" in tip.text
 
 
-def test_clicking_keeps_designs_side_by_side(opened, folder):
+def test_clicked_designs_stand_beside_the_charts(opened, folder):
     from selenium.webdriver.common.action_chains import ActionChains
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    def cards() -> list[str]:
-        texts = opened.find_elements("css selector", "#front0 g.mark-text text")
-        return [text.text for text in texts if "a_7" in text.text]
 
     def click(chart: int, name: str) -> None:
         drawn = [row["name"] for row in records(folder) if row[COSTS[chart]]]
         ActionChains(opened).move_to_element(designs(opened, chart)[drawn.index(name)]).click().perform()
 
-    assert cards() == []
+    assert cards(opened) == []
+    panel = opened.find_element("id", "front0-cards")
+    assert panel.rect["x"] > opened.find_element("id", "front0").rect["x"] + 500  # beside, on a wide screen
     chosen = (NAMES[1], "mul_u8s8_pp_0_0_0_0_0_0_e0_e0")  # one of the study, one that was selected
     for chart, name in enumerate(chosen):
         click(chart, name)
-        WebDriverWait(opened, 10).until(lambda b, count=chart + 1: len(cards()) == count)
-    for name in chosen:
-        assert any(name.removeprefix("mul_") in card for card in cards())
+        soon(opened, lambda count=chart + 1: len(cards(opened)) == count)
+    for card, name in zip(cards(opened), chosen, strict=True):
+        assert card.startswith(name) and f"amhw gen {name}" in card and "a_7" in card and "red too large" in card
+    for picture in opened.find_elements("css selector", "#front0-cards img"):
+        assert opened.execute_script("return arguments[0].naturalWidth", picture) == 64
+    kept = opened.find_elements("css selector", ".card:first-child .dots .kept, .card:first-child .dots .negative")
+    assert len(kept) == 24
     click(0, chosen[0])
-    WebDriverWait(opened, 10).until(lambda b: len(cards()) == 1)
+    soon(opened, lambda: len(cards(opened)) == 1)
+    opened.find_element("css selector", "#front0-cards .top button").click()
+    assert cards(opened) == []
+
+
+def test_demands_and_tables_show_their_designs_too(opened):
+    first = opened.find_element("css selector", ".demands button")
+    assert "at most 0.2 points" in opened.find_element("css selector", ".demands li").text
+    first.click()
+    assert [card.startswith(first.text) for card in cards(opened)] == [True]
+    row = opened.find_element("css selector", f"td[data-value='{NAMES[0]}'] button.plain")
+    opened.execute_script("arguments[0].click()", row)
+    assert [card.split("\n")[0] for card in cards(opened)] == [first.text, NAMES[0]]
+    assert "chosen" in row.find_element("xpath", "ancestor::tr").get_attribute("class")
+
+
+def test_tables_sort_filter_and_unfold(opened, folder, selection):
+    def press(element) -> None:
+        opened.execute_script("arguments[0].click()", element)
+
+    box = opened.find_element("css selector", "div.table")
+    assert rows(opened, 0) == NAMES
+    heads = {head.text.strip(): head for head in box.find_elements("css selector", "th button")}
+    press(heads["area µm²"])
+    assert rows(opened, 0) == NAMES[::-1]
+    press(heads["area µm²"])
+    assert rows(opened, 0) == NAMES
+    field = box.find_element("css selector", "input")
+    field.send_keys("F8_fc_fe 24")
+    assert rows(opened, 0) == [NAMES[1]]
+    assert box.find_element("css selector", ".count").text == "1 of 3"
+
+    box = opened.find_elements("css selector", "div.table")[1]
+    name = rows(opened, 1)[0]
+    inner = box.find_elements("css selector", "tr.inner")[0]
+    assert not inner.is_displayed()
+    press(box.find_elements("css selector", ".unfold")[0])
+    assert inner.is_displayed()
+    netlists = inner.find_elements("css selector", "tbody tr")
+    assert len(netlists) == sum(row["multiplier"] == name for row in selection["front"])
+
+
+def test_dark_and_light(opened):
+    colours = """
+      const text = document.querySelector('#front0 .role-axis-title text') ?? document.querySelector('#front0 text');
+      return [document.body, text].map((e) => getComputedStyle(e)).map((s, k) => k ? s.fill : s.backgroundColor);
+    """
+
+    def brightness(colour: str) -> float:
+        return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3
+
+    try:
+        for theme in ("light", "dark"):
+            feature = [{"name": "prefers-color-scheme", "value": theme}]
+            opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": feature})
+            paper, ink = map(brightness, opened.execute_script(colours))
+            assert (paper > 200 and ink < 80) if theme == "light" else (paper < 60 and ink > 180)
+        opened.find_element("id", "theme").click()
+        assert brightness(opened.execute_script(colours)[0]) > 200
+    finally:
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_the_command_is_copied(opened):
+    allowed = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+    opened.execute_cdp_cmd("Browser.grantPermissions", {"permissions": allowed})
+    first = opened.find_element("css selector", ".demands button")
+    first.click()
+    button = opened.find_element("css selector", ".command button")
+    opened.execute_script("arguments[0].scrollIntoView()", button)
+    button.click()
+    soon(opened, lambda: button.text == "Copied")
+    copied = opened.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
+    assert copied == f"amhw gen {first.text}"
+
+
+def test_names_are_text_and_never_html(browser, tmp_path, selection):
+    name = "<img src=x onerror=window.evil=1></script><script>window.evil=1</script>"
+    (tmp_path / "published.csv").write_text(f"name,area_um2,delay_ps,loss\n{name},30,90,0.01\n")
+    (tmp_path / "front.json").write_text(json.dumps(selection))
+    arguments = [str(tmp_path / "front.json"), "--peers", str(tmp_path / "published.csv"), "--out", str(tmp_path)]
+    assert CliRunner().invoke(command, arguments).exit_code == 0
+    shown(browser, tmp_path / "report.html")
+    assert browser.get_log("browser") == []
+    link = browser.find_element("css selector", ".demands button")
+    assert link.text == name
+    link.click()
+    assert cards(browser)[0].startswith(name)
+    assert browser.execute_script("return window.evil") is None
+    assert browser.find_elements("css selector", "img[src=x]") == []
 
 
 @pytest.mark.parametrize(
