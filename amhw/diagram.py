@@ -38,8 +38,20 @@ def picture(design: Design) -> str:
                 dot(i + j, top, colour, kept)
             top += _CELL
         top += _CELL
+        keys = [(_KEPT, True, "kept"), (_NEGATIVE, True, "kept, of negative weight"), (_DROPPED, False, "left out")]
+        x: float = _MARGIN
+        shapes.append("<g>")
+        for colour, filled, words in keys:
+            fill = colour if filled else "none"
+            shapes.append(f'<circle cx="{x + 6:g}" cy="{top:g}" r="6" fill="{fill}" stroke="{colour}"/>')
+            text(x + 18, top + 4, words, "start")
+            x += 40 + 6 * len(words)
+        shapes.append("</g>")
+        top += 1.5 * _CELL
     for number, heights in enumerate(stages(design)):
-        text(8, top + 4, "heap" if number == 0 else f"{number}", "start")
+        what = "heap: the bits to be added, and the constant's" if number == 0 else f"after stage {number} of the tree"
+        text(_MARGIN, top + 4, what, "start")
+        top += _CELL
         for level in range(max(heights, default=0)):
             for column, height in enumerate(heights):
                 if level < height:

@@ -3,6 +3,7 @@
     python scripts/bench_select.py --out bench-select
 
 Everything is kept in OUT/results.sqlite: a second run prints the same figures at once (and no time worth quoting).
+scripts/selection_pictures.py draws OUT/front-*.csv and OUT/ranking.csv, copied to docs/figures/selection-*.csv.
 """
 
 import argparse
@@ -105,72 +106,10 @@ def ranking_figures(results: Results, pool: Executor, out: Path) -> dict[str, fl
     losses = {found.mask: found.loss for _, found, _ in run(tasks, results, pool) if isinstance(found, MaskLoss)}
     scores = ranking.scores(dropped(masks))
     found = [losses[mask.name] for mask in masks]
-    _scatter(scores, found, out / "ranking.svg")
+    lines = [f"{m.name},{score:.6g},{100 * loss:.2f}" for m, score, loss in zip(masks, scores, found, strict=True)]
+    write_atomically(out / "ranking.csv", "\n".join(["multiplier,predicted_error,loss_points", *lines]) + "\n")
     correlation = float(spearmanr(scores, found).statistic)
     return {"masks_per_second": rate, "rank_correlation": correlation, "masks": len(masks)}
-
-
-def _scatter(scores: np.ndarray, losses: list[float], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(6, 4))
-    axes.scatter(scores, 100 * np.array(losses), s=8)
-    axes.set_xscale("log")
-    axes.set_yscale("symlog", linthresh=0.1)
-    axes.set_xlabel("predicted relative error (closed form, training images)")
-    axes.set_ylabel("accuracy lost, points")
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
-
-
-def plot(points: list[Solution], baseline: Baseline, path: Path) -> None:
-    """Loss against the smallest netlist's area and the fastest one's delay: masks, some OR-ed, reduced precisions."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, 2, figsize=(10, 4.2), sharey=True)
-    kinds: dict[str, list[Solution]] = {"reduced precision": [], "mask": [], "mask, columns OR-ed": []}
-    for point in points:
-        if is_reduced_precision(parse(point.names[0])):
-            kinds["reduced precision"].append(point)
-        else:
-            kinds["mask, columns OR-ed" if "_or_" in point.name else "mask"].append(point)
-    looks = zip(kinds.items(), "sox", ("#0072b2", "#d55e00", "#009e73"), strict=True)
-    for (kind, some), marker, colour in looks:
-        loss = [100 * p.loss.mean if p.loss else np.nan for p in some]
-        error = [100 * p.loss.half_width if p.loss else 0 for p in some]
-        places = (
-            [baseline.area_ratio(p.implementations[0]) for p in some],
-            [baseline.delay_ratio(p.implementations[-1]) for p in some],
-        )
-        for axes, place in zip(panels, places, strict=True):
-            axes.errorbar(
-                place, loss, error, fmt=marker, color=colour, label=kind, capsize=2, elinewidth=0.7, markersize=4
-            )
-    for axes, what, least in zip(
-        panels,
-        ("area, smallest netlist / smallest exact", "delay, fastest netlist / fastest exact"),
-        (0.005, 0.05),
-        strict=True,
-    ):
-        axes.set_xscale("log")
-        ticks = [t for t in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if t >= least]
-        axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
-        axes.minorticks_off()
-        axes.set_xlabel(what)
-        axes.grid(alpha=0.3)
-    panels[0].set_ylim(-0.2, 1.2)  # one bit of weights loses some 65 points
-    panels[0].set_ylabel("accuracy lost, points (95 % paired)")
-    panels[1].legend()
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
 
 
 def target_lines(selection: Selection, points: list[Solution], baseline: Baseline) -> list[str]:
@@ -235,7 +174,6 @@ def main() -> None:
                 points = with_reduced_precision(selection, points)
             print_table(points, baseline)
             write_csv(points, baseline, arguments.out / f"front-{technology}.csv")
-            plot(points, baseline, arguments.out / f"front-{technology}.svg")
             summary[technology] = {"seconds": seconds, "targets": targets}
         if not arguments.quick:
             figures = ranking_figures(results, pool, arguments.out)

@@ -416,19 +416,26 @@ def draw() -> None:
     from matplotlib import pyplot
 
     rows = [row for name in technologies() for row in _read(f"cost-timers-{name}.csv")]
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
+    figure, panels = pyplot.subplots(1, 2, figsize=(10, 4.2), layout="constrained", sharey=True)
     for axis, (key, label) in zip(
-        axes,
+        panels,
         (("complete_delay_ps", "complete library, our timer"), ("opensta_ps", "complete library, OpenSTA")),
         strict=True,
     ):
         for name, marker in zip(technologies(), "ox", strict=True):
             some = [row for row in rows if row["tech"] == name and row[key]]
-            x, y = ([float(row[k]) for row in some] for k in (key, "delay_ps"))
-            axis.plot(x, y, marker, ms=4, alpha=0.6, label=f"{name}, {len(some)} netlists")
-        axis.axline((0, 0), slope=1, color="0.5", lw=0.8)
-        axis.set(xlabel=f"delay / ps: {label}", ylabel="delay / ps: shipped tables, our timer")
+            x = np.array([float(row[key]) for row in some])
+            off = 100 * (np.array([float(row["delay_ps"]) for row in some]) / x - 1)
+            least, most = off.min(), off.max()
+            said = f"{name}: {len(some)} netlists, {least:+.2f} to {most:+.2f} %"
+            axis.plot(x, off, marker, ms=4, alpha=0.6, label=said)
+        axis.axhline(0, color="0.5", lw=0.8)
+        axis.grid(alpha=0.3)
+        axis.set(xlabel=f"delay of the critical path, ps ({label})", title=f"against {label}")
         axis.legend(frameon=False)
+    panels[0].set_ylabel("deviation of shipped tables, our timer (%)")
+    low, high = panels[0].get_ylim()
+    panels[0].set_ylim(low, high + 0.35 * (high - low))  # room for the legends
     _save(figure, "cost-timers.svg")
     rows = _read("cost-published.csv")
     figure, axes = pyplot.subplots(1, 3, figsize=(12, 4.2), layout="constrained")

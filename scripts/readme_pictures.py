@@ -88,6 +88,113 @@ def front() -> None:
     click.echo("docs/pictures/front.svg")
 
 
+BOXES = {
+    # name: (x, y, width, height, heading, lines, colour)
+    "mask": (20, 60, 170, 70, "a mask or a family", ("partial products kept,", "tree, adder"), "paper"),
+    "elsewhere": (20, 250, 170, 70, "from elsewhere", ("Verilog, BLIF, tables", "(EvoApproxLib, yours)"), "paper"),
+    "multiplier": (240, 60, 150, 70, "Multiplier", ("one frozen value",), "blue"),
+    "table": (450, 60, 170, 70, "ProductTable", ("every product", "of two operands"), "green"),
+    "verilog": (450, 250, 170, 70, "Verilog", ("synthesisable,", "deterministic"), "green"),
+    "accuracy": (690, 20, 200, 50, "accuracy of the network", ("all test images, in integers",), "orange"),
+    "errors": (690, 85, 200, 50, "error figures", ("uniform or as operands occur",), "orange"),
+    "cost": (690, 275, 200, 50, "area, delay, energy", ("Yosys, ABC, static timing",), "orange"),
+    "array": (690, 210, 200, 50, "systolic array, FPGA", ("the whole convolution",), "orange"),
+    "network": (950, 20, 150, 50, "Network", ("LeNet-5, or yours",), "paper"),
+    "report": (950, 275, 150, 50, "table, page", ("study, report",), "paper"),
+    "select": (690, 400, 200, 54, "selection", ("which products, which weights",), "blue"),
+}
+"""The values and what looks at them, in pixels."""
+
+LINKS = (
+    ((190, 95), (240, 95)),
+    ((390, 95), (450, 95)),
+    ((315, 130), (315, 285), (450, 285)),
+    ((190, 300), (450, 300)),
+    ((420, 300), (420, 112), (450, 112)),
+    ((620, 88), (655, 88), (655, 45), (690, 45)),
+    ((620, 100), (690, 110)),
+    ((620, 278), (655, 278), (655, 235), (690, 235)),
+    ((620, 292), (690, 300)),
+    ((950, 45), (890, 45)),
+    ((890, 55), (920, 55), (920, 290), (950, 290)),
+    ((890, 308), (950, 308)),
+    ((1100, 45), (1115, 45), (1115, 427), (890, 427)),
+    ((790, 325), (790, 400)),
+    ((690, 427), (215, 427), (215, 112), (240, 112)),
+)
+
+COLOURS = {"paper": "#f4f4f4", "blue": "#cfe3f7", "green": "#d6efd1", "orange": "#fbe0c3"}
+
+
+@command.command()
+def architecture() -> None:
+    """The values that everything looks at: docs/pictures/architecture.svg."""
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1130 470" width="1130" height="470" '
+        f'font-family="sans-serif" font-size="13" fill="{INK}">',
+        '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<path d="M0,0 L8,4 L0,8 z" fill="#444"/></marker></defs>',
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
+    for points in LINKS:
+        path = " ".join(f"{x},{y}" for x, y in points)
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="#444" stroke-width="1.5" marker-end="url(#head)"/>'
+        )
+    # The two answers are compared.
+    parts.append(
+        f'<line x1="535" y1="130" x2="535" y2="250" stroke="{GREEN}" stroke-width="2" stroke-dasharray="5 3"/>'
+    )
+    for k, words in enumerate(("proved equal:", "every pair of operands", "is simulated")):
+        parts.append(f'<text x="545" y="{178 + 17 * k}" fill="{GREEN}" font-weight="bold">{words}</text>')
+    for x, y, width, height, heading, lines, colour in BOXES.values():
+        parts.append(
+            f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="6" fill="{COLOURS[colour]}" stroke="#444"/>'
+        )
+        top = y + height / 2 + 4.5 - 8.5 * len(lines)
+        for k, line in enumerate((heading, *lines)):
+            bold = ' font-weight="bold"' if k == 0 else ""
+            parts.append(f'<text x="{x + width / 2:g}" y="{top + 17 * k:g}" text-anchor="middle"{bold}>{line}</text>')
+    write_atomically(PICTURES / "architecture.svg", "\n".join([*parts, "</svg>", ""]))
+    click.echo("docs/pictures/architecture.svg")
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+def page(file: Path) -> None:
+    """A report as a browser shows it, its first design clicked: docs/pictures/report-light.png and report-dark.png."""
+    from selenium import webdriver
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1300,1010"):
+        options.add_argument(argument)
+    browser = webdriver.Chrome(options=options)
+    try:
+        for theme in ("light", "dark"):
+            feature = [{"name": "prefers-color-scheme", "value": theme}]
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": feature})
+            browser.get(file.resolve().as_uri())
+            WebDriverWait(browser, 60).until(lambda b: b.execute_script("return 'front0' in (window.views ?? {})"))
+            browser.find_element("css selector", ".demands button").click()
+            browser.execute_script("scrollTo(0, 0)")
+            write_atomically(PICTURES / f"report-{theme}.png", _small(browser.get_screenshot_as_png()))
+            click.echo(f"docs/pictures/report-{theme}.png")
+    finally:
+        browser.quit()
+
+
+def _small(png: bytes) -> bytes:
+    """The picture in 256 colours, which a page has not even."""
+    import io
+
+    from PIL import Image
+
+    found = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(256).save(found, format="PNG", optimize=True)
+    return found.getvalue()
+
+
 def _front(
     selected: Sequence[Circuit],
     masks: Sequence[Circuit],

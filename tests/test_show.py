@@ -33,6 +33,19 @@ def test_svg_has_a_dot_for_every_partial_product(tmp_path):
     assert colours.count("#cccccc") == 56
 
 
+def test_svg_says_what_its_colours_and_stages_are(tmp_path):
+    drawn = ElementTree.fromstring(picture(Design.parse(EIGHT)))
+    words = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    legend = drawn.find("{http://www.w3.org/2000/svg}g")
+    colours = [dot.get("stroke") for dot in legend.findall(CIRCLE)]
+    assert dict(zip(colours, [text.text for text in legend if text.text], strict=True)) == {
+        "#0072b2": "kept",
+        "#d55e00": "kept, of negative weight",
+        "#cccccc": "left out",
+    }
+    assert any(text.startswith("heap") for text in words) and "after stage 1 of the tree" in words
+
+
 @pytest.mark.parametrize("tree", TREES)
 def test_every_tree_ends_in_two_rows(tree):
     dots = ElementTree.fromstring(picture(Design.parse("mul_u8u8_pp_full" + ("" if tree == TREES[0] else f"__{tree}"))))
