@@ -414,7 +414,7 @@ def test_tables_sort_filter_and_unfold(opened, folder, selection):
     assert not inner.is_displayed()
     press(box.find_elements("css selector", ".unfold")[0])
     assert inner.is_displayed()
-    netlists = inner.find_elements("css selector", "tbody tr")
+    netlists = inner.find_elements("css selector", "td table > tbody > tr")
     assert len(netlists) == sum(row["multiplier"] == name for row in selection["front"])
 
 
