@@ -26,7 +26,7 @@ bench: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m pytest -q tests/test_documentation.py README.md docs
-	$(BIN)/python scripts/api_pages.py build/api
+	$(BIN)/python scripts/pages.py build/site
 
 clean:
 	rm -rf $(VENV) build dist study select

@@ -424,11 +424,11 @@ def draw() -> None:
     ):
         for name, marker in zip(technologies(), "ox", strict=True):
             some = [row for row in rows if row["tech"] == name and row[key]]
-            x = np.array([float(row[key]) for row in some])
-            off = 100 * (np.array([float(row["delay_ps"]) for row in some]) / x - 1)
+            delays = np.array([float(row[key]) for row in some])
+            off = 100 * (np.array([float(row["delay_ps"]) for row in some]) / delays - 1)
             least, most = off.min(), off.max()
             said = f"{name}: {len(some)} netlists, {least:+.2f} to {most:+.2f} %"
-            axis.plot(x, off, marker, ms=4, alpha=0.6, label=said)
+            axis.plot(delays, off, marker, ms=4, alpha=0.6, label=said)
         axis.axhline(0, color="0.5", lw=0.8)
         axis.grid(alpha=0.3)
         axis.set(xlabel=f"delay of the critical path, ps ({label})", title=f"against {label}")

@@ -13,7 +13,7 @@ from amhw.commands.study import command as study
 from amhw.commands.synth import command as synth
 
 PROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
-GROUPS = {"all", "dev"}
+GROUPS = {"all", "dev", "docs"}
 """Extras that no option asks for."""
 
 NEEDS = [

@@ -30,5 +30,7 @@ def test_it_prints_what_it_shows(path):
         warnings.simplefilter("ignore")  # of the kernel's own machinery
         client.execute()
     assert printed(again) == printed(shown)
-    pictures = [output for cell in again.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+    pictures = [
+        output for cell in again.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
+    ]
     assert len(pictures) == 1
