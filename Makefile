@@ -8,9 +8,13 @@ READY := $(VENV)/ready
 .PHONY: demo test lint bench docs clean
 
 demo: $(READY)
+	@echo "1 of 3: a dozen masks through every stage, one or two minutes; Ctrl-C is safe, make demo goes on from there"
 	$(BIN)/amhw study --out study
+	@echo "The picture is study/sweep.png. 2 of 3: partial products and weights chosen for LeNet-5, some five minutes"
 	$(BIN)/amhw select --out select --results study/results.sqlite
+	@echo "3 of 3: the page, half a minute"
 	$(BIN)/amhw report study select --peers docs/evoapprox-u8s8-sky130hd.csv
+	@echo "Open study/report.html. Next: amhw select --max-loss 0.2, or a mask of your own: amhw gen --help"
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto

@@ -1,5 +1,6 @@
 """The command `amhw report`: studies and selections become one HTML page, pictures and tables."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -33,3 +34,5 @@ def command(sources: tuple[Path, ...], peers: Path | None, out: Path | None, par
         print_json({"page": str(written[-1]), "files": list(map(str, written))})
     else:
         click.echo("\n".join(map(str, written)))
+        if sys.stderr.isatty():
+            click.echo(f"next: open {written[-1]} in a browser", err=True)

@@ -97,8 +97,9 @@ def command(
     if as_json:
         print_json(record.plain())
     else:
+        console = Console()
         for place in dict.fromkeys((row.data, row.tech) for row in rows):
-            Console().print(_table([row for row in rows if (row.data, row.tech) == place]))
+            console.print(_table([row for row in rows if (row.data, row.tech) == place], console.width))
         click.echo("\n".join(map(str, written)))
         print_next("report", out)
     return 1 if any(row.failure for row in rows) else 0
@@ -130,35 +131,55 @@ def _plan(
     return Plan.of_names(multipliers, **choices)
 
 
-def _table(rows: Sequence["Row"]) -> Table:
+def _table(rows: Sequence["Row"], width: int) -> Table:
+    """The table of one technology and data set, in `width` columns.
+
+    Where names do not fit they are numbers, which stand with the names under the table: a name in pieces is none.
+    """
     named = [re.match(r"mul_([us]\d+[us]\d+)_", row.name) for row in rows]
     same = {match[1] for match in named if match} if all(named) else set()
     # Where all have the same operands, the title says them once.
     operands = same.pop() if len(same) == 1 else ""
     what = f"{operands} multipliers" if operands else "Multipliers"
-    table = Table(
-        title=f"{what}, {rows[0].network_name}, {rows[0].data}; {rows[0].tech}, smallest and fastest netlist",
-        caption="\n".join([*dict.fromkeys(row.other_data for row in rows if row.other_data), *_noise(rows[0])]) or None,
-        box=box.SIMPLE,
-        padding=(0, 1, 0, 0),
-    )
-    table.add_column("design", overflow="fold")
+    names = [row.name.removeprefix(f"mul_{operands}_") if operands else row.name for row in rows]
+    proved = [row.products.split("/")[0] or ("failed" if "simulation" in row.failure else "imported") for row in rows]
     with_energy = any(row.energy_fj is not None for row in rows)
-    energy = ("fJ",) if with_energy else ()  # its ratio is in the CSV; a terminal has 80 columns
-    for heading in ("kept", "proved", "µm²", "× exact", "ps", "× exact", *energy, "accuracy"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            row.name.removeprefix(f"mul_{operands}_") if operands else row.name,
+    # What all have alike is said once; energy's ratio is in the CSV: a terminal has 80 columns.
+    alike = len(set(proved)) == 1 and proved[0].isdigit()
+    headings = ["kept", *([] if alike else ["proved"]), "µm²", "×exact", "ps", "×exact"]
+    headings += [*(["fJ"] if with_energy else []), "accuracy"]
+    figures = [
+        [
             "" if row.kept is None else str(row.kept),
-            row.products.split("/")[0] or ("failed" if "simulation" in row.failure else "imported"),
+            *([] if alike else [count]),
             _shown(row.area_um2, ".0f", row.failure),
             _shown(row.area_ratio, ".3f", row.failure),
             _shown(row.delay_ps, ".0f", row.failure),
             _shown(row.delay_ratio, ".3f", row.failure),
-            *((_shown(row.energy_fj, ".0f", row.failure),) if with_energy else ()),
+            *([_shown(row.energy_fj, ".0f", row.failure)] if with_energy else []),
             _shown(row.accuracy, ".2%", row.failure),
-        )
+        ]
+        for row, count in zip(rows, proved, strict=True)
+    ]
+    columns = [max(map(len, column)) for column in zip(headings, *figures, strict=True)]
+    # Each column is followed by its padding and a space, which the first has before it, too.
+    fits = 1 + sum(column + 2 for column in [max(map(len, ["design", *names])), *columns]) <= width
+    captions = [] if fits else [f"{number}  {name}" for number, name in enumerate(names, 1)]
+    captions += [f"{proved[0]} products of each are simulated and right"] if alike else []
+    captions += ["fJ: energy of an operation, 10⁻¹⁵ J"] if with_energy else []
+    captions += dict.fromkeys(row.other_data for row in rows if row.other_data)
+    table = Table(
+        title=f"{what}, {rows[0].network_name}, {rows[0].data}; {rows[0].tech}, smallest and fastest netlist",
+        caption="\n".join([*captions, *_noise(rows[0])]) or None,
+        caption_justify="left",
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("design" if fits else "", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for number, (name, texts) in enumerate(zip(names, figures, strict=True), 1):
+        table.add_row(name if fits else str(number), *texts)
     return table
 
 

@@ -89,7 +89,8 @@ def _fetch(file: str, folder: Path, mirrors: Sequence[str]) -> None:
         except OSError as error:
             raise Refusal(f"cannot write {folder / file}: {error.strerror or error}") from error
     raise Refusal(
-        f"could not download {file}.gz ({'; '.join(failures)}); give a folder with the four IDX files as --data instead"
+        f"could not download {file}.gz ({'; '.join(failures)}); give a folder with the four IDX files as "
+        "--data, or take the packaged 5,000 images with --slice"
     )
 
 

@@ -1,6 +1,7 @@
 """The study command on real stages: what it writes, that it resumes, that it survives interruption."""
 
 import csv
+import io
 import json
 import os
 import signal
@@ -8,14 +9,19 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import fields
 
+import pytest
 from click.testing import CliRunner
 from ctrl_c import listening
+from rich.console import Console
 
 from amhw.commands.energy import command as energy
+from amhw.commands.study import _table as table_of
 from amhw.commands.study import command
 from amhw.study.plan import Plan
 from amhw.study.plot import accuracy_against_cost
+from amhw.study.record import Row
 
 SMALL = ["--multiplier", "mul_u3s4_pp_full", "--multiplier", "mul_u3s4_pp_0_c_e__wallace__ripple", "--workers", "2"]
 
@@ -74,6 +80,40 @@ def test_interrupted_it_keeps_what_is_finished(tmp_path):
     assert b"Traceback" not in errors
     assert b"interrupted" in errors
     assert stages(tmp_path)
+
+
+def row(name: str, **other: object) -> Row:
+    """A row of a study, every figure of it known."""
+    texts = {field.name: "" for field in fields(Row)}
+    known = {"kept": 24, "products": "65536/65536", "area_um2": 1556.0, "area_ratio": 1.106, "delay_ps": 1517.0}
+    known |= {"delay_ratio": 1.0, "energy_fj": 2835.0, "accuracy": 0.9959, "tech": "sky130hd", "data": "MNIST"}
+    known |= {"area_noise": None, "delay_noise": None, "network_name": "LeNet-5"}
+    return Row(**(texts | known | {"name": name} | other))
+
+
+@pytest.mark.parametrize("width", [56, 60, 78, 79, 120])
+def test_names_in_the_table_are_whole_in_every_terminal(width):
+    names = ["pp_full", "pp_f0_f8_fc_fe_ff_ff_ff_ff"]  # the longest of the demonstration
+    console = Console(width=width, file=io.StringIO())
+    console.print(table_of([row(f"mul_u8s8_{name}") for name in names], console.width))
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    for number, name in enumerate(names, 1):
+        [line] = [line for line in lines if name in line]
+        if width >= 79:
+            assert line.split()[:2] == [name, "24"]
+        else:
+            assert line.split() == [str(number), name]
+            assert any(line.split()[:2] == [str(number), "24"] for line in lines)
+    assert any("65536 products of each" in line for line in lines)
+    assert any("10⁻¹⁵ J" in line for line in lines)
+
+
+def test_products_that_are_not_all_simulated_have_a_column():
+    console = Console(width=100, file=io.StringIO())
+    console.print(table_of([row("mul_u8s8_pp_full"), row("mul_u8s8_other", products="")], console.width))
+    text = console.file.getvalue()
+    assert "proved" in text and "imported" in text and "of each" not in text
 
 
 def test_bad_input(tmp_path):
