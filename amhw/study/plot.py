@@ -43,18 +43,21 @@ def accuracy_against_cost(rows: Sequence[Row]) -> bytes:
         steps = np.array([point[:2] for point in front]).reshape(-1, 2)
         axis.step(*steps.T, where="post", color=_GREY, zorder=1, label="Pareto front")
         axis.scatter([x for x, *_ in points], [y for _, y, _ in points], color=_BLUE, zorder=2, label="designs")
-        for x, y, row in points:
+        width = max((x for x, *_ in points), default=1.0)
+        for number, (x, y, row) in enumerate(points):
+            # Two in one place have their names on two sides.
+            beside = any(abs(x - u) < 0.05 * width and 0.6 < y / v < 1.6 for u, v, _ in points[:number])
             axis.annotate(
                 "exact" if row.kept == 64 else str(row.kept or row.name),
                 (x, y),
-                xytext=(0, 7),
+                xytext=(-7 if beside else 7, 2),
                 textcoords="offset points",
-                ha="center",
+                ha="right" if beside else "left",
                 fontsize=9,
                 color=_INK,
             )
         axis.set_xlabel(f"{label}, {done[0].tech}" if done else label)
-        axis.set_xlim(left=0)
+        axis.set_xlim(0, 1.12 * width)
         axis.set_yscale("log")
         axis.set_yticks([FLOOR, *_LOSSES], [f"≤ {FLOOR:g}", *(f"{loss:g}" for loss in _LOSSES)])
         axis.set_ylim(0.8 * FLOOR, 1.6 * max([1.0, *losses]))
