@@ -1,6 +1,7 @@
 """A point of the page: one multiplier with its accuracy and what it costs, wherever it comes from."""
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -152,12 +153,14 @@ class Point:
 
     @property
     def commands(self) -> list[str]:
-        """What builds it again."""
+        """What builds it again, ready for a shell; of an import what tells its errors."""
         if self.design:
-            built = [f"amhw gen {name}" for name in dict.fromkeys(self.design.split("+"))]
-            images = f" --data {self.data_dir}" if self.data_dir else ""
-            return [*built, *([f"amhw accuracy --network {self.network}{images}"] if self.network else [])]
-        return [f"imported: {self.source}"] if self.source else []
+            built = [["gen", name] for name in dict.fromkeys(self.design.split("+"))]
+            images = ["--data", self.data_dir] if self.data_dir else []
+            built += [["accuracy", "--network", self.network, *images]] if self.network else []
+        else:
+            built = [["errors", self.source]] if self.source else []
+        return [shlex.join(["amhw", *words]) for words in built]
 
 
 @dataclass(frozen=True, kw_only=True)

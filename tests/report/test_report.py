@@ -220,6 +220,16 @@ def test_losses_have_a_floor_and_are_against_the_best_where_exact_products_are_n
     assert (drawn(points)[1].loss_low, drawn(points)[1].loss_high) == (FLOOR, 2.5)
 
 
+def test_commands_can_be_pasted():
+    given = {"name": "x", "group": "x", "tech": "t", "data": "d", "accuracy": 1.0}
+    assert Point(design="mul_u8s8_pp_full", network="my select/a.npz", data_dir="my data", **given).commands == [
+        "amhw gen mul_u8s8_pp_full",
+        "amhw accuracy --network 'my select/a.npz' --data 'my data'",
+    ]
+    assert Point(source="imports/$(x).json", **given).commands == ["amhw errors 'imports/$(x).json'"]
+    assert Point(**given).commands == []
+
+
 def test_three_demands_in_words():
     def point(name: str, loss: float, area: float, delay: float, group: str = "x") -> Point:
         return Point(
