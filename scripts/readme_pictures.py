@@ -9,6 +9,7 @@ docs/evoapprox-u8s8-sky130hd.csv (scripts/compare_evoapprox.py). The last needs 
 """
 
 import csv
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import click
 
 from amhw.commands.base import Group
 from amhw.files import write_atomically
+from amhw.refusal import Refusal
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PICTURES = DOCS / "pictures"
@@ -166,10 +168,14 @@ def page(file: Path) -> None:
     from selenium import webdriver
     from selenium.webdriver.support.ui import WebDriverWait
 
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        raise Refusal("Chromium and chromedriver are not on PATH; install them (Debian: chromium, chromium-driver)")
     options = webdriver.ChromeOptions()
-    for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1300,1010"):
+    options.binary_location = chromium
+    for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1300,1400"):
         options.add_argument(argument)
-    browser = webdriver.Chrome(options=options)
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     try:
         for theme in ("light", "dark"):
             feature = [{"name": "prefers-color-scheme", "value": theme}]
@@ -178,21 +184,10 @@ def page(file: Path) -> None:
             WebDriverWait(browser, 60).until(lambda b: b.execute_script("return 'front0' in (window.views ?? {})"))
             browser.find_element("css selector", ".demands button").click()
             browser.execute_script("scrollTo(0, 0)")
-            write_atomically(PICTURES / f"report-{theme}.png", _small(browser.get_screenshot_as_png()))
+            write_atomically(PICTURES / f"report-{theme}.png", browser.get_screenshot_as_png())
             click.echo(f"docs/pictures/report-{theme}.png")
     finally:
         browser.quit()
-
-
-def _small(png: bytes) -> bytes:
-    """The picture in 256 colours, which a page has not even."""
-    import io
-
-    from PIL import Image
-
-    found = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(256).save(found, format="PNG", optimize=True)
-    return found.getvalue()
 
 
 def _front(
