@@ -8,6 +8,7 @@ from amhw.commands import shared
 from amhw.commands.base import Command, print_json, print_next
 from amhw.commands.progress import progress
 from amhw.imports.designs import manifest_of
+from amhw.regenerated import regenerated
 from amhw.simulation import simulate
 
 
@@ -22,10 +23,14 @@ def command(multiplier: str, simulator: str | None, seed: int, netlist: Path | N
 
     FILE is the manifest that amhw gen or amhw array wrote, or the Verilog beside it; of a NAME the Verilog is made for
     the simulation alone. Operands of wide multipliers are random. Exit status 1 if a product differs; the first
-    differing operand pair is named. A Verilog file that was changed since it was generated no longer fits its manifest
-    and is refused with status 2.
+    differing operand pair is named. What the manifest names is generated again, and other Verilog is refused with
+    status 2: a simulator would do whatever it says.
     """
-    with progress(f"simulating {Path(multiplier).stem}"), manifest_of(multiplier) as manifest:
+    with (
+        progress(f"simulating {Path(multiplier).stem}"),
+        manifest_of(multiplier) as named,
+        regenerated(named) as manifest,
+    ):
         outcome = simulate(manifest, simulator=simulator, seed=seed, netlist=netlist)
     if as_json:
         print_json({**vars(outcome), "passed": outcome.passed})

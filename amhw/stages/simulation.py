@@ -4,6 +4,7 @@ import functools
 import subprocess
 import tempfile
 
+from amhw.refusal import Refusal
 from amhw.results import Task
 from amhw.simulation import Outcome, default_simulator, simulate, simulator_environment
 from amhw.stages.keys import Stage, digest_of
@@ -28,6 +29,9 @@ def simulation(design: Design, verilog: str, simulator: str | None = None) -> Ta
 
 
 def _simulate(design: str, verilog: str, simulator: str) -> Outcome:
+    # The text comes out of a results store, which may come from anywhere.
+    if Design.parse(design).verilog() != verilog:
+        raise Refusal(f"the stored Verilog of {design} is not its own; use another results store")
     with tempfile.TemporaryDirectory() as folder:
         _, manifest = Design.parse(design).write_text(folder, verilog)
         return simulate(manifest, simulator=simulator)
