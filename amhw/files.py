@@ -47,6 +47,32 @@ def write_atomically(path: Path | str, content: str | bytes) -> Path:
     return path
 
 
+def check_writable(path: Path | str, *inputs: Path | str) -> None:
+    """Refuse what could not be written, before the work whose result it is to hold; nothing is created.
+
+    Args:
+        path: a file, which may be there already.
+        inputs: files that the work reads, which it must not replace.
+
+    Raises:
+        Refusal: it is a folder, its folder cannot be made or written, or it is one of the inputs.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise Refusal(f"cannot write {path}: it is a folder; give the name of a file")
+        folder = next(above for above in path.absolute().parents if above.exists())
+        if not folder.is_dir():
+            raise Refusal(f"cannot write {path}: {folder} is no folder")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise Refusal(f"cannot write {path}: no permission to write into {folder}")
+        for other in map(Path, inputs):
+            if path.exists() and other.exists() and path.samefile(other):
+                raise Refusal(f"{path} would be overwritten, and it is what is read; give another file")
+    except (OSError, ValueError) as error:
+        raise Refusal(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
 def read_whole(path: Path | str, most: int | None = None) -> bytes:
     """The bytes of `path`.
 

@@ -121,14 +121,93 @@ def test_a_damaged_record_is_computed_again(tmp_path, record, kind):
         assert calls == again
 
 
-def test_a_file_damaged_in_the_middle_is_refused_by_name(tmp_path):
+def with_squares(file, count):
+    with Results(file) as results:
+        for x in range(count):
+            results.put(task(x), Square(x * x))
+        results._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return bytearray(file.read_bytes())
+
+
+def known(file, count):
+    """Of how many tasks the file has the record, each of which must be right, and what the file says of itself."""
+    with Results(file) as results:
+        found = [(x, record) for x in range(count) if (record := results.get(task(x))) is not None]
+        assert all(record == Square(x * x) for x, record in found)
+        return len(found), results.note
+
+
+def test_pages_damaged_in_the_middle_cost_what_was_in_them(tmp_path):
+    file = tmp_path / "r.sqlite"
+    content = with_squares(file, 400)
+    pages = len(content) // 4096
+    damaged = [page for page in range(2, pages) if content[4096 * page] == 13][3]  # a leaf of the table
+    content[4096 * damaged : 4096 * damaged + 4096] = b"\xa5" * 4096
+    file.write_bytes(content)
+    count, note = known(file, 400)
+    assert 300 < count < 400
+    assert f"r.sqlite was damaged: {count} of its results are kept" in note
+    assert (tmp_path / "r.sqlite.damaged").read_bytes() == content
+    assert known(file, 400) == (count, None)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("start", [4096, 8192])
+def test_nothing_but_damage_is_no_reason_to_hang(tmp_path, start):
+    file = tmp_path / "r.sqlite"
+    content = with_squares(file, 400)
+    content[start:] = b"\xa5" * (len(content) - start)
+    file.write_bytes(content)
+    assert known(file, 400)[0] == 0
+
+
+def test_a_damaged_first_page_or_half_a_file_is_refused_and_left_alone(tmp_path):
+    file = tmp_path / "r.sqlite"
+    content = with_squares(file, 400)
+    for damaged in (content[:100] + b"\0" * 3996 + content[4096:], content[: len(content) // 2]):
+        file.write_bytes(damaged)
+        with pytest.raises(Refusal, match=r"r\.sqlite cannot hold results: .*; move it away"):
+            Results(file)
+        assert file.read_bytes() == damaged
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "CREATE TABLE bookmark (url TEXT)",
+        "CREATE VIEW result (key, stage, identity, record, finished) AS "
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x, '', '', '', '' FROM n",
+    ],
+    ids=["a table of another name", "a view that never ends"],
+)
+def test_another_programs_file_is_not_written(tmp_path, other):
+    file = tmp_path / "other.sqlite"
+    with sqlite3.connect(file) as database:
+        database.execute(other)
+    content = file.read_bytes()
+    with pytest.raises(Refusal, match="another program's"):
+        Results(file)
+    assert file.read_bytes() == content
+
+
+def test_there_is_no_file_before_there_is_a_result(tmp_path):
+    file = tmp_path / "new" / "r.sqlite"
+    with Results(file) as results:
+        assert results.get(task(1)) is None and len(results) == 0
+        assert not file.parent.exists()
+        results.put(task(1), Square(1))
+        assert results.get(task(1)) == Square(1)
+    (tmp_path / "text").write_text("")
+    with pytest.raises(Refusal, match="text is no folder"):
+        Results(tmp_path / "text" / "r.sqlite")
+
+
+def test_a_full_disk_is_named_and_what_is_stored_stays(tmp_path):
     file = tmp_path / "r.sqlite"
     with Results(file) as results:
-        for x in range(2000):
-            results.put(task(x), Square(x))
-        results._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    content = bytearray(file.read_bytes())
-    content[4096:] = b"\xa5" * (len(content) - 4096)
-    file.write_bytes(content)
-    with pytest.raises(Refusal, match=r"r\.sqlite cannot (be used|hold results)"), Results(file) as results:
-        results.get(task(1000))
+        results.put(task(0), Square(0))
+        results._connection.execute("PRAGMA max_page_count = 12")
+        with pytest.raises(Refusal, match=r"no space left for .*r\.sqlite"):
+            for x in range(1, 200):
+                results.put(task(x), Square(x * x))
+    assert known(file, 200)[0] > 0

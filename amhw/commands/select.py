@@ -81,6 +81,7 @@ def command(
         executor(workers, dask=dask) as pool,
         progress("statistics") as work,
     ):
+        print_note(store.note)
         found = answer(request, problem, tech, out, store, pool, work.update)
     if as_json:
         print_json(found.record.plain())

@@ -84,6 +84,7 @@ def command(
         executor(workers, dask=dask) as pool,
         progress("working", len(sweep)) as work,
     ):
+        print_note(store.note)
 
         def heard(event: "Event") -> None:
             work.update(event.stage)
