@@ -1,9 +1,12 @@
 """Files that are either whole or absent."""
 
+import atexit
 import codecs
 import lzma
 import os
 import re
+import shutil
+import stat
 import tempfile
 import tokenize
 import zipfile
@@ -131,6 +134,47 @@ def use_plain_temporary_folder() -> None:
             if folder != tempfile.gettempdir():
                 tempfile.tempdir = os.environ["TMPDIR"] = folder
             return
+
+
+def use_writable_cache_folder() -> None:
+    """Keep caches in the temporary folder where the home folder is read-only, as in containers and on clusters.
+
+    The tools that keep compiled WebAssembly, and matplotlib, fail or complain without one. A user whom the system does
+    not know, as containers have them, gets a home folder there.
+    """
+    try:
+        usual: Path | None = Path.home() / ".cache"
+    except RuntimeError:
+        usual = None
+    if usual is None or not _can_hold_files(Path(os.environ.get("XDG_CACHE_HOME") or usual)):
+        caches = str(_own_folder(Path(tempfile.gettempdir()) / f"amhw-cache-{os.getuid()}"))
+        os.environ["XDG_CACHE_HOME"] = caches
+        os.environ.setdefault("MPLCONFIGDIR", caches)
+        if usual is None:
+            os.environ["HOME"] = caches
+
+
+def _can_hold_files(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _own_folder(folder: Path) -> Path:
+    """`folder`, if nobody else can put code into it that is run later; else a new one, for this process."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+            return folder
+    except OSError:
+        pass
+    new = tempfile.mkdtemp(prefix="amhw-cache-")
+    atexit.register(shutil.rmtree, new, ignore_errors=True)
+    return Path(new)
 
 
 def _umask() -> int:

@@ -8,8 +8,10 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections import defaultdict
 from importlib import import_module
+from pathlib import Path
 
 import click
 import numpy as np
@@ -19,6 +21,7 @@ from click.testing import CliRunner
 from amhw.cli import COMMANDS, main
 from amhw.commands import progress as progress_module
 from amhw.commands.progress import progress
+from amhw.files import use_writable_cache_folder
 from amhw.network.training import EPOCHS
 from amhw.nn import TrainingRecipe
 from amhw.table import ProductTable
@@ -327,3 +330,33 @@ def test_short_work_says_nothing_without_a_terminal():
             pass
 
     assert CliRunner().invoke(command).output == ""
+
+
+@pytest.mark.parametrize("home", ["/proc/nowhere", None], ids=["read-only", "unknown user"])
+def test_where_the_home_folder_cannot_be_written_commands_run_all_the_same(tmp_path, home):
+    """The tools that a command starts keep caches; theirs are for the user alone."""
+    without = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    environment = {**without, "TMPDIR": str(tmp_path), **({} if home is None else {"HOME": home})}
+    script = "import os, sys; from amhw.cli import main; main(sys.argv[1:])"
+    if home is None:  # nobody of this number is in /etc/passwd
+        script = script.replace("; from", "; os.getuid = lambda: 54321; from")
+    command = [sys.executable, "-c", script, "gen", "mul_u2u2_pp_full", "--out", str(tmp_path / "out")]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "out" / "mul_u2u2_pp_full.v").is_file()
+    if home is not None:
+        caches = tmp_path / f"amhw-cache-{os.getuid()}"
+        assert caches.stat().st_mode & 0o777 == 0o700 and any(caches.rglob("*"))
+
+
+def test_a_cache_that_somebody_else_may_write_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/proc/nowhere")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("MPLCONFIGDIR", "")
+    (tmp_path / f"amhw-cache-{os.getuid()}").mkdir(mode=0o777)
+    (tmp_path / f"amhw-cache-{os.getuid()}").chmod(0o777)
+    use_writable_cache_folder()
+    chosen = Path(os.environ["XDG_CACHE_HOME"])
+    assert chosen.parent == tmp_path and chosen.name != f"amhw-cache-{os.getuid()}"
+    assert chosen.stat().st_mode & 0o777 == 0o700

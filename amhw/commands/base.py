@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import click
 from click.core import ParameterSource
 
-from amhw.files import use_plain_temporary_folder
+from amhw.files import use_plain_temporary_folder, use_writable_cache_folder
 from amhw.refusal import Refusal
 
 
@@ -54,6 +54,7 @@ class _OneLineErrors:
             return super().main(args, prog_name, complete_var, False, **extra)  # type: ignore[misc]
         _replace_what_cannot_be_shown()
         use_plain_temporary_folder()
+        use_writable_cache_folder()
         try:
             status = super().main(args, prog_name, complete_var, False, **extra)  # type: ignore[misc]
         except (click.exceptions.Abort, KeyboardInterrupt):
