@@ -1,4 +1,4 @@
-"""Records as JSON: frozen dataclasses that are written, read back and checked field by field.
+"""Records as JSON: frozen dataclasses that are written, read back and checked field by field; TOML that people write.
 
 A `Record` is what one part of the program keeps for another. A `Document` is a record in a file of its own: the file
 says of which kind it is and by which schema it was written, so that a foreign, older or damaged one is told by a
@@ -6,6 +6,7 @@ sentence and not by what goes wrong later. A schema's number changes whenever a 
 """
 
 import codecs
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,9 @@ FileName = Annotated[str, msgspec.Meta(pattern=_PLAIN, max_length=255)]
 
 Name = Annotated[str, msgspec.Meta(max_length=4096)]
 """What something is called; no name of ours is longer."""
+
+Label = Annotated[str, msgspec.Meta(max_length=200)]
+"""What people call something, in a table or beside a chart."""
 
 
 class DamagedError(ValueError):
@@ -177,6 +181,56 @@ def one_of(types: Iterable[type[D]], header: Header | None, path: Path | str, ca
 
 
 T = TypeVar("T")
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A table of a TOML file: its keys are the fields, and others are refused."""
+
+
+def read_toml(path: Path | str, kind: type[T]) -> T:
+    """What a person wrote into a TOML file.
+
+    Args:
+        kind: a `Table`, whose fields may be lists of tables, texts and whole numbers.
+
+    Raises:
+        Refusal: the file cannot be read or is no TOML, or something in it is of another type or unknown; with the key.
+    """
+    try:
+        content = tomllib.loads(read_whole(path, _LONGEST_TOML).decode("utf-8-sig"))
+    except RecursionError:
+        raise Refusal(f"{path} is no TOML file: values are nested too deeply") from None
+    except ValueError as error:  # of the syntax, the encoding, or a number of thousands of digits
+        raise Refusal(f"{path} is no TOML file: {error}") from None
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        why = str(error).replace("`$.", "`").replace("`$[", "`[").replace(" - at `$`", "")
+        raise Refusal(f"{path}: {_in_words(why)}") from None
+
+
+_LONGEST_TOML = 1 << 24
+
+_TYPES = {
+    "str": "a text",
+    "int": "a whole number",
+    "array": "a list",
+    "object": "a table",
+    "float": "a number",
+    "bool": "true or false",
+}
+
+
+def _in_words(complaint: str) -> str:
+    """msgspec's complaint in the words of TOML."""
+    why, at, key = complaint.partition(" - at ")
+    why = why.replace(" | null`", "`")
+    if why.startswith("Expected"):
+        for name, words in _TYPES.items():
+            why = why.replace(f"`{name}`", words)
+        why = why.replace("Expected", "wanted").replace(", got", ", found")
+    why = why.replace("Object contains unknown field", "unknown key").replace("Object missing required field", "no")
+    return why + at + key
 
 
 def _value(raw: msgspec.Raw | None, kind: type[T]) -> T | None:

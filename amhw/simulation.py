@@ -187,9 +187,17 @@ _BUILD_ARGUMENTS = {
 }
 
 
+def check_simulator(name: str) -> None:
+    """
+    Raises:
+        Refusal: there is none of that name.
+    """
+    if name not in SIMULATORS:
+        raise Refusal(f"unknown simulator {name!r}; choose one of {', '.join(SIMULATORS)}")
+
+
 def _require(simulator: str) -> None:
-    if simulator not in SIMULATORS:
-        raise Refusal(f"unknown simulator {simulator!r}; choose one of {', '.join(SIMULATORS)}")
+    check_simulator(simulator)
     if simulator == "icarus":
         needed = {"iverilog": "install Icarus Verilog, or use --simulator verilator"}
     else:

@@ -40,18 +40,20 @@ a circuit or table from elsewhere, which goes through the same stages but for th
 itself was.
 """
 
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from amhw.files import read_whole
+import msgspec
+
+from amhw.documents import Label, Table, read_toml
 from amhw.imports import Imported
 from amhw.manifests import MultiplierManifest, read_manifest
 from amhw.network.models.lenet5 import float_network
 from amhw.network.real import load_network
 from amhw.refusal import Refusal
+from amhw.simulation import check_simulator
 from amhw.study.array import Array
 from amhw.study.peers import read_peers
 from amhw.study.record import PeerGroup
@@ -59,9 +61,7 @@ from amhw.synth.store import technology_named
 from amhw.synth.technology import technology_label
 from amhw.verilog import Design
 
-_STUDY = {"title": str, "technologies": list, "layers": list, "network": str, "energy": str, "simulator": str}
 _FILES = (".json", ".lib", ".gz")
-_KINDS = {list: "list", str: "text", int: "whole number"}
 
 DEMO = Path(__file__).with_name("demo.toml")
 """What is studied unless something else is asked for."""
@@ -125,8 +125,11 @@ class Plan:
             network = (float_network() if self.network is None else load_network(self.network)).network
             object.__setattr__(self, "layers", self.layers or network.convolutions)
             object.__setattr__(self, "title", self.title or f"Multipliers in {network.name}")
+        if self.simulator is not None:
+            check_simulator(self.simulator)
         # Tables, plots and peers know them by these names alone.
         for what, names in (
+            ("layers", list(self.layers)),
             ("data sets", [data.name for data in self.data]),
             ("technologies", [technology_label(technology) for technology in self.technologies]),
         ):
@@ -154,69 +157,100 @@ class Plan:
             Refusal: the file is unreadable, no TOML, or holds something that a study does not have.
         """
         path = Path(path)
-        try:
-            content = tomllib.loads(read_whole(path).decode("utf-8-sig"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise Refusal(f"{path} is no TOML file: {error}") from None
+        content = read_toml(path, _Study)
         try:
             return cls._of(content, path.parent)
         except Refusal as refusal:
             raise Refusal(f"{path}: {refusal}") from None
 
     @classmethod
-    def _of(cls, content: Mapping[str, Any], folder: Path) -> Self:
-        _check(content, _STUDY, {"data", "designs", "peers", "array"})
+    def _of(cls, content: "_Study", folder: Path) -> Self:
         designs: list[PlannedDesign] = []
-        for table in _tables(content, "designs"):
-            _check(table, {"names": list, "group": str, "network": str})
-            network = str(folder / table["network"]) if "network" in table else None
-            group = table.get("group", "designs")
-            designs += [_planned(_located(name, folder), group, network) for name in table.get("names", [])]
+        for table in content.designs:
+            network = None if table.network is None else str(folder / table.network)
+            designs += [_planned(_located(name, folder), table.group, network) for name in table.names]
         if not designs:
             raise Refusal("no designs; a study needs [[designs]] with names = [...]")
-        choices: dict[str, Any] = {key: content[key] for key in ("title", "simulator", "energy") if key in content}
-        if "network" in content:
-            choices["network"] = str(folder / content["network"])
-        if "layers" in content:
-            choices["layers"] = tuple(content["layers"])
-        if "technologies" in content:
-            choices["technologies"] = tuple(_located(name, folder) for name in content["technologies"])
-        data = []
-        for table in _tables(content, "data"):
-            _check(table, {"name": str, "folder": str})
-            if "folder" not in table:
-                raise Refusal("a [[data]] table needs folder = …; leave [[data]] out for the packaged MNIST")
-            data.append(Data(table.get("name", Path(table["folder"]).name), str(folder / table["folder"])))
-        if data:
-            choices["data"] = tuple(data)
-        if "array" in content:
-            choices["array"] = _array(content["array"], designs[0].source, folder)
+        choices: dict[str, Any] = {"title": content.title, "simulator": content.simulator, "energy": content.energy}
+        if content.network is not None:
+            choices["network"] = str(folder / content.network)
+        if content.layers is not None:
+            choices["layers"] = tuple(content.layers)
+        if content.technologies is not None:
+            choices["technologies"] = tuple(_located(name, folder) for name in content.technologies)
+        if content.data:
+            choices["data"] = tuple(
+                Data(Path(table.folder).name if table.name is None else table.name, str(folder / table.folder))
+                for table in content.data
+            )
+        if content.array is not None:
+            choices["array"] = content.array.located(designs[0].source, folder)
         plan = cls(tuple(designs), **choices)
-        return replace(plan, peers=tuple(plan._peers(table, folder) for table in _tables(content, "peers")))
+        return replace(plan, peers=tuple(plan._peers(table, folder) for table in content.peers))
 
-    def _peers(self, table: Mapping[str, Any], folder: Path) -> PeerGroup:
-        _check(table, {"file": str, "group": str, "tech": str, "data": str})
-        if "file" not in table:
-            raise Refusal("a [[peers]] table needs file = …, a CSV file")
+    def _peers(self, table: "_Peers", folder: Path) -> PeerGroup:
         known = {
             "tech": [Path(technology).name for technology in self.technologies],
             "data": [data.name for data in self.data],
         }
-        where = {key: table.get(key, names[0]) for key, names in known.items()}
+        given = {"tech": table.tech, "data": table.data}
+        where = {key: names[0] if (name := given[key]) is None else name for key, names in known.items()}
         for key, name in where.items():
             if name not in known[key]:
                 raise Refusal(f"peers of {key} = {name!r}, which is not in this study; it has {', '.join(known[key])}")
         tech = technology_named(self.technologies[known["tech"].index(where["tech"])]).name
-        circuits = tuple(read_peers(folder / table["file"]))
-        return PeerGroup(circuits, table.get("group", "published"), tech, where["data"])
+        circuits = tuple(read_peers(folder / table.file))
+        return PeerGroup(circuits, table.group, tech, where["data"])
 
 
-def _array(table: Any, first: str, folder: Path) -> Array:
-    if not isinstance(table, dict):
-        raise Refusal("array is one table; write [array]")
-    _check(table, {"multiplier": str, "rows": int, "cols": int, "depth": int, "synthesis": str})
-    paths = {key: str(folder / table[key]) for key in ("synthesis",) if key in table}
-    return Array(**{**table, **paths, "multiplier": _located(table.get("multiplier", first), folder)})
+_Texts = Annotated[list[str], msgspec.Meta(min_length=1)]
+
+
+class _Designs(Table, frozen=True):
+    names: _Texts
+    group: Label = "designs"
+    network: str | None = None
+
+
+class _Data(Table, frozen=True):
+    folder: str
+    name: Label | None = None
+
+
+class _Peers(Table, frozen=True):
+    file: str
+    group: Label = "published"
+    tech: str | None = None
+    data: str | None = None
+
+
+class _Array(Table, frozen=True):
+    multiplier: str | None = None
+    rows: int = 25
+    cols: int = 16
+    depth: int = 1
+    synthesis: str | None = None
+
+    def located(self, first: str, folder: Path) -> Array:
+        """The array, of the `first` design unless it says another; files from where the study file is."""
+        multiplier = _located(self.multiplier or first, folder)
+        synthesis = None if self.synthesis is None else str(folder / self.synthesis)
+        return Array(multiplier, self.rows, self.cols, self.depth, synthesis)
+
+
+class _Study(Table, frozen=True):
+    """A study file; see the module's docstring."""
+
+    title: Label = ""
+    technologies: _Texts | None = None
+    layers: _Texts | None = None
+    network: str | None = None
+    energy: str | None = None
+    simulator: str | None = None
+    data: tuple[_Data, ...] = ()
+    designs: tuple[_Designs, ...] = ()
+    peers: tuple[_Peers, ...] = ()
+    array: _Array | None = None
 
 
 def _located(name: str, folder: Path) -> str:
@@ -235,22 +269,3 @@ def _planned(source: str, group: str = "designs", network: str | None = None) ->
             return PlannedDesign(design, str(Path(source).resolve()), group, network)
         source = manifest.design  # what amhw gen wrote is as good as the name
     return PlannedDesign(Design.parse(source), source, group, network)
-
-
-def _tables(content: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    tables = content.get(key, [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise Refusal(f"{key} is a list of tables; write [[{key}]]")
-    return tables
-
-
-def _check(table: Mapping[str, Any], wanted: Mapping[str, type], tables: set[str] = frozenset()) -> None:  # type: ignore[assignment]
-    for key, value in table.items():
-        if key in tables:
-            continue
-        if key not in wanted:
-            raise Refusal(f"unknown key {key!r}; known here: {', '.join([*wanted, *sorted(tables)])}")
-        if type(value) is not wanted[key]:
-            raise Refusal(f"{key} = {value!r}; wanted a {_KINDS[wanted[key]]}")
-        if isinstance(value, list) and not (value and all(isinstance(item, str) for item in value)):
-            raise Refusal(f"{key} = {value!r}; wanted a list of texts")

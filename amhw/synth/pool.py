@@ -124,7 +124,7 @@ class Synthesiser:
         are of the whole all the same.
 
         The future raises `Refusal` when the design cannot be used (Yosys rejects it, no or several possible
-        tops, a black box, a latch, a combinational loop, an undriven or multiply-driven net) and
+        tops, a black box, a latch, a combinational loop, an undriven or multiply-driven net, more than `timeout`) and
         `SynthesisError` when the tool failed with every recipe, and `WrongNetlistError` when a netlist does not
         compute what it should.
         """
@@ -233,7 +233,7 @@ class Synthesiser:
         if "failed" in reply:
             raise SynthesisError(f"Yosys failed: {reply['failed']}")
         if "timeout" in reply:
-            raise SynthesisError(f"synthesis took longer than {reply['timeout']:g} s and was stopped")
+            raise Refusal(f"synthesis took longer than {reply['timeout']:g} s and was stopped; the design is too large")
         if "died" in reply:
             log = next(
                 path for name in ("registers", "read") if (path := folder / f"{name}.log").exists() or name == "read"

@@ -19,9 +19,12 @@ from amhw.synth.technology import Technology, liberty_files, technologies
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,60}")
 _KEPT_IN_MEMORY = 32
 
+SCHEMA = 2
+"""Of an imported technology's file. Those without a number resampled tables on other slew axes: their delays differ."""
+
 
 class DamagedTechnologyError(Exception):
-    """The file of an imported technology is no table of facts; the message says what is wrong and what to do."""
+    """The file of an imported technology is none of this version; the message says what is wrong and what to do."""
 
 
 def folder() -> Path:
@@ -90,7 +93,7 @@ def keep(name: str, library: Library, source: str) -> Path:
     if name in technologies():
         raise Refusal(f"{name} is the name of a shipped technology; choose another with --name")
     Technology.of(name, library, source)
-    return write_atomically(_file(name), as_text(encoded(library, {"source": source})))
+    return write_atomically(_file(name), as_text(encoded(library, {"schema": SCHEMA, "source": source})))
 
 
 def _file(name: str) -> Path:
@@ -119,6 +122,11 @@ def _of_liberty(technology: str, states: tuple[Sequence[int] | None, ...]) -> Te
 def _of_facts(name: str, path: Path, state: Sequence[int] | None) -> Technology:
     try:
         facts = json.loads(read_whole(path))
+        if facts.get("schema") != SCHEMA:
+            raise DamagedTechnologyError(
+                f"{name} was imported by another version of amhw, which read delays otherwise: import it again, with "
+                f"amhw tech import {str(facts['source']).replace(', ', ' ')} --name {name} ({path})"
+            )
         return Technology.of(name, decoded(facts), str(facts["source"]))
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise DamagedTechnologyError(

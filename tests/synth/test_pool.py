@@ -92,13 +92,13 @@ def test_a_hang_costs_one_design():
     hang = Recipe("hang", "strash; sleep -N 100")
     with Synthesiser(technology, [hang], workers=1, timeout=1.0) as synthesiser:
         started = time.monotonic()
-        with pytest.raises(SynthesisError, match="longer than 1 s"):
+        with pytest.raises(Refusal, match="longer than 1 s"):
             synthesiser.submit(INVERTER).result()
         assert time.monotonic() - started < 10
         if Path("/proc/self/stat").exists():
             (worker,) = [process.pid for process in synthesiser._processes]
             eventually(lambda: not descendants(worker))  # ABC, too, is gone
-        with pytest.raises(SynthesisError, match="longer than 1 s"):
+        with pytest.raises(Refusal, match="longer than 1 s"):
             synthesiser.submit(INVERTER).result()
 
 

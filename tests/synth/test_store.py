@@ -124,3 +124,15 @@ def test_names_that_would_run_commands_are_damage(folder):
     path.write_text(json.dumps(facts))
     with pytest.raises(Refusal, match="damaged"):
         technology_named("mine")
+
+
+def test_what_another_version_imported_is_not_used(folder):
+    """Tables on other slew axes were resampled once, which gave other delays."""
+    path = keep("mine", parse_library(with_area("2.5"), "my.lib"), "my.lib, second.lib")
+    facts = json.loads(path.read_text())
+    del facts["schema"]
+    path.write_text(json.dumps(facts))
+    again = r"import it again, with amhw tech import my\.lib second\.lib --name mine"
+    with pytest.raises(Refusal, match=again):
+        technology_named("mine")
+    assert isinstance(known()["mine"], DamagedTechnologyError)
