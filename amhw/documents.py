@@ -34,7 +34,7 @@ FileName = Annotated[str, msgspec.Meta(pattern=_PLAIN, max_length=255)]
 Name = Annotated[str, msgspec.Meta(max_length=4096)]
 """What something is called; no name of ours is longer."""
 
-Label = Annotated[str, msgspec.Meta(max_length=200)]
+Label = Annotated[str, msgspec.Meta(max_length=255)]
 """What people call something, in a table or beside a chart."""
 
 

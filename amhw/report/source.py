@@ -13,6 +13,7 @@ from amhw.report.points import Point
 from amhw.select.record import SelectedMultiplier, SelectionRecord
 from amhw.study.array import Breakdown
 from amhw.study.record import StudyRecord
+from amhw.verilog import Design
 
 FILES = ("sweep.json", "front.json")
 """What `amhw study` and `amhw select` write into their folders."""
@@ -137,9 +138,28 @@ def _read(file: Path) -> StudyRecord | SelectionRecord:
     kind = one_of(types, Header.of(content), file, "study or selection of this version", "amhw study or amhw select")
     record = kind.of(content, file)
     if isinstance(record, SelectedMultiplier):
-        return SelectionRecord(record.technology, (record,))
+        record = SelectionRecord(record.technology, (record,))
     assert isinstance(record, StudyRecord | SelectionRecord)
+    _check_names(file, record)
     return record
+
+
+def _check_names(file: Path, record: StudyRecord | SelectionRecord) -> None:
+    """Names are drawn, and are words of the commands that the page shows.
+
+    Raises:
+        Refusal: one is that of no design and of no import's manifest.
+    """
+    names: list[str] = []
+    if isinstance(record, StudyRecord):
+        names = [row.name for row in record.rows if Path(row.source).suffix != ".json"]
+    else:
+        names = [name for row in record.front for name in (*row.names, *row.design.split("+"))]
+    for name in dict.fromkeys(names):
+        try:
+            Design.parse(name)
+        except Refusal as refusal:
+            raise Refusal(f"{file} is a damaged {record.called}: {refusal}") from None
 
 
 def optional(value: float | None, form: str) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from amhw.documents import Amount, Count, Document, Name, Share
+from amhw.documents import Amount, Count, Document, Label, Name, Share
 from amhw.study.array import Breakdown
 from amhw.study.peers import Peer
 
@@ -43,7 +43,7 @@ class Row:
 
     name: Name
     source: Name
-    group: str
+    group: Label
     kept: Count | None
     products: str
     area_um2: Amount | None
@@ -64,8 +64,8 @@ class Row:
     images: Count | None
     accuracy: Share | None
     exact_accuracy: Share | None
-    tech: str
-    data: str
+    tech: Label
+    data: Label
     network: str
     network_name: str
     trained_on: str
@@ -80,8 +80,8 @@ class Exact:
     Each figure is the best over several structures and all recipes; they are of different netlists.
     """
 
-    tech: str
-    data: str
+    tech: Label
+    data: Label
     accuracy: Share | None
     area_um2: Amount | None
     delay_ps: Amount | None
@@ -93,9 +93,9 @@ class PeerGroup:
     """Published circuits beside a study's designs, with the technology and the data set of their figures."""
 
     circuits: tuple[Peer, ...]
-    group: str
-    tech: str
-    data: str
+    group: Label
+    tech: Label
+    data: Label
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class StudyRecord(Document):
     called: ClassVar[str] = "study"
     written_by: ClassVar[str] = "amhw study"
 
-    title: str
+    title: Label
     layers: tuple[str, ...]
     network: str | None
     data_dir: str | None
