@@ -2,6 +2,8 @@
 
 import atexit
 import codecs
+import contextlib
+import fcntl
 import lzma
 import os
 import re
@@ -124,16 +126,50 @@ def shown(name: str) -> str:
     return name.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="replace")
 
 
-def use_plain_temporary_folder() -> None:
-    """Keep temporary files, of this process and of the programs that it starts, where paths have no blanks or quotes.
+def use_temporary_folder() -> None:
+    """Keep temporary files, of this process and of those that it starts, in a folder that goes when this process ends.
 
-    Yosys, ABC, make and Icarus hand paths on to one another and to a shell as they are.
+    If it is killed, the next one removes the folder. Its path has no blanks or quotes: Yosys, ABC, make and Icarus hand
+    paths on to one another and to a shell as they are.
     """
+    global _lock
+    if _lock is not None and Path(tempfile.gettempdir()).is_dir():
+        return
     for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
         if re.fullmatch(r"[\w./+-]+", folder, re.ASCII) and os.access(folder, os.W_OK | os.X_OK):
-            if folder != tempfile.gettempdir():
-                tempfile.tempdir = os.environ["TMPDIR"] = folder
+            _remove_abandoned(Path(folder))
+            own = Path(tempfile.mkdtemp(prefix=_RUN, dir=folder))
+            _lock = os.open(own / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+            fcntl.flock(_lock, fcntl.LOCK_EX)
+            tempfile.tempdir = os.environ["TMPDIR"] = str(own)
+            atexit.register(_remove_own, own, folder, os.getpid())
             return
+
+
+_RUN = "amhw-run-"
+_lock: int | None = None
+"""Held by the process whose temporary folder it is in, until it ends, however that is."""
+
+
+def _remove_own(own: Path, before: str, process: int) -> None:
+    """Remove this process' own temporary folder; a process forked from it has no part in it."""
+    if os.getpid() == process:
+        tempfile.tempdir = os.environ["TMPDIR"] = before
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what processes of this user that were killed have left in `folder`."""
+    for left in folder.glob(f"{_RUN}*"):
+        with contextlib.suppress(OSError):
+            if left.lstat().st_uid != os.getuid():
+                continue
+            lock = os.open(left / "lock", os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 def use_writable_cache_folder() -> None:

@@ -27,6 +27,9 @@ from amhw.nn import TrainingRecipe
 from amhw.table import ProductTable
 from amhw.verilog import Design
 
+FIELD = Path(__file__).parent / "data" / "field"
+SELECTION = Path(__file__).parent / "data" / "select-front.json"
+
 MASK = "mul_u8s8_pp_0_0_0_0_0_c0_e0_e0"
 
 SLOW = ("torch", "matplotlib", "altair", "pymoo", "pyosys", "scipy", "pyarrow", "cocotb")
@@ -245,10 +248,80 @@ def test_options_without_effect_are_refused(arguments, says, tmp_path, monkeypat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("study", "--out"),
+        ("select", "--out"),
+        ("train", MASK, "--out"),
+        ("train", MASK, "--out", "net.npz", "--checkpoint"),
+        ("synth", MASK, "--netlist"),
+        ("errors", MASK, "--heat-map"),
+        ("report", str(SELECTION), "--out"),
+        ("import", str(FIELD / "bom.v"), "--out"),
+        ("study", "--results"),
+        ("select", "--results"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_written_is_refused_before_the_work(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    for module in ("amhw.nn.runs.fine_tuned", "amhw.synth.pool.Synthesiser.submit", "amhw.report.charts.still"):
+        monkeypatch.setattr(module, lambda *given, **named: pytest.fail("it began to work"))
+    assert "file is no folder" in refused(*arguments, tmp_path / "file" / "x.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_read_is_not_overwritten(tmp_path):
+    peers, network = tmp_path / "report.csv", tmp_path / "net.npz"
+    peers.write_text("name,area_um2,delay_ps,loss\nx,1,1,1\n")
+    network.write_text("a network")
+    for path, arguments in (
+        (peers, ("report", SELECTION, "--peers", peers, "--out", tmp_path)),
+        (network, ("train", MASK, "--network", network, "--out", network)),
+    ):
+        before = path.read_bytes()
+        assert "would be overwritten" in refused(*arguments)
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("select", "--max-loss", "1e400"), "--max-loss inf is no demand"),
+        (("select", "--max-area-ratio", "inf"), "--max-area-ratio inf is no demand"),
+        (("select", "--max-loss", "nan"), "--max-loss nan is no demand"),
+        (("sim", MASK, "--seed", str(1 << 70)), "is not in the range"),
+        (("array", MASK, "--matmul", "9,9,9", "--rows", "60000", "--cols", "60000"), "3600000000 multipliers"),
+    ],
+    ids=str,
+)
+def test_numbers_beyond_reason_are_refused_at_once(arguments, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert says in refused(*arguments)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [("--kept", "65"), ("--workers", "0")], ids=" ".join)
+def test_a_refused_selection_leaves_nothing(arguments, tmp_path):
+    refused("select", *arguments, "--out", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_with_a_quote(tmp_path):
+    folder = tmp_path / 'a "b" $c'
+    command = ["gen", "mul_u2u2_pp_full", "--out", str(folder)]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    for arguments in (["sim"], ["synth", "--quick"], ["errors"]):
+        result = CliRunner().invoke(main, [*arguments, str(folder / "mul_u2u2_pp_full.v")])
+        assert result.exit_code == 0, result.stderr
+
+
 def test_a_netlist_does_not_overwrite_its_verilog(tmp_path):
     verilog, _ = Design.parse("mul_u2u2_pp_full").write(tmp_path)
     before = verilog.read_bytes()
-    assert "would overwrite" in refused("synth", verilog, "--netlist", verilog)
+    assert "would be overwritten" in refused("synth", verilog, "--netlist", verilog)
     assert verilog.read_bytes() == before
 
 
@@ -360,3 +433,41 @@ def test_a_cache_that_somebody_else_may_write_is_not_used(tmp_path, monkeypatch)
     chosen = Path(os.environ["XDG_CACHE_HOME"])
     assert chosen.parent == tmp_path and chosen.name != f"amhw-cache-{os.getuid()}"
     assert chosen.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_is_a_line():
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "amhw.gen", MASK, "--show"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (run.returncode, run.stderr) == (
+        2,
+        "amhw: error: no space left for what is written; finished results are kept\n",
+    )
+
+
+def test_a_killed_command_leaves_no_temporary_files_for_long(tmp_path):
+    """Its folder goes with the next command; that of one that is running stays."""
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    program = (
+        "import tempfile, time; from amhw.files import use_temporary_folder; use_temporary_folder(); "
+        "open(tempfile.mkdtemp() + '/large', 'w').write('x' * 100000); print('ready', flush=True); time.sleep(100)"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE) for _ in range(2)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout.readline() == b"ready\n"
+        processes[0].kill()
+        processes[0].wait()
+        assert len(list(tmp_path.glob("amhw-run-*"))) == 2
+        subprocess.run([sys.executable, "-m", "amhw.gen", MASK, "--show"], env=environment, check=True)
+        [left] = tmp_path.iterdir()
+        assert next(left.rglob("large")).stat().st_size == 100000
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            process.stdout.close()

@@ -15,6 +15,9 @@ DATAFLOWS = ("weight-stationary", "output-stationary")
 
 LARGEST_SIDE = 1 << 16
 
+MOST_ELEMENTS = 1 << 14
+"""Multipliers of an array: generating Verilog takes some 25 ms for each."""
+
 
 @dataclass(frozen=True)
 class Tiling:
@@ -128,6 +131,10 @@ def check_array(rows: int, cols: int, depth: int) -> None:
     """
     if rows < 1 or cols < 1 or depth < 1:
         raise Refusal(f"an array of {rows} × {cols} with depth {depth}: rows, columns and depth are at least 1")
+    if rows * cols > MOST_ELEMENTS:
+        raise Refusal(
+            f"an array of {rows} × {cols} has {rows * cols} multipliers; at most {MOST_ELEMENTS} are generated"
+        )
     if rows % depth:
         raise Refusal(f"{rows} rows are no multiple of the depth {depth}; {depth} rows share one element")
 

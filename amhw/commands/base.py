@@ -5,8 +5,10 @@ Exit status 0 means done, 1 that a check found a difference, 2 that the input ca
 """
 
 import copy
+import errno
 import io
 import json
+import os
 import shlex
 import sys
 from collections import Counter
@@ -16,7 +18,7 @@ from typing import Any, NoReturn
 import click
 from click.core import ParameterSource
 
-from amhw.files import use_plain_temporary_folder, use_writable_cache_folder
+from amhw.files import use_temporary_folder, use_writable_cache_folder
 from amhw.refusal import Refusal
 
 
@@ -53,9 +55,9 @@ class _OneLineErrors:
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, False, **extra)  # type: ignore[misc]
         _replace_what_cannot_be_shown()
-        use_plain_temporary_folder()
-        use_writable_cache_folder()
         try:
+            use_writable_cache_folder()
+            use_temporary_folder()
             status = super().main(args, prog_name, complete_var, False, **extra)  # type: ignore[misc]
         except (click.exceptions.Abort, KeyboardInterrupt):
             _leave("interrupted; finished results are kept", 130)
@@ -69,6 +71,12 @@ class _OneLineErrors:
         except BrokenPipeError:
             sys.stderr.close()
             sys.exit(0)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            if error.filename is None and isinstance(sys.stdout, io.TextIOWrapper):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left for it is lost
+            _leave(f"error: no space left for {error.filename or 'what is written'}; finished results are kept", 2)
         sys.exit(status if isinstance(status, int) else 0)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from amhw.commands.base import Command, print_json, print_note, refuse_without_e
 from amhw.commands.options import reading_options, stated_table
 from amhw.errors.figures import Errors
 from amhw.errors.heatmap import heat_map
-from amhw.files import write_atomically
+from amhw.files import check_writable, write_atomically
 from amhw.imports.source import Reading
 from amhw.operands import OperandDistribution
 from amhw.refusal import Refusal
@@ -80,6 +80,8 @@ def command(
     """
     if heat_map_file is not None and heat_map_file.suffix.lower() != ".png":
         raise Refusal(f"{heat_map_file}: a heat map is written as PNG; give a file name that ends in .png")
+    if heat_map_file is not None:
+        check_writable(heat_map_file)
     if distribution is not None and layers is not None:
         raise Refusal("weigh by --distribution or by --layers, not by both")
     if layers is None:

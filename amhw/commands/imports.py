@@ -10,6 +10,7 @@ from amhw.commands.base import Command, print_json, print_next, refuse_without_e
 from amhw.commands.options import note_doubts, reading_options
 from amhw.commands.progress import progress
 from amhw.errors import Errors
+from amhw.files import check_writable
 from amhw.imports.imported import Imported
 from amhw.imports.source import VERILOG, Reading, open_file
 from amhw.multiplier import KINDS
@@ -37,6 +38,7 @@ def command(file: Path, reading: Reading, name: str | None, tech: str, out: Path
     if file.suffix not in VERILOG:
         refuse_without_effect(["tech"], f"{file} is a table, which has no cost")
     technology = None if tech == "none" or file.suffix not in VERILOG else technology_named(tech)
+    check_writable(out / "import.json")
     with progress(f"reading {file.name}") as work:
         imported = open_file(file, reading, name)
         doubts = note_doubts(file, imported.table)

@@ -11,6 +11,7 @@ import click
 from amhw.commands import shared
 from amhw.commands.base import Command, print_json, print_next, print_note, refuse_without_effect
 from amhw.commands.progress import progress
+from amhw.files import check_writable
 from amhw.multiplier import parse
 from amhw.results import Results
 from amhw.synth.failure import SynthesisError
@@ -64,6 +65,7 @@ def command(
     """
     if dask is not None:
         refuse_without_effect(["workers"], "--dask names the workers")
+    check_writable(out / "front.json")
     # These need torch, which a help text does not wait for.
     from amhw.network.trained_on import other_data
     from amhw.select.request import Request, answer

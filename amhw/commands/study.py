@@ -13,6 +13,7 @@ from rich.table import Table
 from amhw.commands import shared
 from amhw.commands.base import Command, print_json, print_next, print_note, refuse_without_effect
 from amhw.commands.progress import progress
+from amhw.files import check_writable
 from amhw.results import Results
 from amhw.workers import executor
 
@@ -66,6 +67,7 @@ def command(
     """
     if dask is not None:
         refuse_without_effect(["workers"], "--dask names the workers")
+    check_writable(out / "sweep.json")
     if study is not None:
         refuse_without_effect(_PLAN, f"{study} says what is studied")
     # These need torch, which a help text does not wait for.

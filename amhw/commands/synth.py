@@ -12,7 +12,7 @@ from amhw.commands import shared
 from amhw.commands.base import Command, print_json, print_next, refuse_without_effect
 from amhw.commands.options import verilog_options
 from amhw.commands.progress import progress
-from amhw.files import write_atomically
+from amhw.files import check_writable, write_atomically
 from amhw.hdl.source import Source
 from amhw.hdl.wrapper import wrapped
 from amhw.imports.designs import as_file, circuit_of
@@ -89,8 +89,8 @@ def command(
             _fpga(multiplier, *_read(multiplier, verilog, reading), fpga, no_dsp, as_json)
         return
     refuse_without_effect(["no_dsp"], "that goes with --fpga")
-    if netlist is not None and isinstance(circuit, Path) and netlist.resolve() == circuit.resolve():
-        raise Refusal(f"--netlist {netlist} would overwrite the Verilog that is synthesised; give another file")
+    if netlist is not None:
+        check_writable(netlist, *([circuit] if isinstance(circuit, Path) else []), *reading.files, *reading.libraries)
     if timer == "opensta" and not available():
         raise Refusal("OpenSTA is not on PATH; install the package opensta, or leave --timer opensta out")
     technology = technology_named(tech)

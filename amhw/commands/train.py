@@ -1,6 +1,5 @@
 """The command `amhw train`: a network from scratch, or fine-tuned through a multiplier."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from amhw.commands import shared
 from amhw.commands.base import Command, print_json, print_next, refuse_without_effect
 from amhw.commands.options import reading_options, stated_table
 from amhw.commands.progress import progress
+from amhw.files import check_writable
 from amhw.imports.source import UNSAID, Reading
 from amhw.refusal import Refusal
 
@@ -86,8 +86,10 @@ def command(
         refuse_without_effect(["model"], "that is for training from scratch; fine-tuning starts from --network FILE")
     if packaged and data is not None:
         raise Refusal("give either --data or --slice")
-    if out.is_dir():
-        raise Refusal(f"--out {out} is a folder; give the name of a file, such as {out / 'network.npz'}")
+    read = [Path(name) for name in (multiplier, network) if name is not None]
+    for path in (out, checkpoint):  # better now than after a minute of training
+        if path is not None:
+            check_writable(path, *read)
     # These need torch, which a help text does not wait for.
     from amhw.datasets import data_source
     from amhw.network.inference import UNSIGNED_WEIGHTS
@@ -97,9 +99,6 @@ def command(
         raise Refusal(UNSIGNED_WEIGHTS.format(name=table.name))
     source = data_source(data)
     training = source.calibration if packaged else source.training
-    for path in (out, checkpoint):
-        if path is not None:
-            _check_writable(path.parent)
     trained: FromScratch | FineTuned
     if table is None:
         trained = _from_scratch(model or "lenet5", source, training, epochs, seed, out)
@@ -171,13 +170,3 @@ def _fine_tuned(
         return fine_tuned(
             start, names, table, source, training, recipe, out, noise=noise, checkpoint=checkpoint, report=report
         )
-
-
-def _check_writable(folder: Path) -> None:
-    """Better now than after a minute of training."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Refusal(f"cannot write {folder}: {error.strerror or error}") from error
-    if not os.access(folder, os.W_OK):
-        raise Refusal(f"cannot write {folder}: permission denied")

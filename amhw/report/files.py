@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from amhw.extras import optional
-from amhw.files import write_atomically
+from amhw.files import check_writable, write_atomically
 from amhw.refusal import Refusal
 from amhw.report import charts
 from amhw.report.points import EXACT, Point, distinct, drawn
@@ -45,6 +45,7 @@ def write(
     if peers is not None:
         points += _peers(peers, points)
     folder = out or read[0][0].parent
+    check_writable(folder / "report.csv", *([] if peers is None else [peers]))
     pictures = {}
     for where, here in places(points).items():
         still = charts.still(drawn(here), bands(found, where[0]))

@@ -1,5 +1,6 @@
 """What is asked of a selection, and its answer."""
 
+import math
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,12 @@ class Request:
             raise Refusal(
                 f"--kept {self.kept}: a multiplier keeps at least 1 partial product; the nearest possible is --kept 1"
             )
+        for option, value, example in (
+            ("--max-loss", self.max_loss, 0.5),
+            ("--max-area-ratio", self.max_area_ratio, 0.06),
+        ):
+            if value is not None and not math.isfinite(value):
+                raise Refusal(f"{option} {value:g} is no demand; leave it out for the whole front, or try {example}")
         if self.max_loss is not None and not self.max_loss >= 0:
             raise Refusal(
                 f"--max-loss {self.max_loss:g}: the exact multiplier itself loses 0 points; "
