@@ -51,7 +51,6 @@ class Settings:
     thorough_beam: int = 2
     largest_area: float = 0.2
     wider: Round = Round(24, 8)
-    wider: Round = Round(24, 8)
     negligible_loss: float = 0.0005
     exchanged: int = 3
     compared: int = 4
