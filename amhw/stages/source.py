@@ -97,9 +97,14 @@ def _within(module: str, packages: Collection[str]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
+_DISTRIBUTIONS = {"cocotb_tools": "cocotb"}
+"""Of modules with other names; to look through every installed file for one takes seconds."""
+
+
 @functools.cache
 def _distribution(module: str) -> str:
     """The distribution that has a top-level module; most have the module's name."""
+    module = _DISTRIBUTIONS.get(module, module)
     try:
         importlib.metadata.version(module)
     except importlib.metadata.PackageNotFoundError:
