@@ -33,7 +33,8 @@ from amhw.pareto import dominators
 from amhw.refusal import Refusal
 from amhw.results import R, Results, Task, run
 from amhw.select.cost import CostModel, carries
-from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicted_error, search
+from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicted_error
+from amhw.select.searching import searched
 from amhw.select.settings import DEFAULTS, Round, Settings
 from amhw.select.solutions import Baseline, Choice, Loss, Solution, best_of, pareto_front
 from amhw.select.space import Candidate, Space
@@ -202,13 +203,14 @@ class Selection:
 
     def _look(self, met: "_Met", this: Round, least: float, limit: float, starts: Iterable[Candidate]) -> None:
         """Search from what was met and `starts`; synthesise and fit what has more than `least`, up to `limit` µm²."""
-        found = search(
+        found = searched(
+            self._results,
             self.space,
             self.demands,
             met.cost,
             [*met.candidates.values(), *starts],
-            model=met.model,
-            report=lambda done, total: self._report("search", done, total),
+            met.model,
+            lambda done, total: self._report("search", done, total),
         )
         fresh = [s for s in found if least < s.area <= limit and s.multiplier.name not in met.candidates]
         chosen = [scored.multiplier for scored in _spread(fresh, this.proposed)]

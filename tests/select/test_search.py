@@ -6,8 +6,10 @@ import pytest
 from amhw import Masked, ProductTable
 from amhw.families.or_compressed import OrCompressed
 from amhw.network.quantised import Operands
+from amhw.results import Results
 from amhw.select.cost import CostModel, features
 from amhw.select.search import Demand, ErrorModel, error_parts, front, predicted_error, search
+from amhw.select.searching import searched
 from amhw.select.solutions import Loss, is_reduced_precision
 from amhw.select.space import Space
 
@@ -133,3 +135,25 @@ def test_the_interval_is_that_of_paired_differences():
     other[:30], exact[30:40] = False, False
     loss = Loss.between(exact, other)
     assert (loss.mean, loss.half_width) == pytest.approx((0.02, 1.96 * np.sqrt((0.04 - 0.0004) / 1000)))
+
+
+def test_a_search_is_not_done_twice(tmp_path, demand, cost):
+    """What is found again is exactly what was found; another demand, cost, start or model is another search."""
+    starts, model, heard = [SPACE.reduced_precision(2, 2)], ErrorModel.prior([demand]), []
+
+    def ask(demand=demand, cost=cost, starts=starts, model=model):
+        heard.clear()
+        with Results(tmp_path / "r.sqlite") as results:
+            return searched(results, SPACE, (demand,), cost, starts, model, lambda done, total: heard.append(done))
+
+    first = ask()
+    assert heard and first == search(SPACE, (demand,), cost, starts, model=model)
+    assert ask() == first and not heard
+    for other in (
+        {"demand": Demand(demand.activations, demand.weights * 2)},
+        {"cost": CostModel(cost.area * 2, cost.delay, 0.0, 0.0)},
+        {"starts": [SPACE.reduced_precision(3, 2)]},
+        {"model": ErrorModel(model.weights * 2)},
+    ):
+        ask(**other)
+        assert heard, other
