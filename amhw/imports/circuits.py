@@ -62,7 +62,8 @@ def read_circuit(
     ports = fit(circuit, a, b, p, latency)
     if ports.a.width + ports.b.width > LARGEST.bit_length() - 1:
         raise Refusal(
-            f"{ports.a.width} × {ports.b.width} bits make more than {LARGEST} products; a table cannot hold them"
+            f"{ports.a.width} × {ports.b.width} bits make more than {LARGEST} products; a table cannot hold them "
+            "(where the width is a parameter of the top module, -P NAME=VALUE sets it)"
         )
     codes = _codes(circuit, ports)
     signs = _signs(circuit, ports, codes, "none" if sign_magnitudes else signed, shift)

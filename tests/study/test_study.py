@@ -12,13 +12,17 @@ import time
 from dataclasses import fields
 
 import pytest
+from chains import with_layer
 from click.testing import CliRunner
 from ctrl_c import listening
 from rich.console import Console
 
+from amhw import ProductTable, parse
 from amhw.commands.energy import command as energy
 from amhw.commands.study import _table as table_of
 from amhw.commands.study import command
+from amhw.network.models import lenet5
+from amhw.network.quantised import MadeFor
 from amhw.study.plan import Plan
 from amhw.study.plot import accuracy_against_cost
 from amhw.study.record import Row
@@ -208,3 +212,16 @@ def test_the_demo_falls_from_exact_to_six_partial_products():
 
 def test_a_picture_of_nothing_is_still_a_picture():
     assert accuracy_against_cost([]).startswith(b"\x89PNG")
+
+
+def test_a_network_that_was_made_for_one_multiplier_is_refused_before_the_work(tmp_path):
+    """Exact products would be wrong in it, and so would any other's."""
+    file, name = tmp_path / "made.npz", "mul_u8s8_pp_0_0_0_0_0_0_f0_f0"
+    table = ProductTable.of(parse(name))
+    with_layer(lenet5.network(), 0, made_for=MadeFor(name, table.sha256)).save(file)
+    for multiplier in ("mul_u8s8_pp_full", name):
+        arguments = ["--multiplier", multiplier, "--network", str(file), "--out", str(tmp_path / "out")]
+        result = CliRunner().invoke(command, arguments)
+        assert result.exit_code == 2 and f"made for {name}" in result.stderr, result.output
+        assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
