@@ -91,3 +91,10 @@ def test_refusals(tmp_path, monkeypatch):
     for arguments in (["--fpga", "ice40", "--tech", "sky130hd"], ["--no-dsp"]):
         result = CliRunner().invoke(command, [str(path), *arguments])
         assert result.exit_code == 2 and "--fpga" in result.stderr
+
+
+def test_verilog_from_elsewhere_writes_no_file(tmp_path):
+    body = f'integer f; initial f = $fopen("{tmp_path / "out"}", "w"); assign y = a;'
+    with pytest.raises(Refusal, match=r"\$fopen"):
+        fpga(f"module m(input a, output y); {body} endmodule", "ice40")
+    assert not (tmp_path / "out").exists()
