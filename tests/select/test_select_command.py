@@ -132,7 +132,7 @@ def test_people_see_the_dot_diagram_and_where_the_figures_come_from(problem, sel
     [
         (["--kept", "0"], "the nearest possible is --kept 1"),
         (["--max-loss", "-0.1"], "the exact multiplier itself loses 0 points"),
-        (["--max-loss", "nan"], "the exact multiplier itself loses 0 points"),
+        (["--max-loss", "nan"], "--max-loss nan is no demand"),
         (["--max-area-ratio", "0"], "an area is positive"),
         (["--kept", "4", "--max-loss", "1"], "give one of"),
         (["--dask", "tcp://127.0.0.1:1", "--workers", "2"], "leave out --workers: "),
