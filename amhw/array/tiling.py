@@ -133,7 +133,7 @@ def check_array(rows: int, cols: int, depth: int) -> None:
         raise Refusal(f"an array of {rows} × {cols} with depth {depth}: rows, columns and depth are at least 1")
     if rows * cols > MOST_ELEMENTS:
         raise Refusal(
-            f"an array of {rows} × {cols} has {rows * cols} multipliers; at most {MOST_ELEMENTS} are generated"
+            f"{rows} rows × {cols} columns are {rows * cols} multipliers; at most {MOST_ELEMENTS} are generated"
         )
     if rows % depth:
         raise Refusal(f"{rows} rows are no multiple of the depth {depth}; {depth} rows share one element")
