@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from amhw.network.layers import (
 )
 from amhw.network.module import NetworkModule
 from amhw.network.network import Network
+from amhw.network.quantised import QuantisedNetwork
 from amhw.network.real import FloatNetwork
 
 CLASSES = 3
@@ -118,3 +120,14 @@ def with_weights(network: Network, seed: int) -> FloatNetwork:
                 if name.endswith("bias"):
                     parameter.normal_(0, 0.1)
     return FloatNetwork.of(module)
+
+
+def with_roundings(network: QuantisedNetwork, random: np.random.Generator | None) -> QuantisedNetwork:
+    """The network with an input rounding in every layer, small ones and none; as it is where `random` is None."""
+    if random is None:
+        return network
+    layers = tuple(
+        replace(layer, input_rounding=int(random.choice([0, 1, layer.operands.activation_max // 8])))
+        for layer in network.layers
+    )
+    return replace(network, layers=layers)
