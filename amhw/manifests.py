@@ -177,10 +177,66 @@ class EngineManifest(Document):
     tools: dict[str, str]
 
 
-ArrayManifest = MatrixProductManifest | EngineManifest
+@dataclass(frozen=True)
+class NetworkEngineManifest(Document):
+    """Of an engine for whole networks; `amhw.array.schedule.Schedule` explains the figures.
+
+    Attributes:
+        network: the file of the quantised network that is in its memories, beside the manifest.
+        input_shape: [C, H, W] of an image.
+        classes: logits of an image.
+        window: height and width.
+        batch: images that share the weights of the last layers.
+        latency: clocks from the first turn of a single image to its last logit.
+        clocks_per_image: from one image to the next of many.
+        ideal_clocks_per_image: one a position and tile.
+        sums: positions whose partial sums are kept, at most.
+    """
+
+    kind: ClassVar[str] = "network-engine"
+    schema: ClassVar[int] = 1
+    called: ClassVar[str] = "manifest of an engine for a whole network"
+    written_by: ClassVar[str] = "amhw array --whole"
+
+    name: FileName
+    title: str
+    multiplier: Name
+    network: FileName
+    network_sha256: str
+    input_shape: tuple[Count, Count, Count]
+    classes: Count
+    rows: Count
+    cols: Count
+    depth: Count
+    window: tuple[Count, Count]
+    requantisers: Count
+    batch: Count
+    sums: Count
+    latency: Count
+    clocks_per_image: float
+    ideal_clocks_per_image: float
+    products_per_image: Count
+    utilisation: float
+    sum_width: Count
+    sum_unit: Count
+    elements: tuple[str, ...]
+    memory_map: dict[str, MemoryPlace]
+    memory_bits: dict[str, Count]
+    ports: dict[str, Port]
+    verilog_sha256: str
+    tools: dict[str, str]
+
+
+ArrayManifest = MatrixProductManifest | EngineManifest | NetworkEngineManifest
 Manifest = MultiplierManifest | ImportManifest | ArrayManifest
 
-_TYPES: tuple[type[Manifest], ...] = (MultiplierManifest, ImportManifest, MatrixProductManifest, EngineManifest)
+_TYPES: tuple[type[Manifest], ...] = (
+    MultiplierManifest,
+    ImportManifest,
+    MatrixProductManifest,
+    EngineManifest,
+    NetworkEngineManifest,
+)
 
 
 def read_manifest(path: Path | str) -> Manifest:

@@ -28,6 +28,7 @@ _BENCHES = {
     "multiplier": ("multiplier_bench", "products"),
     "array": ("matmul_bench", "sums"),
     "conv-engine": ("conv_bench", "codes"),
+    "network-engine": ("network_bench", "results"),
 }
 """Which bench drives which kind of manifest, and what it compares."""
 
@@ -43,7 +44,7 @@ class Outcome(Record):
     Attributes:
         name: the design.
         simulator: ``verilator`` or ``icarus``.
-        compared: what the results are: products, sums or codes.
+        compared: what they are: products, sums, codes or results.
         pairs: how many were compared; for a multiplier, operand pairs tried.
         matched: of these, how many gave the golden model's result.
         first_difference: the first of those that did not, or None.
@@ -68,7 +69,7 @@ class Outcome(Record):
 
 def default_simulator(kind: str = "multiplier") -> str:
     """Icarus where it is installed, as it starts in a second; otherwise, and for an engine, the bundled Verilator."""
-    return "icarus" if shutil.which("iverilog") and kind != "conv-engine" else "verilator"
+    return "icarus" if shutil.which("iverilog") and not kind.endswith("-engine") else "verilator"
 
 
 def simulate(

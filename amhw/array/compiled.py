@@ -1,5 +1,6 @@
-"""An emitted convolution engine as a compiled program: Verilator's model and a harness in C++."""
+"""An emitted engine as a compiled program: Verilator's model and a harness in C++."""
 
+import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amhw.array.plan import ConvPlan
+from amhw.array.schedule import Schedule
 from amhw.refusal import Refusal
 
 
@@ -31,11 +33,16 @@ def build(verilog: Path, harness: Path, folder: Path) -> Path:
     Raises:
         Refusal: Verilator or the compiler rejects it.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    # Compiled once for each kind of element, not once for each place, an engine of 400 elements takes a minute.
+    elements = folder / "elements.vlt"
+    elements.write_text('`verilator_config\nno_inline -module "pe_*"\n', encoding="utf-8")
     arguments = ["verilator", "--cc", "--exe", "--build", "-Wno-fatal", "-O3", "--x-assign", "fast", "--noassert"]
     arguments += ["--prefix", "Vtop", "--top-module", verilog.stem, "-Mdir", str(folder), "-o", "engine"]
+    arguments += ["--build-jobs", str(os.cpu_count() or 1), "--output-split", "20000"]
     arguments += ["-MAKEFLAGS", "OPT_FAST=-O2 OPT_SLOW=-O0 CFG_CXXFLAGS_PCH_I=-include"]
     done = subprocess.run(
-        [*arguments, str(verilog.resolve()), str(harness.resolve())],
+        [*arguments, str(elements.resolve()), str(verilog.resolve()), str(harness.resolve())],
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -71,3 +78,62 @@ def run(program: Path, plan: ConvPlan, images: NDArray[np.uint8], jobs: int = 1)
         parts = list(threads.map(part, np.array_split(images, jobs)))
     clocks = sum(cycles for _, cycles in parts)
     return Run(np.concatenate([codes for codes, _ in parts]), clocks / max(1, len(images) - jobs))
+
+
+@dataclass(frozen=True)
+class Results:
+    """What came out of an engine for whole networks.
+
+    Attributes:
+        logits: int32[N, classes].
+        classes: int32[N].
+        clocks_per_image: from the first image's class to the last one's, the mean; NaN for one image.
+        latency: clocks from the last pixel of the first image to its class.
+    """
+
+    logits: NDArray[np.int32]
+    classes: NDArray[np.int32]
+    clocks_per_image: float
+    latency: int
+
+
+def run_network(
+    program: Path,
+    schedule: Schedule,
+    images: NDArray[np.uint8],
+    jobs: int = 1,
+    stalls: float = 0.0,
+    seed: int = 0,
+    writes: Path | None = None,
+) -> Results:
+    """Push uint8 images [N, C, H, W] through the program, in `jobs` parts side by side.
+
+    Args:
+        stalls: share of the clocks in which each side of a stream stalls, at random.
+        writes: a file of 64-bit words for the configuration port (`amhw.array.writes`).
+
+    Raises:
+        Refusal: the program stopped short.
+    """
+    beats = schedule.setup.classes + 1
+    # Whole batches, but for the last part's.
+    batches = -(-len(images) // schedule.batch)
+    cuts = [schedule.batch * (batches * k // jobs) for k in range(1, jobs)]
+
+    def part(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.int32], list[int]]:
+        arguments = [len(pixels), pixels[0].size if len(pixels) else 1, beats, round(stalls * 256), seed]
+        done = subprocess.run(
+            [str(program), *map(str, arguments), *([] if writes is None else [str(writes)])],
+            input=pixels.tobytes(),
+            capture_output=True,
+        )
+        if done.returncode:
+            raise Refusal(f"{program} stopped with status {done.returncode} after {len(pixels)} images were sent")
+        return np.frombuffer(done.stdout, np.int32).reshape(-1, beats), [int(word) for word in done.stderr.split()]
+
+    with ThreadPoolExecutor(jobs) as threads:
+        parts = list(threads.map(part, [one for one in np.split(images, cuts) if len(one)]))
+    words = np.concatenate([found for found, _ in parts])
+    counted = sum(len(found) - 1 for found, _ in parts)
+    clocks = sum(figures[1] for _, figures in parts)
+    return Results(words[:, :-1], words[:, -1], clocks / counted if counted else np.nan, parts[0][1][0])

@@ -103,6 +103,11 @@ class ArrayConfig:
         """Clocks in which all columns are requantised."""
         return self.cols // self.requantisers
 
+    def shares(self, outputs: int) -> tuple[int, int]:
+        """Groups of columns that so many outputs take, and words of each group."""
+        groups = -(-outputs // self.cols)
+        return groups, self.phases if groups > 1 else -(-outputs // self.requantisers)
+
     # Clocks
 
     @property
@@ -120,7 +125,7 @@ class ArrayConfig:
         return FETCH if element else FETCH + self.array_latency
 
     def until_readable(self, element: bool) -> int:
-        """From a position's turn to the first turn that reads what became of it: one clock writes, one addresses."""
+        """At most, from a position's turn to the first one that reads what became of it: a clock writes, one addresses."""
         return self.latency(element) + POOLED + REQUANTISED + (0 if element else self.phases - 1)
 
     def between(self, before: bool, after: bool) -> int:

@@ -1,15 +1,21 @@
-"""Whole designs: Verilog and manifest of an engine for a network's convolutions, or of a matrix product."""
+"""Whole designs: Verilog and manifest of an engine for a whole network or its convolutions, or of a matrix product."""
 
 import hashlib
+from collections.abc import Sequence
 
 from amhw.array import files
+from amhw.array.config import ArrayConfig
 from amhw.array.conv import ConvEngine
+from amhw.array.engine import Engine
 from amhw.array.matmul import MatMul
 from amhw.array.plan import ConvPlan
+from amhw.array.program import Sizes
+from amhw.array.schedule import Schedule
 from amhw.array.tiling import Tiling
 from amhw.array.widths import SUM_BITS, Widths
-from amhw.manifests import EngineManifest, MatrixProductManifest, MemoryPlace, tools
-from amhw.multiplier import Multiplier
+from amhw.manifests import EngineManifest, MatrixProductManifest, MemoryPlace, NetworkEngineManifest, tools
+from amhw.multiplier import Multiplier, parse
+from amhw.network.quantised import QuantisedNetwork
 from amhw.table import ProductTable
 from amhw.verilog import check_identifier
 
@@ -50,6 +56,75 @@ def conv_engine(multiplier: Multiplier, plan: ConvPlan, name: str | None = None)
         tools=tools(),
     )
     return text, manifest
+
+
+def network_engine(
+    schedule: Schedule, name: str | None = None, others: Sequence[Schedule] = ()
+) -> tuple[str, NetworkEngineManifest]:
+    """Verilog and manifest of an `Engine`.
+
+    Args:
+        schedule: what is in its memories.
+        name: of the module; by default made of its network's and its array's.
+        others: what it has to be able to run, too, after its memories have been written.
+
+    Raises:
+        Refusal: `name` is no identifier, or the schedules do not fit one engine.
+    """
+    config, network = schedule.config, schedule.network.network
+    name = name or f"engine_{config.rows}x{config.cols}_d{config.depth}_{config.multiplier.name}"
+    check_identifier(name)
+    core = Engine(Sizes((schedule, *others)))
+    text, ports = files.verilog(core, core.array.elements, name)
+    manifest = NetworkEngineManifest(
+        name=name,
+        title=f"{network.name} on a {config.rows} x {config.cols} weight-stationary systolic array",
+        multiplier=config.multiplier.name,
+        network=f"{name}.npz",
+        network_sha256=schedule.network.sha256,
+        input_shape=network.input_shape,
+        classes=network.classes,
+        rows=config.rows,
+        cols=config.cols,
+        depth=config.depth,
+        window=config.window,
+        requantisers=config.requantisers,
+        batch=schedule.batch,
+        sums=config.sums,
+        latency=schedule.latency,
+        clocks_per_image=round(schedule.clocks_per_image, 3),
+        ideal_clocks_per_image=schedule.ideal_clocks_per_image,
+        products_per_image=schedule.products_per_image,
+        utilisation=round(schedule.utilisation, 4),
+        sum_width=core.sum_width,
+        sum_unit=1 << schedule.widths.shift,
+        elements=tuple(sorted({element.name for element in core.array.elements})),
+        memory_map=core.memory_map,
+        memory_bits=core.memory_bits,
+        ports=ports,
+        verilog_sha256=hashlib.sha256(text.encode()).hexdigest(),
+        tools=tools(),
+    )
+    return text, manifest
+
+
+def scheduled(manifest: NetworkEngineManifest, network: QuantisedNetwork) -> Schedule:
+    """The schedule of `network` on the engine that a manifest describes.
+
+    Raises:
+        Refusal: they do not fit each other.
+    """
+    config = ArrayConfig(
+        parse(manifest.multiplier),
+        manifest.rows,
+        manifest.cols,
+        manifest.depth,
+        manifest.window,
+        manifest.requantisers,
+        manifest.batch,
+        manifest.sums,
+    )
+    return Schedule(network, config)
 
 
 def matrix_product(

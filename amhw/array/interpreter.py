@@ -63,10 +63,7 @@ class Interpreter:
     def _run(self, one: Operation, buffer: int, slot: int, images: int) -> None:
         fetch, finish = one.fetch, one.finish
         offset = (buffer if fetch.image else 0) + (slot if fetch.slot else 0)
-        if fetch.element:
-            totals = self._elements(fetch, finish, offset)
-        else:
-            totals = self._sums(one, offset, images)
+        totals = self._elements(fetch, finish, offset) if fetch.element else self._sums(one, offset, images)
         self._write(finish, totals, slot if finish.slot else 0)
 
     # Windows
@@ -85,9 +82,7 @@ class Interpreter:
         tap_y, tap_x = np.arange(side[0]), np.arange(side[1])
         bank_y, bank_x = down[:, :1] + tap_y, across[:, :1] + tap_x
         address = (
-            corner[:, None, None]
-            + (bank_y // side[0] * fetch.row_pitch)[:, :, None]
-            + (bank_x // side[1])[:, None, :]
+            corner[:, None, None] + (bank_y // side[0] * fetch.row_pitch)[:, :, None] + (bank_x // side[1])[:, None, :]
         )
         words = self._memory[
             (bank_y % side[0])[:, :, None], (bank_x % side[1])[:, None, :], address % self._schedule.words
@@ -143,7 +138,8 @@ class Interpreter:
             pooled = blocks.sum(axis=2) if finish.element and not finish.greatest else blocks.max(axis=2)
             if not finish.element:
                 words = self._biases[finish.bias : finish.bias + finish.groups * finish.phases]
-                pooled = pooled + words.reshape(finish.groups, 1, -1)
+                bias = words.reshape(finish.groups, 1, -1)
+                pooled = pooled[..., : bias.shape[-1]] + bias
             scaled = pooled * (1 if finish.results else finish.factor_0)
         codes = scaled
         if not finish.results:

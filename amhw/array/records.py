@@ -7,8 +7,9 @@ An operation is one nest of loops over output positions. Each unit walks it on i
     `Finish`    what becomes of the sums that leave the array, and where the codes go
 
 `Setup` is what holds for the whole network. Pixel (y, x) of a map lies in bank (y mod h, x mod w) of an activation
-memory with h × w banks, at address base + plane · pitch + (y div h) · row pitch + x div w; a word holds as many channels
-as there are requantisers, and a plane is one word of every pixel. So any h × w window is one word of each bank.
+memory with h × w banks, at address base + plane · pitch + (y div h) · row pitch + x div w. A word holds as many
+channels as there are requantisers, and a plane is one word of every pixel. So any h × w window is one word of each
+bank.
 """
 
 from dataclasses import dataclass

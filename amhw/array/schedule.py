@@ -6,8 +6,8 @@ A convolution or a linear layer is
         for pooled row: for pooled column: for row and column of the pooling window:    a position a clock
 
 and its sums over input channels and parts of the kernel are kept for each position. A max-pool behind a convolution
-belongs to it. A linear layer is a convolution with a kernel as great as what it takes. Pools of their own, additions and
-copies pass one word of channels a clock and leave the array out.
+belongs to it. A linear layer is a convolution with a kernel as great as what it takes. Pools of their own, additions
+and copies pass one word of channels a clock and leave the array out.
 
 The linear layers at the end of a network use each weight once an image; they run for a batch of images at a time, each
 of which has a slot of the activation memory. All else runs once an image.
@@ -290,7 +290,7 @@ class Schedule:
             name, _ = task.target
             source_layout = layouts[task.sources[0]]
             if task.layer is not None:
-                words = -(-task.layer.outputs // config.cols) * config.phases
+                words = prod(config.shares(task.layer.outputs))
                 layouts[task.target] = Layout.of(structure.shapes[name], config, words)
             elif task.kind in ("add", "copy"):
                 alike = {(one.vector, one.height, one.width) for one in map(layouts.__getitem__, task.sources)}
@@ -315,9 +315,7 @@ class Schedule:
             places[target] = _Stored(layouts[target], base, slot, self._signed(target[0]))
         first = 2 * buffer
         places = {
-            key: one
-            if key == pixels
-            else replace(one, base=one.base + first + (work.size if one.slot else 0))
+            key: one if key == pixels else replace(one, base=one.base + first + (work.size if one.slot else 0))
             for key, one in places.items()
         }
         return places, buffer, work.size + first, slots.size
@@ -349,7 +347,7 @@ class Schedule:
             slot=slot,
             batch=self.batch,
             classes=classes,
-            words=-(-classes // self.config.cols) * self.config.phases,
+            words=prod(self.config.shares(classes)),
         )
 
     @cached_property
@@ -357,12 +355,12 @@ class Schedule:
         """In the order in which they run: those of an image, then those of a batch."""
         made: list[Operation] = []
         words = biases = 0
-        for index, task in enumerate(self._tasks):
+        for task in self._tasks:
             strips = self._lowered(task, words, biases)
             made += strips
             if task.layer is not None:
                 words += strips[0].tiles * self.config.lanes
-                biases += strips[0].finish.groups * self.config.phases
+                biases += strips[0].finish.groups * strips[0].finish.phases
         return tuple(self._ordered(made))
 
     def _lowered(self, task: _Task, words: int, biases: int) -> list[Operation]:
@@ -403,8 +401,7 @@ class Schedule:
             what = f"a batch has {self.batch}" if task.batched else f"a row of {task.name} has {per_row}"
             raise Refusal(f"{what} positions; partial sums are kept of {config.sums}")
         strip = min(rows, config.sums // per_row) if kept else rows
-        groups = 1 if task.layer is None else -(-task.layer.outputs // config.cols)
-        phases = 1 if element else config.phases
+        groups, phases = (1, 1) if task.layer is None else config.shares(task.layer.outputs)
         interval = 1 if element else -(-phases // (pool[0] * pool[1]))
         made = []
         for first in range(0, rows, strip):
@@ -510,7 +507,6 @@ class Schedule:
 
     def _ordered(self, made: list[Operation]) -> list[Operation]:
         """With the flags that say what an operation's end means, and the gaps between operations."""
-        config = self.config
         images = [index for index, one in enumerate(made) if one.fetch.image]
         alone = [index for index, one in enumerate(made) if not one.fetch.batched]
         last = max(alone)
@@ -577,7 +573,7 @@ class Schedule:
         if not layer.is_linear:
             kernels = codes.reshape(layer.outputs, -1, *layer.kernel)
         elif layout.vector:
-            # Output o of the layer before is channel (o div lanes·taps)·lanes + o mod lanes, pixel o div lanes mod taps.
+            # Output o of the layer before: channel (o div lanes·taps)·lanes + o mod lanes, pixel o div lanes mod taps.
             planes = layout.channels // lanes
             filled = np.pad(codes, ((0, 0), (0, planes * config.taps * lanes - codes.shape[1])))
             parts = filled.reshape(layer.outputs, planes, config.taps, lanes).transpose(0, 1, 3, 2)
@@ -598,15 +594,13 @@ class Schedule:
 
     @cached_property
     def bias_words(self) -> NDArray[np.int64]:
-        """Biases int64[groups of all layers · phases, requantisers]."""
+        """Biases int64[words of all groups of all layers, requantisers]."""
         config = self.config
         words = []
         for layer in (task.layer for task in self._tasks if task.layer is not None):
-            groups = -(-layer.outputs // config.cols)
-            columns = np.zeros((groups, config.cols), dtype=np.int64)
+            columns = np.zeros((prod(config.shares(layer.outputs)), config.requantisers), dtype=np.int64)
             columns.reshape(-1)[: layer.outputs] = layer.bias
-            each = config.phases * config.requantisers
-            words.append(np.pad(columns, ((0, 0), (0, each - config.cols))).reshape(-1, config.requantisers))
+            words.append(columns)
         return np.concatenate(words)
 
     @cached_property
@@ -639,6 +633,23 @@ class Schedule:
                 end = spacing.after(one, self.batch)
             ends.append(end)
         return (ends[1] - ends[0]) / self.batch
+
+    @property
+    def operation_clocks(self) -> tuple[int, ...]:
+        """Clocks from each operation's first turn to its last, for an image or a full batch."""
+        spacing = Spacing(self.config.tile_interval)
+        found = []
+        for one in self.operations:
+            last = spacing.after(one, self.batch)
+            found.append(last - spacing.first + 1)
+        return tuple(found)
+
+    @property
+    def image_clocks(self) -> int:
+        """From an image's first turn to the first one of the next, without the batch's operations."""
+        spacing = Spacing(self.config.tile_interval)
+        ends = [[spacing.after(one) for one in self.image_operations][-1] for _ in range(2)]
+        return ends[1] - ends[0]
 
     @property
     def clocks_per_image(self) -> float:
@@ -692,27 +703,32 @@ class Spacing:
 
     def __init__(self, interval: int) -> None:
         self._interval = interval
+        self.first = 0
+        """Turn of the first position of the operation before."""
         self._swap = self._last = -(1 << 30)
 
     def after(self, one: Operation, images: int = 1) -> int:
         """The last turn of an operation that follows those before; of the first, counted from its own first turn."""
         fetch = one.fetch
         positions = one.positions * (images if fetch.batched else 1)
-        first = 0 if self._last < 0 and self._swap < 0 else self._last + fetch.gap
+        first = 0 if self._last < 0 else self._last + fetch.gap
+        each = 1
         for tile in range(one.tiles):
             complete = fetch.element or (tile + 1) % (one.tiles // fetch.groups) == 0
             if tile:
-                first = self._last + 1 + held
+                first = self._last + each
             if not fetch.element:
                 first = max(first, self._swap + self._interval)
                 self._swap = first
+            if not tile:
+                self.first = first
             each = fetch.interval if complete else 1
-            self._last, held = first + (positions - 1) * each, each - 1
+            self._last = first + (positions - 1) * each
         return self._last
 
 
 def _rows_needed(one: Operation, written: Operation) -> list[tuple[int, int]]:
-    """For each row of `one`: its first turn, and how long before its last turn `written` had the newest row it needs."""
+    """For each row of `one`: its first turn, and how long before its last turn `written` had the newest row needed."""
     fetch, made = one.fetch, written.fetch
     if fetch.batched or made.batched or written.finish.vector:
         return [(0, 0)]

@@ -1,6 +1,7 @@
 """The command `amhw array`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,12 @@ from amhw.manifests import ArrayManifest
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
 
+if TYPE_CHECKING:
+    from amhw.array.schedule import Schedule
+
+BATCH = 32
+"""Images that share the weights of the linear layers, by default."""
+
 
 @click.command(
     cls=Command,
@@ -23,6 +30,12 @@ from amhw.table import ProductTable
 @click.option("--cols", type=int, default=16, show_default=True, help="Columns of the array.")
 @click.option("--depth", type=int, default=1, show_default=True, help="Operand pairs that share an element's adder.")
 @shared.network()
+@click.option("--whole", is_flag=True, help="The whole network, from its images to its classes.")
+@click.option(
+    "--window", metavar="H,W", help="Of --whole: taps that are read at once. [default: as square as the rows]"
+)
+@click.option("--batch", type=int, help="Of --whole: images that share the linear layers' weights. [default: 32]")
+@click.option("--show", is_flag=True, help="Of --whole: print the schedule as a table; write nothing.")
 @click.option("--matmul", metavar="M,K,N", help="Not a network: a matrix product of this shape.")
 @click.option(
     "--dataflow", type=click.Choice(DATAFLOWS), default=DATAFLOWS[0], show_default=True, help="Of a matrix product."
@@ -36,6 +49,10 @@ def command(
     cols: int,
     depth: int,
     network: Path | None,
+    whole: bool,
+    window: str | None,
+    batch: int | None,
+    show: bool,
     matmul: str | None,
     dataflow: str,
     name: str | None,
@@ -45,32 +62,50 @@ def command(
     """Generate a systolic array: Verilog, a manifest and a FuseSoC core file.
 
     Each of its elements has the multiplier that has this NAME, or that amhw gen wrote to FILE. It runs a network's two
-    convolutions, or with --matmul a matrix product.
+    convolutions, with --whole all layers of a network of any shape, or with --matmul a matrix product.
     """
-    from amhw.array.designs import conv_engine, matrix_product
+    from amhw.array.config import ArrayConfig
+    from amhw.array.designs import conv_engine, matrix_product, network_engine
     from amhw.array.plan import ConvPlan
+    from amhw.array.schedule import Schedule
     from amhw.network.models import lenet5 as shipped
     from amhw.network.quantised import QuantisedNetwork
 
     chosen = design_of(multiplier).multiplier
     network_files: list[Path] = []
     manifest: ArrayManifest
+    whole = whole or show
+    for option, given in (("--window", window), ("--batch", batch)):
+        if given is not None and not whole:
+            raise Refusal(f"{option} is for --whole")
+    if whole and matmul is not None:
+        raise Refusal("give --whole or --matmul, not both")
     if matmul is not None:
         if network is not None:
             raise Refusal("give --network or --matmul, not both")
-        text, manifest = matrix_product(chosen, Tiling(_shape(matmul), rows, cols, depth, dataflow), name)
+        text, manifest = matrix_product(chosen, Tiling(_product(matmul), rows, cols, depth, dataflow), name)
         speed = f"{manifest.cycles} clocks a product, utilisation {manifest.utilisation:.1%}"
     else:
         if dataflow != DATAFLOWS[0]:
             raise Refusal(f"a network's convolutions are {DATAFLOWS[0]}; {dataflow} is for --matmul")
         value = shipped.network() if network is None else QuantisedNetwork.load(network)
-        plan = ConvPlan(value, ProductTable.of(chosen), rows, cols, depth)
-        text, manifest = conv_engine(chosen, plan, name)
+        if whole:
+            taps = (0, 0) if window is None else _numbers("--window H,W, such as 5,5", window, 2)
+            config = ArrayConfig(chosen, rows, cols, depth, (taps[0], taps[1]), batch=BATCH if batch is None else batch)
+            schedule = Schedule(value, config)
+            if show:
+                _show(schedule, as_json)
+                return
+            text, manifest = network_engine(schedule, name)
+            speed = _speed(schedule)
+        else:
+            plan = ConvPlan(value, ProductTable.of(chosen), rows, cols, depth)
+            text, manifest = conv_engine(chosen, plan, name)
+            speed = (
+                f"{manifest.cycles_per_image} clocks an image, utilisation {manifest.utilisation:.1%} "
+                f"where the shape allows {manifest.ideal_utilisation:.1%}"
+            )
         network_files = [value.save(out / manifest.network)]
-        speed = (
-            f"{manifest.cycles_per_image} clocks an image, utilisation {manifest.utilisation:.1%} "
-            f"where the shape allows {manifest.ideal_utilisation:.1%}"
-        )
     written = [*files.write(out, text, manifest), *network_files]
     if as_json:
         names = ("verilog", "manifest", "core", "network")
@@ -81,9 +116,40 @@ def command(
     print_next("sim", written[1])
 
 
-def _shape(text: str) -> tuple[int, int, int]:
-    try:
-        m, k, n = (int(side) for side in text.split(","))
-    except ValueError:
-        raise Refusal(f"--matmul {text!r} is no shape; write M,K,N, such as 100,150,16") from None
+def _speed(schedule: "Schedule") -> str:
+    return (
+        f"{schedule.clocks_per_image:.0f} clocks an image, {schedule.image_clocks} of them before the layers that a "
+        f"batch shares; utilisation {schedule.utilisation:.1%}; {schedule.latency} clocks for a single image"
+    )
+
+
+def _show(schedule: "Schedule", as_json: bool) -> None:
+    from amhw.array.listing import aligned, listing
+
+    if as_json:
+        parts = ("fetch", "weights", "finish")
+        operations = [
+            {"name": one.name, "kind": one.kind, **{part: vars(getattr(one, part)) for part in parts}}
+            for one in schedule.operations
+        ]
+        print_json({"setup": vars(schedule.setup), "operations": operations})
+        return
+    click.echo(aligned(listing(schedule)))
+    click.echo(_speed(schedule), err=True)
+
+
+def _product(text: str) -> tuple[int, int, int]:
+    m, k, n = _numbers("--matmul M,K,N, such as 100,150,16", text, 3)
     return m, k, n
+
+
+def _numbers(form: str, text: str, count: int) -> tuple[int, ...]:
+    """The numbers of an option; `form` is how it is written."""
+    try:
+        numbers = tuple(int(side) for side in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count:
+        option = form.split()[0]
+        raise Refusal(f"{option} {text!r} is no shape; write {form}")
+    return numbers

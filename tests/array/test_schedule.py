@@ -1,20 +1,28 @@
 """Schedules: what their records compute is what the network computes, on every array."""
 
+import re
+
 import numpy as np
 import pytest
+from chains import chain, convolution, linear, with_layer
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_networks import networks, with_roundings, with_weights
 
-from amhw import Masked, ProductTable, parse
+from amhw import Masked, ProductTable, Refusal, parse
 from amhw.array.config import ArrayConfig
 from amhw.array.interpreter import Interpreter
+from amhw.array.listing import listing
 from amhw.array.schedule import Schedule
+from amhw.commands.array import command
 from amhw.datasets import mnist_test
 from amhw.network import reference
+from amhw.network.inference import Inference
 from amhw.network.models import lenet5, model_named
 from amhw.network.quantise import quantise
-from amhw.network.quantised import Operands
+from amhw.network.quantised import MadeFor, Operands
+from amhw.network.requantisation import Requantisation
 
 EXACT = Masked.exact(8, 8, signed_b=True)
 MASKED = parse("mul_u8s8_pp_0_0_0_0_0_0_f0_f0")
@@ -26,6 +34,8 @@ SHAPES = (
     {"rows": 6, "cols": 7, "window": (3, 2), "batch": 1, "sums": 40},
     {"rows": 16, "cols": 8, "window": (2, 2), "requantisers": 4},
 )
+"""Windows of several shapes and channels, one column and several, one image at a time and several, sums in strips."""
+
 KINDS = (Operands(), Operands(8, 8, True), Operands(6, 5), Operands(4, 3))
 
 
@@ -34,7 +44,7 @@ def expected(network, table, images):
     return reference.outputs(network, tables, images)[network.network.layers[-1].name]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     network=networks(),
     seed=st.integers(0, 99),
@@ -46,8 +56,75 @@ def test_random_networks(network, seed, shape, operands, rounding):
     random = np.random.default_rng(seed)
     images = random.integers(0, 256, (5, *network.input_shape), dtype=np.uint8)
     made = with_roundings(quantise(with_weights(network, seed), images, operands), random if rounding else None)
-    multiplier = Masked.columns(2 if rounding else 0, operands.activation_width, operands.weight_width,
-                                signed_a=operands.activation_signed, signed_b=True)
+    widths = operands.activation_width, operands.weight_width
+    multiplier = Masked.columns(2 * rounding, *widths, signed_a=operands.activation_signed, signed_b=True)
     config = ArrayConfig(multiplier, **{"sums": 300, **shape})
     found = Interpreter(Schedule(made, config)).logits(images)
     np.testing.assert_array_equal(found, expected(made, ProductTable.of(multiplier), images))
+
+
+@pytest.mark.parametrize("multiplier", [EXACT, MASKED], ids=lambda m: m.name)
+def test_lenet(multiplier):
+    network, images = lenet5.network(), mnist_test().images[:40]
+    table = ProductTable.of(multiplier)
+    found = Interpreter(Schedule(network, ArrayConfig(multiplier))).logits(images)
+    wanted = Inference(network, dict.fromkeys(network.layer_names, table)).logits(images)
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_residual_network():
+    structure = model_named("resnet8")
+    images = np.random.default_rng(1).integers(0, 256, (1, *structure.input_shape), dtype=np.uint8)
+    network = quantise(with_weights(structure, 1), images, Operands())
+    schedule = Schedule(network, ArrayConfig(EXACT, 36, 16, window=(3, 3)))
+    assert {one.kind for one in schedule.operations} == {"convolution", "add", "mean", "linear"}
+    wanted = Inference(network).logits(images)
+    np.testing.assert_array_equal(Interpreter(schedule).logits(images), wanted)
+
+
+def test_clocks_of_lenet_on_25_by_16():
+    """784 positions of one tile, then 100 of six; 180 tiles for linear layers, 68 clocks each, are shared by 32."""
+    schedule = Schedule(lenet5.network(), ArrayConfig(EXACT))
+    tiles = {one.name: (one.tiles, one.positions) for one in schedule.operations}
+    assert tiles == {"conv1": (1, 784), "conv2": (6, 100), "fc1": (128, 1), "fc2": (48, 1), "fc3": (4, 1)}
+    assert schedule.products_per_image == 28 * 28 * 25 * 6 + 10 * 10 * 150 * 16 + 400 * 120 + 120 * 84 + 84 * 10
+    assert 1384 <= schedule.image_clocks <= 1.05 * 1384
+    assert schedule.clocks_per_image <= 2000
+
+
+def test_the_table():
+    rows = listing(Schedule(lenet5.network(), ArrayConfig(EXACT)))
+    assert [row[0] for row in rows[1:]] == ["conv1", "conv2", "fc1", "fc2", "fc3"]
+    run = CliRunner().invoke(command, ["mul_u8s8_pp_full", "--whole", "--show"])
+    assert run.exit_code == 0, run.stderr
+    assert "conv2" in run.stdout and "clocks an image" in run.stderr
+
+
+def small(operands=Operands(), outputs=3, name="small"):  # noqa: B008 (frozen)
+    random = np.random.default_rng(0)
+    low, high = -operands.weight_max - 1, operands.weight_max
+    scale = Requantisation.of(0.05, operands.activation_max)
+    first = convolution("c", random.integers(low, high, (outputs, 1, 3, 3)), np.zeros(outputs), scale, operands)
+    last = linear("f", random.integers(low, high, (2, outputs * 36)), [0, 0], None, operands)
+    return chain([first, last], (1, 8, 8), name=name)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: ArrayConfig(EXACT, 25, 16, 4), "25 rows are no multiple of the depth 4"),
+        (lambda: ArrayConfig(EXACT, 25, 16, window=(3, 3)), "25 rows are no multiple of the 9 taps of a 3×3 window"),
+        (lambda: ArrayConfig(EXACT, 36, 16, window=(2, 3)), "36 rows are 6 channels of a 2×3 window"),
+        (lambda: ArrayConfig(EXACT, 9, 5, requantisers=2), "5 columns are no multiple of 2 requantisers"),
+        (lambda: Schedule(small(Operands(4, 4)), ArrayConfig(EXACT, 9, 2)), "multiplies u8s8, but c of this network"),
+        (
+            lambda: Schedule(with_layer(small(), 1, made_for=MadeFor("another", "0" * 64)), ArrayConfig(EXACT, 9, 2)),
+            "f of small was made for another (table 000000000000), not for",
+        ),
+        (lambda: Schedule(small(), ArrayConfig(EXACT, 4, 2, sums=5)), "a row of c has 6 positions; partial sums are"),
+        (lambda: Schedule(small(), ArrayConfig(EXACT, 9, 2, sums=16)), "a batch has 32 positions; partial sums are"),
+    ],
+)
+def test_what_does_not_fit_is_refused(make, words):
+    with pytest.raises(Refusal, match=re.escape(words)):
+        make()

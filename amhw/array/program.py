@@ -1,0 +1,222 @@
+"""Records as words of memories, and how great an engine has to be to run them.
+
+A field takes as many bits as its values in all operations of all networks need, and none where they are all alike: then
+it is a constant of the circuit.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any
+
+from amaranth.hdl import Const, Shape, Value
+
+from amhw.array.config import ArrayConfig
+from amhw.array.element import sum_shape
+from amhw.array.records import Record
+from amhw.array.schedule import Schedule
+from amhw.array.widths import Widths, width_of
+from amhw.refusal import Refusal
+
+Range = tuple[int, int]
+
+BUS_BITS = 32
+"""Of the data that the configuration port writes at a time."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where each field of a kind of record lies in a word, lowest first.
+
+    Attributes:
+        ranges: the least and the greatest value of each field.
+    """
+
+    ranges: Mapping[str, Range]
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> "Packing":
+        """For these records, all of one kind."""
+        values: dict[str, list[int]] = {}
+        for record in records:
+            for field in fields(record):
+                values.setdefault(field.name, []).append(getattr(record, field.name))
+        return cls({name: (min(found), max(found)) for name, found in values.items()})
+
+    @property
+    def width(self) -> int:
+        """Bits of a word."""
+        return sum(self._bits(name) for name in self.ranges)
+
+    def most(self, name: str) -> int:
+        """The greatest value of a field."""
+        return self.ranges[name][1]
+
+    def _bits(self, name: str) -> int:
+        low, high = self.ranges[name]
+        return 0 if low == high else width_of(low, high)
+
+    def word(self, record: Record) -> int:
+        """The record as a number.
+
+        Raises:
+            Refusal: a value does not fit.
+        """
+        word = place = 0
+        for name, (low, high) in self.ranges.items():
+            value, bits = getattr(record, name), self._bits(name)
+            if bits == 0 and value != low:
+                raise Refusal(f"{name} {value}: this engine has {low} for it, as part of the Verilog")
+            if bits and not _fits(value, bits, low < 0):
+                raise Refusal(f"{name} {value} does not fit {bits} bits, which this engine has for {low}…{high}")
+            word |= (value & ((1 << bits) - 1)) << place
+            place += bits
+        return word
+
+    def view(self, word: Value) -> Any:
+        """The fields of a word, constants among them."""
+        found: dict[str, Value] = {}
+        place = 0
+        for name, (low, high) in self.ranges.items():
+            bits = self._bits(name)
+            if bits:
+                value = word[place : place + bits]
+                found[name] = value.as_signed() if low < 0 else value
+            else:
+                found[name] = Const(low, width_of(low, high)) if low >= 0 else Const(low)
+            place += bits
+        return SimpleNamespace(**found)
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """What an engine needs to run `schedules`, all on one configuration.
+
+    Attributes:
+        schedules: the first one's operations, weights and biases are in the memories at the start.
+
+    Raises:
+        Refusal: the configurations, or the kinds of codes, differ.
+    """
+
+    schedules: tuple[Schedule, ...]
+
+    def __post_init__(self) -> None:
+        if len({schedule.config for schedule in self.schedules}) != 1:
+            raise Refusal("networks for one engine need one configuration of the array")
+        if len({schedule.widths for schedule in self.schedules}) != 1:
+            raise Refusal("networks for one engine need activations of one kind")
+
+    @property
+    def config(self) -> ArrayConfig:
+        return self.schedules[0].config
+
+    @property
+    def widths(self) -> Widths:
+        """Of the multiplier's table."""
+        return self.schedules[0].widths
+
+    def _records(self, kind: str) -> list[Any]:
+        return [getattr(one, kind) for schedule in self.schedules for one in schedule.operations]
+
+    @cached_property
+    def fetch(self) -> Packing:
+        return Packing.of(self._records("fetch"))
+
+    @cached_property
+    def weights(self) -> Packing:
+        return Packing.of(self._records("weights"))
+
+    @cached_property
+    def finish(self) -> Packing:
+        return Packing.of(self._records("finish"))
+
+    @cached_property
+    def setup(self) -> Packing:
+        return Packing.of([schedule.setup for schedule in self.schedules])
+
+    @cached_property
+    def operations(self) -> int:
+        """Places in each program."""
+        return max(2, *(len(schedule.operations) for schedule in self.schedules))
+
+    @cached_property
+    def words(self) -> int:
+        """Of each bank of the activation memory."""
+        return max(2, *(schedule.words for schedule in self.schedules))
+
+    @cached_property
+    def weight_words(self) -> int:
+        return max(2, *(len(schedule.weight_words) for schedule in self.schedules))
+
+    @cached_property
+    def bias_words(self) -> int:
+        return max(2, *(len(schedule.bias_words) for schedule in self.schedules))
+
+    @cached_property
+    def bias_width(self) -> int:
+        return max(schedule.bias_width for schedule in self.schedules)
+
+    @cached_property
+    def terms(self) -> int:
+        """The most products in a sum."""
+        return max(schedule.terms for schedule in self.schedules)
+
+    @property
+    def sum_shape(self) -> Shape:
+        """Of a sum of all of a layer's products, in units of 2^`widths.shift`."""
+        return sum_shape(self.widths, max(self.terms, self.config.rows))
+
+    @cached_property
+    def places(self) -> int:
+        """Positions whose partial sums are kept, at most."""
+        return max(
+            (
+                one.positions * (schedule.batch if one.fetch.batched else 1)
+                for schedule in self.schedules
+                for one in schedule.operations
+                if one.finish.terms > 1
+            ),
+            default=0,
+        )
+
+    @cached_property
+    def batch(self) -> int:
+        return max(schedule.batch for schedule in self.schedules)
+
+    @cached_property
+    def results(self) -> int:
+        """Words of the memory of logits."""
+        return max(2, *(schedule.batch * schedule.setup.words for schedule in self.schedules))
+
+    @property
+    def plain(self) -> bool:
+        """Whether only the bits of activations that the multiplier reads are stored."""
+        return all(schedule.plain for schedule in self.schedules)
+
+    @property
+    def code_bits(self) -> int:
+        """Of an activation in the memory."""
+        return len(self.widths.bits_a) if self.plain else 8
+
+    @property
+    def pooled(self) -> int:
+        """The most positions of a pooling window that leaves the array out; 0 where there is no such operation."""
+        windows = [one.pool_y * one.pool_x for one in self._records("finish") if one.element]
+        return max(windows, default=0)
+
+    def program(self, kind: str, schedule: Schedule) -> list[int]:
+        """The words of the `fetch`, `weights` or `finish` program.
+
+        Raises:
+            Refusal: the schedule does not fit this engine.
+        """
+        packing: Packing = getattr(self, kind)
+        if len(schedule.operations) > self.operations:
+            raise Refusal(f"{len(schedule.operations)} operations; this engine has places for {self.operations}")
+        return [packing.word(getattr(one, kind)) for one in schedule.operations]
+
+
+def _fits(value: int, bits: int, signed: bool) -> bool:
+    return -(1 << bits - 1) <= value < 1 << bits - 1 if signed else 0 <= value < 1 << bits

@@ -1,0 +1,122 @@
+"""Images through the compiled Verilog of an engine for a whole network: every logit and class against the golden model.
+
+Examples: python scripts/bench_network.py mul_u8s8_pp_0_0_0_0_0_0_f0_f0 --images 10000
+          python scripts/bench_network.py mul_u8s8_pp_full --model resnet8 --rows 36 --window 3,3 --images 200
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+
+from amhw import parse
+from amhw.array import files
+from amhw.array.compiled import build, run_network
+from amhw.array.config import ArrayConfig
+from amhw.array.designs import network_engine
+from amhw.array.schedule import Schedule
+from amhw.commands.base import Command, print_json
+from amhw.datasets import mnist_test
+from amhw.network.inference import Inference
+from amhw.network.models import lenet5, model_named
+from amhw.network.module import NetworkModule
+from amhw.network.quantise import quantise
+from amhw.network.quantised import Operands, QuantisedNetwork
+from amhw.network.real import FloatNetwork
+from amhw.simulation import simulator_environment
+
+HARNESS = Path(__file__).parent.parent / "sim" / "network_harness.cpp"
+
+
+@click.command(cls=Command, epilog="Example: python scripts/bench_network.py mul_u8s8_pp_0_0_0_0_0_0_f0_f0 --jobs 2")
+@click.argument("multiplier")
+@click.option("--images", default=10000, show_default=True, help="How many test images.")
+@click.option("--first", default=0, show_default=True, help="Begin with this image.")
+@click.option("--jobs", default=2, show_default=True, help="Programs side by side.")
+@click.option("--rows", default=25, show_default=True)
+@click.option("--cols", default=16, show_default=True)
+@click.option("--depth", default=1, show_default=True)
+@click.option("--window", help="Height and width, such as 3,3.")
+@click.option("--batch", default=32, show_default=True)
+@click.option("--network", metavar="FILE", help="Instead of the shipped LeNet-5.")
+@click.option("--model", metavar="NAME", help="A known network with random weights, on random images.")
+@click.option("--stalls", default=0.0, show_default=True, help="Share of clocks in which each side stalls.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the compiled model there, and use it if it fits.")
+def main(
+    multiplier: str,
+    images: int,
+    first: int,
+    jobs: int,
+    rows: int,
+    cols: int,
+    depth: int,
+    window: str | None,
+    batch: int,
+    network: str | None,
+    model: str | None,
+    stalls: float,
+    keep: Path | None,
+) -> int:
+    """Images through the engine's compiled Verilog, against the golden model; one JSON object."""
+    value = parse(multiplier)
+    pixels = mnist_test().images[first : first + images]
+    if model is None:
+        net = lenet5.network() if network is None else QuantisedNetwork.load(network)
+    else:
+        net, pixels = _random(model, images)
+    taps = (0, 0) if window is None else tuple(map(int, window.split(",")))
+    schedule = Schedule(net, ArrayConfig(value, rows, cols, depth, (taps[0], taps[1]), batch=batch))
+    with tempfile.TemporaryDirectory() as temporary, simulator_environment():
+        started = time.monotonic()
+        folder = keep or Path(temporary)
+        text, manifest = network_engine(schedule, "engine")
+        emitted = time.monotonic()
+        source, program = folder / "engine.v", folder / "build" / "engine"
+        if not (program.exists() and source.exists() and source.read_text() == text):
+            files.write(folder, text, manifest)
+            program = build(source, HARNESS, program.parent)
+        built = time.monotonic()
+        found = run_network(program, schedule, pixels, jobs, stalls)
+        simulated = time.monotonic()
+    tables = dict.fromkeys(net.layer_names, schedule.config.table)
+    wanted = Inference(net, tables).logits(pixels)
+    classes = int((found.classes == wanted.argmax(axis=1)).sum())
+    equal = int((found.logits == wanted).sum())
+    labels = mnist_test().labels[first : first + images]
+    print_json(
+        {
+            "multiplier": multiplier,
+            "network": net.name,
+            "array": f"{rows}x{cols}",
+            "depth": depth,
+            "images": len(pixels),
+            "logits": wanted.size,
+            "logits_equal": equal,
+            "classes_equal": classes,
+            "correct": int((found.classes == labels).sum()) if model is None else None,
+            "clocks_per_image": round(found.clocks_per_image, 2),
+            "clocks_planned": round(schedule.clocks_per_image, 2),
+            "clocks_ideal": schedule.ideal_clocks_per_image,
+            "seconds_emit": round(emitted - started, 1),
+            "seconds_build": round(built - emitted, 1),
+            "seconds_simulate": round(simulated - built, 1),
+        }
+    )
+    return 0 if equal == wanted.size and classes == len(pixels) else 1
+
+
+def _random(model: str, images: int) -> tuple[QuantisedNetwork, np.ndarray]:
+    """The network with torch's initial weights, and noise in its shape."""
+    structure = model_named(model)
+    pixels = np.random.default_rng(1).integers(0, 256, (images, *structure.input_shape), dtype=np.uint8)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        real = FloatNetwork.of(NetworkModule(structure))
+    return quantise(real, pixels[:32], Operands()), pixels
+
+
+if __name__ == "__main__":
+    main()

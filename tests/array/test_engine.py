@@ -1,0 +1,101 @@
+"""The engine for whole networks: small ones of every kind in a simulator, and another one through the same engine."""
+
+import re
+
+import numpy as np
+import pytest
+from chains import chain, convolution, linear
+from random_networks import with_weights
+from test_schedule import EXACT, MASKED, small
+
+from amhw import Masked, Refusal
+from amhw.array import files
+from amhw.array.config import ArrayConfig
+from amhw.array.designs import network_engine
+from amhw.array.program import Sizes
+from amhw.array.schedule import Schedule
+from amhw.array.writes import writes
+from amhw.network.layers import Add, AveragePool, Convolution, Flatten, Linear, MaxPool
+from amhw.network.network import Network
+from amhw.network.quantise import quantise
+from amhw.network.quantised import Operands
+from amhw.network.requantisation import Requantisation
+from amhw.simulation import default_simulator, simulate
+
+IMAGES = "6"
+
+
+def written(folder, schedule, others=()):
+    text, manifest = network_engine(schedule, "engine", others)
+    schedule.network.save(folder / manifest.network)
+    return files.write(folder, text, manifest)
+
+
+def joined():
+    """Two channels in, strides, a way around, pools of their own, an addition of signed codes and one of the image."""
+    structure = Network(
+        "joined",
+        (2, 6, 6),
+        3,
+        (
+            Convolution("first", 2, (3, 3), padding=(1, 1)),
+            Convolution("second", 2, (2, 3), (1, 2), (1, 1), relu=False),
+            MaxPool("greatest", (2, 1), (1, 1)),
+            Convolution("around", 2, (1, 2), (1, 2), source="image", relu=False),
+            Add("sum", "greatest"),
+            AveragePool("mean", (2, 2), (2, 1)),
+            Flatten("flat"),
+            Linear("hidden", 5),
+            Linear("logits", 3, relu=False),
+        ),
+    )
+    images = np.random.default_rng(0).integers(0, 256, (20, 2, 6, 6), dtype=np.uint8)
+    return quantise(with_weights(structure, 3), images, Operands())
+
+
+def split():
+    """A kernel of several windows, pooled sums, and a rounding, on narrow operands."""
+    random = np.random.default_rng(5)
+    operands = Operands(4, 3)
+    layers = [
+        convolution("c", random.integers(-4, 4, (3, 1, 3, 3)), [5, -9, 2], Requantisation.of(0.2, 15), operands, 1),
+        convolution(
+            "d", random.integers(-4, 4, (4, 3, 2, 2)), np.zeros(4), Requantisation.of(0.1, 15), operands, rounding=2
+        ),
+        linear("f", random.integers(-4, 4, (3, 16)), [1, -7, 3], None, operands),
+    ]
+    return chain(layers, (1, 7, 7), (1, 3), "split")
+
+
+CASES = {
+    "linear layers for batches": (small(), {"multiplier": MASKED, "rows": 9, "cols": 2, "batch": 4}),
+    "joins": (joined(), {"multiplier": EXACT, "rows": 4, "cols": 2, "batch": 2}),
+    "parts of kernels, strips": (
+        split(),
+        {"multiplier": Masked.exact(4, 3, signed_b=True), "rows": 4, "cols": 3, "depth": 2, "batch": 1, "sums": 20},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_small_networks(tmp_path, monkeypatch, case):
+    monkeypatch.setenv("AMHW_IMAGES", IMAGES)
+    network, shape = case
+    schedule = Schedule(network, ArrayConfig(**shape))
+    outcome = simulate(written(tmp_path, schedule)[1], simulator=default_simulator())
+    assert outcome.first_difference is None
+    assert outcome.matched == outcome.pairs == (2 + 6 + 2 + 4) * (network.network.classes + 1)
+
+
+def test_what_does_not_fit_an_engine_is_refused():
+    config = ArrayConfig(EXACT, 9, 2)
+    engine, other = Schedule(small(), config), Schedule(small(outputs=9, name="greater"), config)
+    text, manifest = network_engine(engine, "engine")
+    with pytest.raises(Refusal, match=re.escape("greater needs ")):
+        writes(Sizes((engine,)), manifest.memory_map, other)
+    del text
+
+
+def test_refused_names():
+    with pytest.raises(Refusal, match="identifier"):
+        network_engine(Schedule(small(), ArrayConfig(EXACT, 9, 2)), "9engine")
