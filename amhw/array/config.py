@@ -125,7 +125,7 @@ class ArrayConfig:
         return FETCH if element else FETCH + self.array_latency
 
     def until_readable(self, element: bool) -> int:
-        """At most, from a position's turn to the first one that reads what became of it: a clock writes, one addresses."""
+        """At most, from a position's turn to the first that reads what became of it: a clock writes, one addresses."""
         return self.latency(element) + POOLED + REQUANTISED + (0 if element else self.phases - 1)
 
     def between(self, before: bool, after: bool) -> int:

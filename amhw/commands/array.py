@@ -35,7 +35,7 @@ BATCH = 32
     "--window", metavar="H,W", help="Of --whole: taps that are read at once. [default: as square as the rows]"
 )
 @click.option("--batch", type=int, help="Of --whole: images that share the linear layers' weights. [default: 32]")
-@click.option("--show", is_flag=True, help="Of --whole: print the schedule as a table; write nothing.")
+@shared.show()
 @click.option("--matmul", metavar="M,K,N", help="Not a network: a matrix product of this shape.")
 @click.option(
     "--dataflow", type=click.Choice(DATAFLOWS), default=DATAFLOWS[0], show_default=True, help="Of a matrix product."

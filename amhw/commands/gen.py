@@ -34,7 +34,7 @@ from amhw.verilog import Design
 @click.option("--adder", type=click.Choice(ADDERS), help="The final carry-propagate adder. [default: auto]")
 @shared.name()
 @shared.out(default=Path("rtl_out"))
-@click.option("--show", is_flag=True, help="Print the dot diagram and write nothing.")
+@shared.show()
 @shared.json()
 def command(
     multiplier: str | None,

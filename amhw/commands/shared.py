@@ -32,6 +32,8 @@ tech = partial(
     help="Technology: one that amhw tech list names, or a Liberty file.",
 )
 
+show = partial(option, "--show", is_flag=True, help="Print the dot diagram, or the schedule; write nothing.")
+
 layers = partial(
     option,
     "--layers",

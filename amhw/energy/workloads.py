@@ -8,12 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amhw.array.designs import scheduled
 from amhw.array.mesh import SystolicArray
 from amhw.array.plan import ConvPlan
 from amhw.array.tiling import DATAFLOWS
 from amhw.array.widths import Widths
 from amhw.hdl.source import Source
-from amhw.manifests import EngineManifest, ImportManifest, MatrixProductManifest, MultiplierManifest, read_manifest
+from amhw.manifests import (
+    EngineManifest,
+    ImportManifest,
+    MatrixProductManifest,
+    MultiplierManifest,
+    NetworkEngineManifest,
+    read_manifest,
+)
 from amhw.multiplier import parse
 from amhw.neighbour import known_of
 from amhw.network.inference import check_operands
@@ -203,6 +211,8 @@ class ArrayWork:
         self.widths = Widths.of(self.table)
         if isinstance(manifest, EngineManifest):
             self.widths = ConvPlan(network, self.table, *self.shape).widths
+        elif isinstance(manifest, NetworkEngineManifest):
+            self.widths = scheduled(manifest, network).widths
         self.name = f"{manifest.name}_array"
         self.mesh = SystolicArray(multiplier, self.widths, *self.shape)
         kinds = {element.name: element for element in self.mesh.elements}
@@ -246,7 +256,7 @@ def network_of_array(verilog: Path) -> QuantisedNetwork | None:
         Refusal: it is missing or damaged.
     """
     manifest = read_manifest(verilog.with_suffix(".json"))
-    if not isinstance(manifest, EngineManifest):
+    if not isinstance(manifest, EngineManifest | NetworkEngineManifest):
         return None
     return QuantisedNetwork.load(verilog.with_name(manifest.network))
 

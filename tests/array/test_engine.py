@@ -32,25 +32,25 @@ def written(folder, schedule, others=()):
 
 
 def joined():
-    """Two channels in, strides, a way around, pools of their own, an addition of signed codes and one of the image."""
+    """Two channels in, strides, a way around, pools of their own, additions of signed codes."""
     structure = Network(
         "joined",
         (2, 6, 6),
         3,
         (
-            Convolution("first", 2, (3, 3), padding=(1, 1)),
-            Convolution("second", 2, (2, 3), (1, 2), (1, 1), relu=False),
-            MaxPool("greatest", (2, 1), (1, 1)),
+            Convolution("first", 2, (3, 3), (1, 2), (1, 1), relu=False),
             Convolution("around", 2, (1, 2), (1, 2), source="image", relu=False),
-            Add("sum", "greatest"),
-            AveragePool("mean", (2, 2), (2, 1)),
+            Add("sum", "first", relu=False),
+            MaxPool("greatest", (2, 1), (1, 1), source="sum"),
+            AveragePool("mean", (2, 1), (1, 1), source="sum"),
+            Add("both", "greatest"),
             Flatten("flat"),
             Linear("hidden", 5),
             Linear("logits", 3, relu=False),
         ),
     )
     images = np.random.default_rng(0).integers(0, 256, (20, 2, 6, 6), dtype=np.uint8)
-    return quantise(with_weights(structure, 3), images, Operands())
+    return quantise(with_weights(structure, 5), images, Operands())
 
 
 def split():
