@@ -101,9 +101,9 @@ class Engine(wiring.Component):
         sizes, config = self.sizes, self.sizes.config
         m.submodules.sequencer = sequencer = Sequencer(sizes)
         m.submodules.walk = walk = Walk(sizes)
-        m.submodules.images = images = Receiver(sizes)
+        m.submodules.receiver = images = Receiver(sizes)
         m.submodules.window = window = Window(sizes)
-        m.submodules.weights = weights = self._weights
+        m.submodules.loader = weights = self._weights
         m.submodules.array = array = self.array
         m.submodules.retire = retire = Retire(sizes)
         m.submodules.accumulator = accumulator = Accumulator(sizes)
