@@ -12,7 +12,7 @@ import click
 import numpy as np
 import torch
 
-from amhw import parse
+from amhw import ProductTable, parse
 from amhw.array import files
 from amhw.array.compiled import build, run_network
 from amhw.array.config import ArrayConfig
@@ -26,7 +26,9 @@ from amhw.network.module import NetworkModule
 from amhw.network.quantise import quantise
 from amhw.network.quantised import Operands, QuantisedNetwork
 from amhw.network.real import FloatNetwork
+from amhw.remap.fit import fit
 from amhw.simulation import simulator_environment
+from amhw.stages.problem import Problem
 
 HARNESS = Path(__file__).parent.parent / "sim" / "network_harness.cpp"
 
@@ -43,6 +45,7 @@ HARNESS = Path(__file__).parent.parent / "sim" / "network_harness.cpp"
 @click.option("--batch", default=32, show_default=True)
 @click.option("--network", metavar="FILE", help="Instead of the shipped LeNet-5.")
 @click.option("--model", metavar="NAME", help="A known network with random weights, on random images.")
+@click.option("--remap", is_flag=True, help="With weights chosen for the multiplier in all layers.")
 @click.option("--stalls", default=0.0, show_default=True, help="Share of clocks in which each side stalls.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the compiled model there, and use it if it fits.")
 def main(
@@ -57,6 +60,7 @@ def main(
     batch: int,
     network: str | None,
     model: str | None,
+    remap: bool,
     stalls: float,
     keep: Path | None,
 ) -> int:
@@ -67,6 +71,9 @@ def main(
         net = lenet5.network() if network is None else QuantisedNetwork.load(network)
     else:
         net, pixels = _random(model, images)
+    if remap:
+        loaded = Problem(network).loaded
+        net = fit(net, dict.fromkeys(net.layer_names, ProductTable.of(value)), loaded.teacher, loaded.judge).network
     taps = (0, 0) if window is None else tuple(map(int, window.split(",")))
     schedule = Schedule(net, ArrayConfig(value, rows, cols, depth, (taps[0], taps[1]), batch=batch))
     with tempfile.TemporaryDirectory() as temporary, simulator_environment():
@@ -90,6 +97,7 @@ def main(
         {
             "multiplier": multiplier,
             "network": net.name,
+            "input_rounding": [layer.input_rounding for layer in net.layers],
             "array": f"{rows}x{cols}",
             "depth": depth,
             "images": len(pixels),
@@ -99,6 +107,7 @@ def main(
             "correct": int((found.classes == labels).sum()) if model is None else None,
             "clocks_per_image": round(found.clocks_per_image, 2),
             "clocks_planned": round(schedule.clocks_per_image, 2),
+            "latency_of_the_first": found.latency,
             "clocks_ideal": schedule.ideal_clocks_per_image,
             "seconds_emit": round(emitted - started, 1),
             "seconds_build": round(built - emitted, 1),

@@ -3,8 +3,8 @@
 // usage: engine IMAGES PIXELS BEATS [STALLS SEED [WRITES]] < pixels > words
 //
 // PIXELS and BEATS are an image's. Each side of a stream stalls in STALLS of 256 clocks. WRITES is a file of 64-bit
-// words for the configuration port, written before the first image. Standard error gets the clocks until the first
-// image's class after its last pixel, those between the first image's class and the last one's, and all clocks.
+// words for the configuration port, written before the first image. Standard error gets the clocks from the first
+// image's last pixel to its class, and then the clock of each image's class.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -58,7 +58,8 @@ int main(int argc, char** argv) {
     }
     top->rst = 0;
 
-    size_t sent = 0, cycle = 0, first_pixels = 0, first_end = 0, idle = 0;
+    size_t sent = 0, cycle = 0, first_pixels = 0, idle = 0;
+    std::vector<size_t> ends;
     bool offering = false, offered = false;
     int32_t held = 0;
     while (beats.size() < images * beats_each && idle < 1000000) {
@@ -80,7 +81,7 @@ int main(int argc, char** argv) {
             if (top->m_axis_results_tready) {
                 beats.push_back(beat);
                 if (top->m_axis_results_tlast != (beats.size() % beats_each == 0)) return 4;
-                if (beats.size() == beats_each) first_end = cycle;
+                if (top->m_axis_results_tlast) ends.push_back(cycle);
                 idle = 0;
             }
         } else if (offered) {
@@ -97,7 +98,8 @@ int main(int argc, char** argv) {
     }
     if (beats.size() < images * beats_each) return 5;
     std::fwrite(beats.data(), sizeof(int32_t), beats.size(), stdout);
-    std::fprintf(stderr, "%zu %zu %zu\n", first_end - first_pixels, cycle - 1 - first_end, cycle);
+    std::fprintf(stderr, "%zu", ends[0] - first_pixels);
+    for (const size_t end : ends) std::fprintf(stderr, " %zu", end);
     top->final();
     return 0;
 }

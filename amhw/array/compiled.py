@@ -87,7 +87,7 @@ class Results:
     Attributes:
         logits: int32[N, classes].
         classes: int32[N].
-        clocks_per_image: from the first image's class to the last one's, the mean; NaN for one image.
+        clocks_per_image: from the first class of one batch to that of the next, the mean; NaN for a single batch.
         latency: clocks from the last pixel of the first image to its class.
     """
 
@@ -134,6 +134,7 @@ def run_network(
     with ThreadPoolExecutor(jobs) as threads:
         parts = list(threads.map(part, [one for one in np.split(images, cuts) if len(one)]))
     words = np.concatenate([found for found, _ in parts])
-    counted = sum(len(found) - 1 for found, _ in parts)
-    clocks = sum(figures[1] for _, figures in parts)
+    first = [figures[1 :: schedule.batch] for _, figures in parts]
+    counted = sum(len(ends) - 1 for ends in first) * schedule.batch
+    clocks = sum(ends[-1] - ends[0] for ends in first)
     return Results(words[:, :-1], words[:, -1], clocks / counted if counted else np.nan, parts[0][1][0])

@@ -1,16 +1,17 @@
 """Records as words of memories, and how great an engine has to be to run them.
 
-A field takes as many bits as its values in all operations of all networks need, and none where they are all alike: then
-it is a constant of the circuit.
+A field takes as many bits as its values in all operations of all networks need, without those that are always alike:
+they are constants of the circuit.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import and_, or_
 from types import SimpleNamespace
 from typing import Any
 
-from amaranth.hdl import Const, Shape, Value
+from amaranth.hdl import Cat, Const, Shape, Value
 
 from amhw.array.config import ArrayConfig
 from amhw.array.element import sum_shape
@@ -27,13 +28,16 @@ BUS_BITS = 32
 
 @dataclass(frozen=True)
 class Packing:
-    """Where each field of a kind of record lies in a word, lowest first.
+    """Where each field of a kind of record lies in a word, lowest first: those of its bits that are not always alike.
 
     Attributes:
         ranges: the least and the greatest value of each field.
+        ones, zeros: bits of each field that are 1 in every record, and 0; two's complement where a value is negative.
     """
 
     ranges: Mapping[str, Range]
+    ones: Mapping[str, int]
+    zeros: Mapping[str, int]
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> "Packing":
@@ -42,20 +46,25 @@ class Packing:
         for record in records:
             for field in fields(record):
                 values.setdefault(field.name, []).append(getattr(record, field.name))
-        return cls({name: (min(found), max(found)) for name, found in values.items()})
+        ranges = {name: (min(found), max(found)) for name, found in values.items()}
+        masks = {name: (1 << width_of(*ranges[name])) - 1 for name in values}
+        ones = {name: reduce(and_, found) & masks[name] for name, found in values.items()}
+        zeros = {name: ~reduce(or_, found) & masks[name] for name, found in values.items()}
+        return cls(ranges, ones, zeros)
 
     @property
     def width(self) -> int:
         """Bits of a word."""
-        return sum(self._bits(name) for name in self.ranges)
+        return sum(len(self._places(name)) for name in self.ranges)
 
     def most(self, name: str) -> int:
         """The greatest value of a field."""
         return self.ranges[name][1]
 
-    def _bits(self, name: str) -> int:
-        low, high = self.ranges[name]
-        return 0 if low == high else width_of(low, high)
+    def _places(self, name: str) -> list[int]:
+        """The bits of a field that differ."""
+        alike = self.ones[name] | self.zeros[name]
+        return [bit for bit in range(width_of(*self.ranges[name])) if not alike >> bit & 1]
 
     def word(self, record: Record) -> int:
         """The record as a number.
@@ -65,27 +74,30 @@ class Packing:
         """
         word = place = 0
         for name, (low, high) in self.ranges.items():
-            value, bits = getattr(record, name), self._bits(name)
-            if bits == 0 and value != low:
-                raise Refusal(f"{name} {value}: this engine has {low} for it, as part of the Verilog")
-            if bits and not _fits(value, bits, low < 0):
-                raise Refusal(f"{name} {value} does not fit {bits} bits, which this engine has for {low}…{high}")
-            word |= (value & ((1 << bits) - 1)) << place
-            place += bits
+            value, bits, ones, zeros = getattr(record, name), width_of(low, high), self.ones[name], self.zeros[name]
+            code = value & ((1 << bits) - 1)
+            if not _fits(value, bits, low < 0) or code & zeros or ~code & ones:
+                there = f"only {low}" if low == high else f"bits for {low}…{high}, some of them fixed"
+                raise Refusal(f"{name} {value} does not fit: this engine has {there}")
+            for bit in self._places(name):
+                word |= (code >> bit & 1) << place
+                place += 1
         return word
 
     def view(self, word: Value) -> Any:
-        """The fields of a word, constants among them."""
+        """The fields of a word, with constants for what is always alike."""
         found: dict[str, Value] = {}
         place = 0
         for name, (low, high) in self.ranges.items():
-            bits = self._bits(name)
-            if bits:
-                value = word[place : place + bits]
-                found[name] = value.as_signed() if low < 0 else value
+            bits: list[Value] = [Const(self.ones[name] >> bit & 1, 1) for bit in range(width_of(low, high))]
+            for bit in self._places(name):
+                bits[bit] = word[place]
+                place += 1
+            value = Cat(*bits)
+            if low == high:
+                found[name] = Const(low, Shape(width_of(low, high), low < 0))
             else:
-                found[name] = Const(low, width_of(low, high)) if low >= 0 else Const(low)
-            place += bits
+                found[name] = value.as_signed() if low < 0 else value
         return SimpleNamespace(**found)
 
 

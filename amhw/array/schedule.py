@@ -452,11 +452,11 @@ class Schedule:
         places = self._places[0]
         element = task.layer is None
         signed = [places[source].signed for source in task.sources]
-        factors, shift, lowest, highest, rounding = (1, 1), 1, 0, 1, 0
-        if task.constants is not None:
-            one = task.constants
-            factors = one.multipliers if isinstance(one, Addition) else (one.multiplier, one.multiplier)
-            shift, lowest, highest = one.shift, one.minimum, one.maximum
+        rounding = 0
+        # Nothing is requantised of logits: any constants will do, and those that are there already cost least.
+        one = task.constants or next((other.constants for other in self._tasks if other.constants), _identity(_Form()))
+        factors = one.multipliers if isinstance(one, Addition) else (one.multiplier, one.multiplier)
+        shift, lowest, highest = one.shift, one.minimum, one.maximum
         vector, base, slot, pitch, row_pitch = 0, 0, False, 1, 0
         if task.target is not None:
             form, place = task.target[1], places[task.target]

@@ -22,7 +22,7 @@ from amhw.network.quantised import Operands
 from amhw.network.requantisation import Requantisation
 from amhw.simulation import default_simulator, simulate
 
-IMAGES = "6"
+IMAGES = 4
 
 
 def written(folder, schedule, others=()):
@@ -79,23 +79,29 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_small_networks(tmp_path, monkeypatch, case):
-    monkeypatch.setenv("AMHW_IMAGES", IMAGES)
+    monkeypatch.setenv("AMHW_IMAGES", str(IMAGES))
     network, shape = case
     schedule = Schedule(network, ArrayConfig(**shape))
     outcome = simulate(written(tmp_path, schedule)[1], simulator=default_simulator())
     assert outcome.first_difference is None
-    assert outcome.matched == outcome.pairs == (2 + 6 + 2 + 4) * (network.network.classes + 1)
+    assert outcome.matched == outcome.pairs == (2 + IMAGES + 2 + 4) * (network.network.classes + 1)
 
 
 def test_what_does_not_fit_an_engine_is_refused():
     config = ArrayConfig(EXACT, 9, 2)
     engine, other = Schedule(small(), config), Schedule(small(outputs=9, name="greater"), config)
-    text, manifest = network_engine(engine, "engine")
-    with pytest.raises(Refusal, match=re.escape("greater needs ")):
-        writes(Sizes((engine,)), manifest.memory_map, other)
-    del text
+    sizes = Sizes((engine,))
+    memory_map = network_engine(engine, "engine")[1].memory_map
+    needed, there = other.words, engine.words
+    with pytest.raises(
+        Refusal, match=re.escape(f"greater needs {needed} words of activations in a bank; this engine has {there}")
+    ):
+        writes(sizes, memory_map, other)
+    joins = Schedule(joined(), ArrayConfig(EXACT, 9, 2))
+    with pytest.raises(Refusal, match=r"needs \d+ words of weights"):
+        writes(sizes, memory_map, joins)
 
 
 def test_refused_names():
-    with pytest.raises(Refusal, match="identifier"):
+    with pytest.raises(Refusal, match="9engine"):
         network_engine(Schedule(small(), ArrayConfig(EXACT, 9, 2)), "9engine")

@@ -74,12 +74,12 @@ def test_lenet(multiplier):
 
 def test_a_residual_network():
     structure = model_named("resnet8")
-    images = np.random.default_rng(1).integers(0, 256, (1, *structure.input_shape), dtype=np.uint8)
+    images = np.random.default_rng(1).integers(0, 256, (12, *structure.input_shape), dtype=np.uint8)
     network = quantise(with_weights(structure, 1), images, Operands())
     schedule = Schedule(network, ArrayConfig(EXACT, 36, 16, window=(3, 3)))
     assert {one.kind for one in schedule.operations} == {"convolution", "add", "mean", "linear"}
-    wanted = Inference(network).logits(images)
-    np.testing.assert_array_equal(Interpreter(schedule).logits(images), wanted)
+    wanted = Inference(network).logits(images[:1])
+    np.testing.assert_array_equal(Interpreter(schedule).logits(images[:1]), wanted)
 
 
 def test_clocks_of_lenet_on_25_by_16():
