@@ -100,13 +100,13 @@ def test_the_table():
     assert "conv2" in run.stdout and "clocks an image" in run.stderr
 
 
-def small(operands=Operands(), outputs=3, name="small"):  # noqa: B008 (frozen)
+def small(operands=Operands(), outputs=3, side=8, name="small"):  # noqa: B008 (frozen)
     random = np.random.default_rng(0)
     low, high = -operands.weight_max - 1, operands.weight_max
     scale = Requantisation.of(0.05, operands.activation_max)
     first = convolution("c", random.integers(low, high, (outputs, 1, 3, 3)), np.zeros(outputs), scale, operands)
-    last = linear("f", random.integers(low, high, (2, outputs * 36)), [0, 0], None, operands)
-    return chain([first, last], (1, 8, 8), name=name)
+    last = linear("f", random.integers(low, high, (2, outputs * (side - 2) ** 2)), [0, 0], None, operands)
+    return chain([first, last], (1, side, side), name=name)
 
 
 @pytest.mark.parametrize(
