@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from amhw.array import files
-from amhw.array.designs import conv_engine, matrix_product
+from amhw.array.designs import conv_engine, matrix_product, network_engine, scheduled
 from amhw.array.plan import ConvPlan
 from amhw.array.tiling import Tiling
 from amhw.files import read_whole
@@ -20,6 +20,7 @@ from amhw.manifests import (
     Manifest,
     MatrixProductManifest,
     MultiplierManifest,
+    NetworkEngineManifest,
     read_manifest,
     tools,
     verilog_beside,
@@ -61,7 +62,7 @@ def _emitted(path: Path, manifest: Manifest, folder: Path) -> tuple[Path, Path]:
     if isinstance(manifest, MatrixProductManifest):
         tiling = Tiling(manifest.shape, manifest.rows, manifest.cols, manifest.depth, manifest.dataflow)
         return files.write(folder, *matrix_product(parse(manifest.multiplier), tiling, manifest.name))[:2]
-    assert isinstance(manifest, EngineManifest)
+    assert isinstance(manifest, EngineManifest | NetworkEngineManifest)
     multiplier = parse(manifest.multiplier)
     network = QuantisedNetwork.load(path.with_name(manifest.network))
     if network.sha256 != manifest.network_sha256:
@@ -69,7 +70,12 @@ def _emitted(path: Path, manifest: Manifest, folder: Path) -> tuple[Path, Path]:
             f"{path.with_name(manifest.network)} is not the network of {path.name} (SHA-256 {network.sha256[:12]}…, "
             f"expected {manifest.network_sha256[:12]}…); write both again with {manifest.written_by}"
         )
-    plan = ConvPlan(network, ProductTable.of(multiplier), manifest.rows, manifest.cols, manifest.depth)
-    text, again = conv_engine(multiplier, plan, manifest.name)
+    text: str
+    again: EngineManifest | NetworkEngineManifest
+    if isinstance(manifest, NetworkEngineManifest):
+        text, again = network_engine(scheduled(manifest, network), manifest.name)
+    else:
+        plan = ConvPlan(network, ProductTable.of(multiplier), manifest.rows, manifest.cols, manifest.depth)
+        text, again = conv_engine(multiplier, plan, manifest.name)
     network.save(folder / again.network)
     return files.write(folder, text, again)[:2]
