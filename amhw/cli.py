@@ -22,6 +22,7 @@ COMMANDS = {
     "tech": ("amhw.commands.tech", "List, show and import technologies: cell libraries."),
     "energy": ("amhw.commands.energy", "Energy of a multiplier, an array or any Verilog, on real and random operands."),
     "accuracy": ("amhw.commands.accuracy", "A network's accuracy with a multiplier in its layers."),
+    "faults": ("amhw.commands.faults", "What flipped bits in a network's memories cost, every one of them."),
     "select": ("amhw.commands.select", "Choose partial products and weight codes from what the network multiplies."),
     "train": ("amhw.commands.train", "Train a network from scratch, or fine-tune it through a multiplier."),
     "study": ("amhw.commands.study", "Generate, simulate, synthesise and score a list of multipliers."),

@@ -18,7 +18,7 @@ from amhw.refusal import Refusal
 @shared.layers()
 @shared.network()
 @shared.data()
-@click.option("--images", type=int, metavar="N", help="Use only the first N test images.")
+@shared.images()
 @shared.json()
 def command(
     multiplier: str | None,
@@ -26,7 +26,7 @@ def command(
     layers: str | None,
     network: Path | None,
     data: Path | None,
-    images: int | None,
+    images: str,
     as_json: bool,
 ) -> None:
     """Classify the test images in integers, with a multiplier in some layers and exact products in the others.
@@ -46,8 +46,9 @@ def command(
 
     source = data_source(data)
     test = source.test
-    if images is not None:
-        test = test.first(images)
+    part = test.part(images)
+    if len(part) < len(test):
+        test = test.taken(slice(part.start, part.stop), f"{test.name}[{part.start or ''}:{part.stop}]")
     chosen = None if network is None else QuantisedNetwork.load(network)
     if chosen is not None and (multiplier, layers, reading) == (None, None, UNSAID):
         tables = tables_made_for(chosen)

@@ -53,6 +53,15 @@ data = partial(
     help="Images with labels, not MNIST: a folder of IDX files or of PNG files a class, or an .npz file.",
 )
 
+images = partial(
+    option,
+    "--images",
+    metavar="N|FIRST:END|all",
+    default="all",
+    show_default=True,
+    help="Which test images: the first N, those from FIRST to before END, or all.",
+)
+
 out = partial(option, "--out", type=_PATH, metavar="PATH", show_default=True, help="Where to write; folders are made.")
 
 results = partial(

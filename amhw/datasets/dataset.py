@@ -83,6 +83,24 @@ class DataSet:
             raise Refusal(f"{self.name} has {len(self)} images: ask for 1 to {len(self)}, not {count}")
         return self if count == len(self) else self.taken(slice(count), f"{self.name}[:{count}]")
 
+    def part(self, chosen: str) -> range:
+        """Which images a text chooses: `all`, `N` for the first N, or `FIRST:END` as in `200:250` for 200 to 249.
+
+        Raises:
+            Refusal: it says something else, or chooses none, or some that are not there.
+        """
+        if chosen == "all":
+            return range(len(self))
+        first, colon, end = chosen.partition(":")
+        if not all(number.isdecimal() for number in ((first, end) if colon else (first,))):
+            raise Refusal(f"images {chosen!r}; wanted all, a number N for the first N, or FIRST:END as in 200:250")
+        if not colon:
+            return range(len(self.first(int(first))))
+        found = range(int(first), int(end))
+        if not found or found.stop > len(self):
+            raise Refusal(f"{self.name} has the images 0:{len(self)}: ask for some of them, not {chosen}")
+        return found
+
     def spread(self, count: int) -> np.ndarray:
         """About `count` of the images, evenly spaced, in order: uint8[n, C, H, W]."""
         return self.images[:: max(1, len(self) // count)]
