@@ -37,8 +37,14 @@ class FaultyNetwork:
         Refusal: a table does not fit its layer.
     """
 
-    def __init__(self, network: QuantisedNetwork, tables: Mapping[str, ProductTable]) -> None:
-        self.network, self._tables = network, tables
+    def __init__(
+        self,
+        network: QuantisedNetwork,
+        tables: Mapping[str, ProductTable],
+        ceilings: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        """`ceilings`: the greatest code of each output of a layer, by name, where it is clipped: int64[out]."""
+        self.network, self._tables, self._ceilings = network, tables, ceilings or {}
         self.fault: Fault | None = None
         self._sums = {layer.name: self._layer_sums(layer) for layer in network.layers}
 
@@ -87,6 +93,10 @@ class FaultyNetwork:
                     values[layer.name] = (
                         sums if own.requantisation is None else self._requantised(layer.name, own.requantisation, sums)
                     )
+                    if (ceiling := self._ceilings.get(layer.name)) is not None:
+                        found = values[layer.name]
+                        high = ceiling.astype(found.dtype).reshape(-1, *[1] * (found.ndim - 2))
+                        values[layer.name] = np.minimum(found, high)
                 case AveragePool():
                     constants = network.joins[layer.name]
                     assert isinstance(constants, Requantisation)

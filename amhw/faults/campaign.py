@@ -7,19 +7,21 @@ is stuck at a value is flipped or, if it has that value, unchanged: what stuck b
 import base64
 import functools
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from amhw.datasets import DataSet
+from amhw.datasets import DataSet, data_source
 from amhw.documents import Record
 from amhw.faults.golden import CHUNK, Arithmetic, Golden
 from amhw.faults.incremental import Words, counts
 from amhw.faults.memories import Memory, memories
 from amhw.faults.models import MODELS, FaultModel, model_named
 from amhw.faults.outcome import IDENTICAL, STATUSES, Counts
+from amhw.faults.protection import ceilings, check_protection, code_of, flips
 from amhw.network.layers import Convolution
 from amhw.network.quantised import QuantisedNetwork
 from amhw.results import Task
@@ -83,12 +85,14 @@ class Counted(Record):
 
 @dataclass(frozen=True)
 class Part:
-    """What a task covers: `count` words of a memory from word `first` on, with flips of `bits` adjacent bits."""
+    """What a task covers: `count` words of a memory from word `first` on, with flips of `bits` adjacent bits, or with a
+    flip of each bit that a protection stores."""
 
     memory: str
     first: int
     count: int
-    bits: int
+    bits: int = 1
+    protection: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +105,7 @@ class Campaign:
         images: which.
         models: names.
         parameters: as `amhw.faults.memories.memories` takes them; None for all.
+        protections: what is counted beside the models: `amhw.faults.protection`.
 
     Raises:
         Refusal: a model or a parameter is unknown, or the network cannot be computed with these tables.
@@ -111,10 +116,13 @@ class Campaign:
     images: Images
     models: tuple[str, ...] = ("flip",)
     parameters: tuple[str, ...] | None = None
+    protections: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.models:
             model_named(name)
+        for name in self.protections:
+            check_protection(name, self.network, self.tables)
         self.memories  # noqa: B018 (refuses unknown parameters)
         Arithmetic(self.network, self.tables)
         self.network.network.check_images(self.images.data)
@@ -135,19 +143,42 @@ class Campaign:
         """The largest first."""
         widths = sorted({MODELS[name].bits for name in self.models})
         parts = [part for memory in self.memories for bits in widths for part in self._parts(memory, bits)]
-        inputs = {
-            "network": self.network.sha256,
-            "tables": {layer: table.sha256 for layer, table in self.tables.items()},
-            "images": [self.images.sha256, self.images.first, self.images.last],
-        }
+        # Corrected words are the words, and what leaves a flip without protection is counted with the models.
+        counted_apart = [name for name in self.protections if name in ("clip", "split", "parity")]
+        parts += [
+            replace(part, protection=name)
+            for name in counted_apart
+            for memory in self.memories
+            if memory.kind in ("weights", "bias")
+            for part in self._parts(memory, 1)
+        ]
         arguments = packed(self.network), dict(self.tables), self.images
         return {
             part: COUNT.task(
-                {**inputs, "memory": part.memory, "words": [part.first, part.count], "bits": part.bits},
+                {**self.inputs, **vars(part), **(self._training if part.protection == "clip" else {})},
                 *(*arguments, part),
             )
             for part in parts
         }
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What every task depends on."""
+        return {
+            "network": self.network.sha256,
+            "tables": {layer: table.sha256 for layer, table in self.tables.items()},
+            "images": [self.images.sha256, self.images.first, self.images.last],
+        }
+
+    @cached_property
+    def _training(self) -> dict[str, str]:
+        """What clipping depends on beside."""
+        return {"training": data_source(self.images.path).calibration.sha256}
+
+    def protected(self, flips: Mapping[Part, Counts], memory: Memory, protection: str) -> Counts:
+        """How many images have each status with a flip of each bit that a protection stores: int64[words, bits, 5]."""
+        parts = _in_order(flips, memory.name, 1, protection)
+        return np.concatenate([flips[part] for part in parts]).reshape(len(memory), -1, STATUSES)
 
     def _parts(self, memory: Memory, bits: int) -> Iterator[Part]:
         if memory.kind in ("multiplier", "shift"):
@@ -161,9 +192,7 @@ class Campaign:
 
     def counts(self, flips: Mapping[Part, Counts], memory: Memory, model: FaultModel) -> Counts:
         """How many images have each status: int64[words, locations, 5], from what the tasks of flips gave."""
-        parts = sorted(
-            (part for part in flips if part.memory == memory.name and part.bits == model.bits), key=lambda p: p.first
-        )
+        parts = _in_order(flips, memory.name, model.bits, "")
         locations = model.locations(memory.width)
         found = np.concatenate([flips[part] for part in parts]).reshape(len(memory), locations, STATUSES)
         if model.stuck is None:
@@ -174,9 +203,16 @@ class Campaign:
         return np.where(has[..., None], unchanged, found)
 
 
-def faults_of(network: QuantisedNetwork, part: Part) -> int:
+def _in_order(parts: Iterable[Part], memory: str, bits: int, protection: str) -> list[Part]:
+    found = (part for part in parts if (part.memory, part.bits, part.protection) == (memory, bits, protection))
+    return sorted(found, key=lambda part: part.first)
+
+
+def faults_of(campaign: Campaign, part: Part) -> int:
     """How many a task has."""
-    [memory] = memories(network, [part.memory])
+    [memory] = memories(campaign.network, [part.memory])
+    if part.protection:
+        return part.count * code_of(part.protection, memory, campaign.tables).stored
     return part.count * max(memory.width - part.bits + 1, 0)
 
 
@@ -188,23 +224,33 @@ def flipped(memory: Memory, words: np.ndarray, bits: int) -> Words:
 
 
 def counted(
-    network: QuantisedNetwork, tables: Mapping[str, ProductTable], images: Images, memory: Memory, faulty: Words
+    network: QuantisedNetwork,
+    tables: Mapping[str, ProductTable],
+    images: Images,
+    memory: Memory,
+    faulty: Words,
+    *,
+    clipped: bool = False,
 ) -> Counts:
-    """How many of the images have each status with each fault: int64[F, 5]."""
-    arithmetic, parts = _goldens(network, tuple(sorted(tables.items())), images)
+    """How many of the images have each status with each fault: int64[F, 5]; `clipped` to what training showed."""
+    arithmetic, parts = _goldens(network, tuple(sorted(tables.items())), images, clipped)
     return sum((counts(arithmetic, golden, memory, faulty) for golden in parts), np.zeros((1, STATUSES), np.int64))
 
 
-def golden_run(network: QuantisedNetwork, tables: Mapping[str, ProductTable], images: Images) -> Sequence[Golden]:
-    """What the network computes without a fault."""
-    return _goldens(network, tuple(sorted(tables.items())), images)[1]
+def golden_run(
+    network: QuantisedNetwork, tables: Mapping[str, ProductTable], images: Images, *, clipped: bool = False
+) -> Sequence[Golden]:
+    """What the network computes without a fault; `clipped` to what training showed."""
+    return _goldens(network, tuple(sorted(tables.items())), images, clipped)[1]
 
 
 @functools.lru_cache(maxsize=1)
 def _goldens(
-    network: QuantisedNetwork, tables: tuple[tuple[str, ProductTable], ...], images: Images
+    network: QuantisedNetwork, tables: tuple[tuple[str, ProductTable], ...], images: Images, clipped: bool = False
 ) -> tuple[Arithmetic, Sequence[Golden]]:
-    arithmetic = Arithmetic(network, dict(tables))
+    training = data_source(images.path).calibration if clipped else None
+    limits = None if training is None else ceilings(network, dict(tables), training)
+    arithmetic = Arithmetic(network, dict(tables), limits)
     return arithmetic, _Goldens(arithmetic, images.data)
 
 
@@ -234,14 +280,16 @@ class _Goldens(Sequence[Golden]):
 def _count(network: str, tables: dict[str, ProductTable], images: Images, part: Part) -> Counted:
     found_network = unpacked(network)
     [memory] = memories(found_network, [part.memory])
-    faulty = flipped(memory, np.arange(part.first, part.first + part.count), part.bits)
-    return Counted.of(counted(found_network, _same(tables), images, memory, faulty))
+    words = np.arange(part.first, part.first + part.count)
+    faulty = flips(part.protection, memory, words, tables) if part.protection else flipped(memory, words, part.bits)
+    clipped = part.protection == "clip"
+    return Counted.of(counted(found_network, same_tables(tables), images, memory, faulty, clipped=clipped))
 
 
 _TABLES: dict[str, ProductTable] = {}
 
 
-def _same(tables: Mapping[str, ProductTable]) -> dict[str, ProductTable]:
+def same_tables(tables: Mapping[str, ProductTable]) -> dict[str, ProductTable]:
     """The tables as values that this process has seen before, so that what was made of them is found again."""
     return {layer: _TABLES.setdefault(table.sha256, table) for layer, table in tables.items()}
 

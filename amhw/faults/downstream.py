@@ -21,9 +21,10 @@ AT_ONCE = 1 << 20
 """Sums of a layer, over all pairs, that are computed at a time: what a processor's second cache holds."""
 
 
-def constants_of(requantisation: Requantisation) -> kernels.Constants:
-    """As `amhw.faults.kernels` takes them."""
-    shift, low, high = requantisation.shift, float(requantisation.minimum), float(requantisation.maximum)
+def constants_of(requantisation: Requantisation, ceiling: float | None = None) -> kernels.Constants:
+    """As `amhw.faults.kernels` takes them; `ceiling` instead of the maximum."""
+    shift, low = requantisation.shift, float(requantisation.minimum)
+    high = float(requantisation.maximum) if ceiling is None else ceiling
     return (float(requantisation.multiplier), 2.0 ** (shift - 1), 2.0**-shift, low, high)
 
 
@@ -138,14 +139,15 @@ class Downstream:
         # As floats, which the next product would make of them anyway.
         codes = np.empty((len(images), *structure.shapes[structure.leaving(layer.name)]), np.float32)
         bias, constants = layer.bias.astype(np.float64), constants_of(layer.requantisation)
+        highs = arithmetic.ceilings(layer)
         if layer.is_linear:
-            kernels.requantised(rest, rows, sums, bias, constants, codes)
+            kernels.requantised(rest, rows, sums, bias, highs, constants, codes)
         else:
             pool = structure.pool_of(layer.name)
             window, step = ((1, 1), (1, 1)) if pool is None else (pool.window, pool.stride)
             flat = sums.shape[1], -1
             rest, sums = rest.reshape(len(rest), *flat), sums.reshape(len(sums), *flat)
-            kernels.pooled_codes(rest, rows, sums, bias, window, step, constants, codes)
+            kernels.pooled_codes(rest, rows, sums, bias, highs, window, step, constants, codes)
         return codes
 
 

@@ -61,13 +61,33 @@ class Arithmetic:
         Refusal: a table does not fit its layer, or a sum with a faulty weight could leave 32 bits.
     """
 
-    def __init__(self, network: QuantisedNetwork, tables: Mapping[str, ProductTable]) -> None:
+    def __init__(
+        self,
+        network: QuantisedNetwork,
+        tables: Mapping[str, ProductTable],
+        ceilings: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        """`ceilings`: what clips the codes of layers that multiply, by name: int64[out]."""
         network.network.check_layers(tables)
         network.check_tables(tables)
         self.network, self.tables = network, dict(tables)
         self.sums = {layer.name: LayerSums(layer, tables.get(layer.name)) for layer in network.layers}
         for layer in network.layers:
             _check_faulty_sums(layer, self.products(layer.name))
+        self._ceilings = dict(ceilings or {})
+
+    def ceilings(self, layer: QuantisedLayer) -> np.ndarray:
+        """The greatest code of each output: float64[out]."""
+        assert layer.requantisation is not None, "logits have no ceiling"
+        found = np.full(layer.outputs, float(layer.requantisation.maximum))
+        return np.minimum(found, self._ceilings[layer.name]) if layer.name in self._ceilings else found
+
+    def clipped(self, layer: QuantisedLayer, codes: np.ndarray) -> np.ndarray:
+        """Codes [N, out, …] of a layer, none above its output's ceiling."""
+        if layer.name not in self._ceilings:
+            return codes
+        ceilings = self.ceilings(layer).astype(codes.dtype)
+        return np.minimum(codes, ceilings.reshape(-1, *[1] * (codes.ndim - 2)))
 
     def products(self, name: str) -> np.ndarray:
         """The products of every code that enters a layer with every weight code: int64[codes, weight codes]."""
@@ -98,7 +118,7 @@ class Arithmetic:
                     if own.requantisation is not None:
                         pool = structure.pool_of(layer.name)
                         name = layer.name if pool is None else pool.name
-                        codes[name] = finish(own, pooled(found, pool)).numpy()
+                        codes[name] = self.clipped(own, finish(own, pooled(found, pool)).numpy())
                 case _:
                     codes[layer.name] = self.joined(layer, x, *others)
         last = self.network.layers[-1]

@@ -30,17 +30,21 @@ FAULTS = 1 << 12
 
 @dataclass(frozen=True)
 class Words:
-    """Some words of a memory and the values that they read instead: int64[F] each."""
+    """Some words of a memory and the values that they read instead: int64[F] each.
+
+    `lesser`: a copy of each output is free of faults, and the lesser of the two codes (or logits) counts.
+    """
 
     words: np.ndarray
     values: np.ndarray
+    lesser: bool = False
 
     def __len__(self) -> int:
         return len(self.words)
 
     def at(self, chosen: np.ndarray | slice) -> "Words":
         """Some of them."""
-        return Words(self.words[chosen], self.values[chosen])
+        return Words(self.words[chosen], self.values[chosen], self.lesser)
 
 
 def counts(arithmetic: Arithmetic, golden: Golden, memory: Memory, faulty: Words) -> Counts:
@@ -91,9 +95,10 @@ class _Changes:
     inputs: np.ndarray
     deltas: np.ndarray
     biases: np.ndarray
+    lesser: bool
 
     def at(self, chosen: np.ndarray | slice) -> "_Changes":
-        return _Changes(self.inputs[chosen], self.deltas[chosen], self.biases[chosen])
+        return _Changes(self.inputs[chosen], self.deltas[chosen], self.biases[chosen], self.lesser)
 
     def parts(self, size: int) -> Iterator[tuple[slice, "_Changes"]]:
         for first in range(0, len(self.inputs), size):
@@ -106,13 +111,12 @@ def _changes(arithmetic: Arithmetic, memory: Memory, unit: int, faulty: Words) -
     products = arithmetic.products(memory.layer)
     bias = np.full(len(faulty), float(layer.bias[unit]))
     if memory.kind == "bias":
-        return _Changes(
-            np.zeros_like(faulty.words), np.zeros((len(faulty), len(products)), np.int32), faulty.values + 0.0
-        )
+        none = np.zeros((len(faulty), len(products)), np.int32)
+        return _Changes(np.zeros_like(faulty.words), none, faulty.values + 0.0, faulty.lesser)
     codes = 2**layer.operands.weight_width - 1
     before, after = memory.values[faulty.words] & codes, faulty.values & codes
     deltas = products.T[after] - products.T[before]
-    return _Changes(faulty.words % layer.matrix.shape[1], deltas.astype(np.int32), bias)
+    return _Changes(faulty.words % layer.matrix.shape[1], deltas.astype(np.int32), bias, faulty.lesser)
 
 
 def _channel(arithmetic: Arithmetic, golden: Golden, name: str, unit: int, work: _Changes) -> Counts:
@@ -143,11 +147,14 @@ def _channel(arithmetic: Arithmetic, golden: Golden, name: str, unit: int, work:
             layer.stride,
             (1, 1) if pool is None else pool.window,
             (1, 1) if pool is None else pool.stride,
-            constants_of(layer.requantisation),
+            constants_of(layer.requantisation, arithmetic.ceilings(layer)[unit]),
             before,
             codes,
             changed,
         )
+        if work.lesser:
+            np.minimum(codes, before, out=codes)
+            changed = (codes != before).reshape(*shape[:2], -1).any(axis=2)
         faults, images = np.nonzero(changed)
         status = np.zeros(shape[:2], np.uint8)
         status[faults, images] = downstream.statuses(images, codes[faults, images][:, None])
@@ -165,14 +172,18 @@ def _neuron(arithmetic: Arithmetic, golden: Golden, name: str, unit: int, work: 
     status = np.zeros((len(golden), levels), np.uint8)
     done = np.zeros((len(golden), levels), np.uint8)
     before = golden.codes[name][:, unit]
-    done[np.arange(len(golden)), before.astype(np.int64) - requantisation.minimum] = 1
+    level = (before.astype(np.int64) - requantisation.minimum).astype(np.uint8)
+    done[np.arange(len(golden)), level] = 1
+    constants = constants_of(requantisation, arithmetic.ceilings(layer)[unit])
     found = np.zeros((len(work.inputs), STATUSES), np.int64)
     for part, some in work.parts(FAULTS):
         codes = np.empty((len(some.inputs), len(golden)), np.uint8)
         reached = np.zeros_like(done)
-        kernels.neuron_codes(
-            sums, seen, some.deltas, some.inputs, some.biases, constants_of(requantisation), codes, reached
-        )
+        kernels.neuron_codes(sums, seen, some.deltas, some.inputs, some.biases, constants, codes, reached)
+        if work.lesser:
+            np.minimum(codes, level, out=codes)
+            reached[:] = 0
+            reached[np.arange(len(golden)), codes] = 1
         images, levels_reached = np.nonzero(reached & ~done & 1)
         new = (levels_reached + requantisation.minimum).astype(before.dtype)
         status[images, levels_reached] = downstream.statuses(images, new[:, None])
@@ -195,6 +206,7 @@ def _logit(golden: Golden, name: str, unit: int, work: _Changes, bias: int) -> C
         others.argmax(axis=1),
         golden.classes,
         golden.labels,
+        work.lesser,
         found,
     )
     return found
@@ -218,6 +230,8 @@ def _constant(arithmetic: Arithmetic, golden: Golden, memory: Memory, word: int,
         first, second = (golden.codes[source].astype(np.int64) for source in structure.sources[name])
         scaled = first * multipliers[0] + second * multipliers[1]
     codes = rounded(scaled, shift, x.minimum, x.maximum)
+    if name in network.layer_names:
+        codes = arithmetic.clipped(network[name], codes)
     before = golden.codes[structure.leaving(name) if name in network.layer_names else name]
     images = np.flatnonzero((codes != before).reshape(len(codes), -1).any(axis=1))
     status = np.zeros(len(golden), np.uint8)

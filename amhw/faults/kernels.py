@@ -140,16 +140,18 @@ def requantised(
     images: np.ndarray,
     part: np.ndarray,
     biases: np.ndarray,
+    highs: np.ndarray,
     constants: Constants,
     out: np.ndarray,
 ) -> None:
-    """Codes [P, S] of rest[images[p]] + part[p] + bias: floats [N, S] and [P, S], float64[S]."""
-    m, h, d, low, high = constants
+    """Codes [P, S] of rest[images[p]] + part[p] + bias, none above `highs`: floats [N, S] and [P, S],
+    float64[S] both."""
+    m, h, d, low, _ = constants
     for p in range(len(part)):
         n = images[p]
         for x in range(part.shape[1]):
             value = np.float64(rest[n, x] + part[p, x]) + biases[x]
-            out[p, x] = min(max(np.floor((value * m + h) * d), low), high)
+            out[p, x] = min(max(np.floor((value * m + h) * d), low), highs[x])
 
 
 @_compiled
@@ -158,14 +160,15 @@ def pooled_codes(
     images: np.ndarray,
     part: np.ndarray,
     biases: np.ndarray,
+    highs: np.ndarray,
     window: tuple[int, int],
     step: tuple[int, int],
     constants: Constants,
     out: np.ndarray,
 ) -> None:
     """Codes [P, C, h, w] of the greatest rest[images[p]] + part[p] of each window, and a bias: floats [N, H, W·C] and
-    [P, H, W·C], float64[C]."""
-    m, h, d, low, high = constants
+    [P, H, W·C], float64[C]; none above `highs`, float64[C]."""
+    m, h, d, low, _ = constants
     _, channels, height, width = out.shape
     columns = ((width - 1) * step[1] + window[1]) * channels
     best = np.empty(columns, part.dtype)
@@ -187,7 +190,7 @@ def pooled_codes(
                         first[c] = max(first[c], next_[c])
                 for c in range(channels):
                     value = np.float64(first[c]) + biases[c]
-                    out[p, c, y, x] = min(max(np.floor((value * m + h) * d), low), high)
+                    out[p, c, y, x] = min(max(np.floor((value * m + h) * d), low), highs[c])
 
 
 @_compiled
@@ -226,6 +229,7 @@ def logit_counts(
     rival: np.ndarray,
     classes: np.ndarray,
     labels: np.ndarray,
+    lesser: bool,
     counts: np.ndarray,
 ) -> None:
     """Add to counts[f] the statuses of images of which a fault changes the logit of class `own` only.
@@ -234,12 +238,15 @@ def logit_counts(
         inputs, deltas, words: as in `neuron_codes`.
         shifts: int64[F], what each fault adds to the bias.
         golden: int64[N, classes].
+        lesser: whether the lesser of the logit with and without the fault counts.
         rival: int64[N], which of the other classes has the greatest logit, the first of equals.
     """
     for f in range(len(deltas)):
         delta, line, shift = deltas[f], inputs[words[f]], shifts[f]
         for n in range(len(rival)):
             change = delta[line[n]] + shift
+            if lesser:
+                change = min(change, 0)
             if change == 0:
                 counts[f, 0] += 1
                 continue
