@@ -58,7 +58,9 @@ class FaultyNetwork:
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """int64[N, classes] of uint8 images [N, C, H, W]."""
-        return np.concatenate([self._logits(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)])
+        last = self.network.network.layers[-1].name
+        parts = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+        return np.concatenate([self.outputs(part)[last] for part in parts])
 
     def _layer_sums(self, layer: QuantisedLayer) -> LayerSums:
         weights = self._word(layer.name, "weights", layer.weights)
@@ -78,7 +80,8 @@ class FaultyNetwork:
         [shift] = self._word(name, "shift", np.array([constants.shift])).tolist()
         return multipliers, shift, constants.minimum, constants.maximum
 
-    def _logits(self, images: np.ndarray) -> np.ndarray:
+    def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """What leaves each layer, all images at once: codes [N, …], the last one's are the logits."""
         network = self.network
         values = {IMAGE: images}
         for layer in network.network.layers:
@@ -111,7 +114,7 @@ class FaultyNetwork:
                     values[layer.name] = rounded(scaled, *rest)
                 case Flatten():
                     values[layer.name] = x.reshape(len(x), -1)
-        return values[network.network.layers[-1].name]
+        return values
 
     def _requantised(self, name: str, constants: Requantisation, sums: np.ndarray) -> np.ndarray:
         (multiplier,), *rest = self._constants(name, constants)

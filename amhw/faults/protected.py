@@ -96,8 +96,8 @@ def row(campaign: Campaign, flips: Mapping[Part, Counts], name: str, share: floa
         left, corrected = _everywhere(campaign, flips, name, plain)
     without = plain.total.harm
     return Row(
-        *(name, stored_share, outputs, left.stored, left.repeated, correct),
-        *(round(left.harm, 6), left.harm / without if without else 0.0, corrected, cost),
+        *(name, float(stored_share), outputs, left.stored, float(left.repeated), correct),
+        *(round(float(left.harm), 6), float(left.harm / without) if without else 0.0, float(corrected), cost),
     )
 
 
