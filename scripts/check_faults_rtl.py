@@ -17,6 +17,7 @@ from amhw.datasets import mnist_test
 from amhw.faults.rtl import compare, some_faults
 from amhw.network.models import lenet5
 from amhw.network.quantised import QuantisedNetwork
+from amhw.simulation import simulator_environment
 
 
 def main() -> int:
@@ -33,7 +34,7 @@ def main() -> int:
     plan = ConvPlan(network, ProductTable.of(multiplier), 25, arguments.cols, 25)
     faults = some_faults(plan, arguments.faults, arguments.seed)
     images = mnist_test().images[200 : 200 + arguments.images]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, simulator_environment():
         found = compare(multiplier, plan, faults, images, Path(folder))
     print(
         f"{found.faults} faults ({found.changed} change a code), {found.codes} codes: "
