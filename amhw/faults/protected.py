@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from amhw.documents import Amount, Count, Document, Share
 from amhw.faults.campaign import Campaign, Part, golden_run
+from amhw.faults.codes import Plain
 from amhw.faults.cost import Cost
 from amhw.faults.memories import Memory
 from amhw.faults.models import MODELS
@@ -31,7 +32,8 @@ class Row:
         correct: images that are classified correctly without a fault.
         harm: images lost, in shares of all, added up over flips of all stored bits.
         left: harm in parts of that without protection.
-        corrected: flips of weights' stored bits after which what the multiplier reads is right, of all.
+        corrected: flips of stored bits of the weights that it protects after which what the multiplier reads is right,
+            of all.
         cost: of one instance of its circuit.
     """
 
@@ -89,7 +91,7 @@ def row(campaign: Campaign, flips: Mapping[Part, Counts], name: str, share: floa
         chosen = plain.chosen(share)
         outputs, stored_share = len(chosen), sum(plain.bits[layer] for layer, _ in chosen) / plain.total.stored
         if name == "triplicate":
-            left, corrected = plain.triplicated(chosen), stored_share * 3 / (1 + 2 * stored_share)
+            left, corrected = plain.triplicated(chosen), float(bool(chosen))
         else:
             left = plain.split(chosen, accounts(campaign, flips, "split").plain)
     else:
@@ -109,7 +111,7 @@ def _everywhere(campaign: Campaign, flips: Mapping[Part, Counts], name: str, pla
         stored += len(memory) * code.stored
         patterns = code.written(memory.patterns)[:, None] ^ 1 << np.arange(code.stored)
         same = _reads_alike(campaign, memory, memory.valued(code.read(patterns)))
-        if memory.kind == "weights":
+        if memory.kind == "weights" and (name == "clip" or not isinstance(code, Plain)):
             right, flipped = right + int(same.sum()), flipped + same.size
         if name in ("clip", "parity"):
             lost += int(harm(campaign.protected(flips, memory, name)).sum())

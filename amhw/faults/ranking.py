@@ -5,8 +5,9 @@ stored bits are expected to add, to first order: for each of its words, the mean
 bit makes to it, times the mean of |∂L/∂w| over training images, where L is the cross-entropy of the real-valued
 network:
 
-    V = Σ_words E|Δw| · E|∂L/∂w|
+    V = Σ_words E min(|Δw|, R) · E|∂L/∂w|
 
+R is what an output can do with a change: the bits above that of a bias are beyond the clamp of the codes, and all alike.
 No fault is injected. It is in the sense of the neuron vulnerability factor of Ahmadilivani, Taheri, Raik, Daneshtalab
 and Jenihhin, "DeepVigor: vulnerability value ranges and factors for DNNs' reliability assessment", ETS 2023, which is
 found from gradients too.
@@ -22,6 +23,7 @@ from torch.nn import functional
 from amhw.datasets import DataSet
 from amhw.faults.memories import memories
 from amhw.faults.models import MODELS
+from amhw.network.inference import Inference
 from amhw.network.quantised import QuantisedNetwork
 from amhw.network.real import pixels, real_valued
 from amhw.table import ProductTable
@@ -34,25 +36,35 @@ def vulnerability(
     network: QuantisedNetwork, tables: Mapping[str, ProductTable], data: DataSet
 ) -> dict[str, np.ndarray]:
     """V of every output of every layer that multiplies: float64[out]."""
-    module = real_valued(network, tables).module()
+    module = real_valued(network, tables).module().double()
     size: dict[str, torch.Tensor] = {}
     labels = torch.from_numpy(data.labels.astype(np.int64))
     for start in range(0, len(data), BATCH):
         part = slice(start, start + BATCH)
         module.zero_grad()
-        functional.cross_entropy(module(pixels(data.images[part])), labels[part]).backward()
+        functional.cross_entropy(module(pixels(data.images[part]).double()), labels[part]).backward()
         for name, parameter in module.named_parameters():
             assert parameter.grad is not None
             size[name] = size.get(name, torch.zeros_like(parameter)) + parameter.grad.abs()
+    logits = float(np.abs(Inference(network, tables).logits(data.images)).max())
     found: dict[str, np.ndarray] = {}
     for memory in memories(network, ["weights", "bias"]):
         layer = network[memory.layer]
-        change = np.abs(memory.faulty(MODELS["flip"]) - memory.values[:, None]).mean(axis=1)
+        change = np.abs(memory.faulty(MODELS["flip"]) - memory.values[:, None])
+        if memory.kind == "bias":
+            change = np.minimum(change, span(network, memory.layer, logits))
+        change = change.mean(axis=1)
         unit = layer.weight_scale if memory.kind == "weights" else layer.unit
         gradient = size[f"{memory.layer}.{'weight' if memory.kind == 'weights' else 'bias'}"].numpy().reshape(-1)
         value = (change * unit * gradient).reshape(layer.outputs, -1).sum(axis=1)
         found[memory.layer] = found.get(memory.layer, np.zeros(layer.outputs)) + value
     return found
+
+
+def span(network: QuantisedNetwork, name: str, logits: float) -> float:
+    """R of a layer in units of its accumulator: the sums of all codes; the greatest of the `logits` in the last one."""
+    requantisation = network[name].requantisation
+    return logits if requantisation is None else requantisation.maximum / requantisation.scale
 
 
 @dataclass(frozen=True)
