@@ -14,7 +14,7 @@ from pathlib import Path
 from amhw import ProductTable, parse
 from amhw.array.plan import ConvPlan
 from amhw.datasets import mnist_test
-from amhw.faults.rtl import compare, some_faults
+from amhw.faults.rtl import compare, engine, some_faults
 from amhw.network.models import lenet5
 from amhw.network.quantised import QuantisedNetwork
 from amhw.simulation import simulator_environment
@@ -35,7 +35,7 @@ def main() -> int:
     faults = some_faults(plan, arguments.faults, arguments.seed)
     images = mnist_test().images[200 : 200 + arguments.images]
     with tempfile.TemporaryDirectory() as folder, simulator_environment():
-        found = compare(multiplier, plan, faults, images, Path(folder))
+        found = compare(engine(multiplier, plan, Path(folder)), plan, faults, images)
     print(
         f"{found.faults} faults ({found.changed} change a code), {found.codes} codes: "
         f"{len(found.different)} faults differ"

@@ -362,14 +362,14 @@ def _protected(found: "Protections") -> Table:
         padding=(0, 1, 0, 0),
     )
     table.add_column("protection")
-    for heading in ("share", "bits", "again", "harm left", "corrected", "correct", "µm²", "ps"):
+    for heading in ("share", "bits", "again", "harm left", "of weights", "corrected", "correct", "µm²", "ps"):
         table.add_column(heading, justify="right", no_wrap=True)
     plain = found.rows[0]
     for one in found.rows:
         area, delay = ("", "") if one.cost is None else (f"{one.cost.area_um2:.1f}", f"{one.cost.delay_ps:.0f}")
         more = f"{one.stored / plain.stored - 1:+.1%}"
-        left = (f"{one.repeated:.1%}", f"{one.left:.2%}", f"{one.corrected:.1%}", str(one.correct))
-        table.add_row(one.name or "none", f"{one.share:.1%}", more, *left, area, delay)
+        left = (f"{one.repeated:.1%}", f"{one.left:.2%}", f"{one.weights_left:.2%}", f"{one.corrected:.1%}")
+        table.add_row(one.name or "none", f"{one.share:.1%}", more, *left, str(one.correct), area, delay)
     return table
 
 

@@ -70,7 +70,7 @@ def kernel_map(kernels: Mapping[str, tuple[tuple[int, ...], Counts]], model: str
 
 def _scale(values: np.ndarray) -> SymLogNorm:
     """Linear below a hundredth of the greatest, then logarithmic."""
-    top = max(float(np.nanmax(values, initial=0)), 1e-6)
+    top = max(float(np.nanmax(values, initial=0)), 0.01)
     return SymLogNorm(top / 100, vmin=0, vmax=top, base=10)
 
 

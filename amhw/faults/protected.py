@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from amhw.faults.codes import Plain
 from amhw.faults.cost import Cost
 from amhw.faults.memories import Memory
 from amhw.faults.models import MODELS
-from amhw.faults.outcome import Counts
+from amhw.faults.outcome import RIGHT_TO_WRONG, Counts
 from amhw.faults.protection import SELECTIVE, Accounts, Left, code_of, harm
 from amhw.faults.summary import Subject
 
@@ -32,6 +32,8 @@ class Row:
         correct: images that are classified correctly without a fault.
         harm: images lost, in shares of all, added up over flips of all stored bits.
         left: harm in parts of that without protection.
+        weights_left: trials with another class, of flips of the stored bits of weights only, in parts of those without
+            protection.
         corrected: flips of stored bits of the weights that it protects after which what the multiplier reads is right,
             of all.
         cost: of one instance of its circuit.
@@ -45,6 +47,7 @@ class Row:
     correct: Count
     harm: float
     left: float
+    weights_left: float
     corrected: Share
     cost: Cost | None
 
@@ -62,51 +65,89 @@ class Protections(Document):
     rows: tuple[Row, ...]
 
 
-def accounts(campaign: Campaign, flips: Mapping[Part, Counts], protection: str = "") -> Accounts:
-    """Harm by output, of the flips of what a protection stores; of single flips of the words themselves without one."""
+Measure = Callable[[Counts], np.ndarray]
+
+_BOTH = ("weights", "bias")
+
+
+def moved(counts: Counts) -> np.ndarray:
+    """Images whose class changes, fault by fault: int64[…]."""
+    found: np.ndarray = counts[..., RIGHT_TO_WRONG:].sum(axis=-1)
+    return found
+
+
+def accounts(
+    campaign: Campaign,
+    flips: Mapping[Part, Counts],
+    protection: str = "",
+    kinds: Sequence[str] = _BOTH,
+    measure: Measure = harm,
+) -> Accounts:
+    """Harm (or another measure) by output, of the flips of what a protection stores; of single flips of the words
+    themselves without one."""
     network = campaign.network
     found: dict[str, np.ndarray] = {}
     bits: dict[str, int] = {}
-    for memory in _protected(campaign):
-        if protection:
-            lost = harm(campaign.protected(flips, memory, protection))
-        else:
-            lost = harm(campaign.counts(flips, memory, MODELS["flip"]))
+    for memory in _memories(campaign, kinds):
+        counts = (
+            campaign.protected(flips, memory, protection)
+            if protection
+            else campaign.counts(flips, memory, MODELS["flip"])
+        )
         outputs = network[memory.layer].outputs
-        found[memory.layer] = found.get(memory.layer, np.zeros(outputs)) + lost.reshape(outputs, -1).sum(axis=1)
+        each = measure(counts).reshape(outputs, -1).sum(axis=1)
+        found[memory.layer] = found.get(memory.layer, np.zeros(outputs)) + each
         bits[memory.layer] = bits.get(memory.layer, 0) + memory.bits // outputs
     every = network.network.multiplications
-    each = {layer: every[layer] // network[layer].outputs for layer in found}
-    return Accounts(len(campaign.images), found, bits, each)
+    multiplications = {layer: every[layer] // network[layer].outputs for layer in found}
+    return Accounts(len(campaign.images), found, bits, multiplications)
 
 
 def row(campaign: Campaign, flips: Mapping[Part, Counts], name: str, share: float, cost: Cost | None) -> Row:
     """What a protection leaves."""
     plain = accounts(campaign, flips)
-    outputs, stored_share, correct = 0, 1.0, _correct(campaign, clipped=name == "clip")
-    corrected = 0.0
-    if not name:
-        left, stored_share = plain.total, 0.0
-    elif name in SELECTIVE:
-        chosen = plain.chosen(share)
-        outputs, stored_share = len(chosen), sum(plain.bits[layer] for layer, _ in chosen) / plain.total.stored
-        if name == "triplicate":
-            left, corrected = plain.triplicated(chosen), float(bool(chosen))
-        else:
-            left = plain.split(chosen, accounts(campaign, flips, "split").plain)
+    chosen = plain.chosen(share) if name in SELECTIVE else []
+    left, corrected = _left(campaign, flips, name, chosen, _BOTH, harm)
+    weights, _ = _left(campaign, flips, name, chosen, ("weights",), moved)
+    without, moving = plain.total.harm, accounts(campaign, flips, "", ("weights",), moved).total.harm
+    if name in SELECTIVE:
+        protected = sum(plain.bits[layer] for layer, _ in chosen) / plain.total.stored
     else:
-        left, corrected = _everywhere(campaign, flips, name, plain)
-    without = plain.total.harm
+        protected = float(bool(name))
     return Row(
-        *(name, float(stored_share), outputs, left.stored, float(left.repeated), correct),
-        *(round(float(left.harm), 6), float(left.harm / without) if without else 0.0, float(corrected), cost),
+        name,
+        share=protected,
+        outputs=len(chosen),
+        stored=left.stored,
+        repeated=float(left.repeated),
+        correct=_correct(campaign, clipped=name == "clip"),
+        harm=round(float(left.harm), 6),
+        left=float(left.harm / without) if without else 0.0,
+        weights_left=float(weights.harm / moving) if moving else 0.0,
+        corrected=corrected,
+        cost=cost,
     )
 
 
-def _everywhere(campaign: Campaign, flips: Mapping[Part, Counts], name: str, plain: Accounts) -> tuple[Left, float]:
-    """Of a protection of all words, and the share of flips in weights that are corrected."""
+def _left(
+    campaign: Campaign,
+    flips: Mapping[Part, Counts],
+    name: str,
+    chosen: list[tuple[str, int]],
+    kinds: Sequence[str],
+    measure: Measure,
+) -> tuple[Left, float]:
+    """What a protection leaves of a measure in memories of some kinds, and the share of flips in weights that it
+    corrects."""
+    plain = accounts(campaign, flips, "", kinds, measure)
+    if not name:
+        return plain.total, 0.0
+    if name == "triplicate":
+        return plain.triplicated(chosen), float(bool(chosen))
+    if name == "split":
+        return plain.split(chosen, accounts(campaign, flips, "split", kinds, measure).plain), 0.0
     stored = lost = right = flipped = 0
-    for memory in _protected(campaign):
+    for memory in _memories(campaign, kinds):
         code = code_of(name, memory, campaign.tables)
         stored += len(memory) * code.stored
         patterns = code.written(memory.patterns)[:, None] ^ 1 << np.arange(code.stored)
@@ -114,16 +155,12 @@ def _everywhere(campaign: Campaign, flips: Mapping[Part, Counts], name: str, pla
         if memory.kind == "weights" and (name == "clip" or not isinstance(code, Plain)):
             right, flipped = right + int(same.sum()), flipped + same.size
         if name in ("clip", "parity"):
-            lost += int(harm(campaign.protected(flips, memory, name)).sum())
+            lost += int(measure(campaign.protected(flips, memory, name)).sum())
         elif not same.all():
-            lost += int(harm(campaign.counts(flips, memory, MODELS["flip"])).sum())
+            lost += int(measure(campaign.counts(flips, memory, MODELS["flip"])).sum())
     if name == "clip":
-        network = campaign.network
-        stored += sum(
-            layer.outputs * layer.requantisation.maximum.bit_length()
-            for layer in network.layers
-            if layer.requantisation
-        )
+        requantised = ((layer.outputs, layer.requantisation) for layer in campaign.network.layers)
+        stored += sum(outputs * one.maximum.bit_length() for outputs, one in requantised if one is not None)
     return Left(stored, lost / plain.images), right / max(flipped, 1)
 
 
@@ -138,8 +175,8 @@ def _reads_alike(campaign: Campaign, memory: Memory, values: np.ndarray) -> np.n
     return same
 
 
-def _protected(campaign: Campaign) -> tuple[Memory, ...]:
-    return tuple(memory for memory in campaign.memories if memory.kind in ("weights", "bias"))
+def _memories(campaign: Campaign, kinds: Sequence[str]) -> tuple[Memory, ...]:
+    return tuple(memory for memory in campaign.memories if memory.kind in kinds)
 
 
 def _correct(campaign: Campaign, *, clipped: bool) -> int:
@@ -151,31 +188,38 @@ def table(found: Protections) -> str:
     """As CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    heading = ("protection", "share", "outputs", "stored_bits", "repeated", "correct", "harm", "left", "corrected")
-    writer.writerow([*heading, "area_um2", "delay_ps", "circuit"])
+    heading = ("protection", "share", "outputs", "stored_bits", "repeated", "correct", "harm", "left", "weights_left")
+    writer.writerow([*heading, "corrected", "area_um2", "delay_ps", "circuit"])
     for one in found.rows:
         cost = ["", "", ""] if one.cost is None else [one.cost.area_um2, one.cost.delay_ps, one.cost.circuit]
-        shares = (f"{one.repeated:.6f}", one.correct, f"{one.harm:.6f}", f"{one.left:.6f}", f"{one.corrected:.6f}")
+        shares = [f"{one.repeated:.6f}", str(one.correct)]
+        shares += [f"{each:.6f}" for each in (one.harm, one.left, one.weights_left, one.corrected)]
         writer.writerow([one.name or "none", f"{one.share:.4f}", one.outputs, one.stored, *shares, *cost])
     return text.getvalue()
 
 
 def picture(found: Protections) -> str:
-    """Harm left against the area of a circuit and against the bits stored, as SVG."""
-    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    """Harm left against the area of a circuit and against the bits stored, as SVG: of all words, and of weights."""
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
     by_area, by_bits = figure.subplots(1, 2, sharey=True)
     plain = next(one for one in found.rows if not one.name)
     for one in found.rows:
         area = 0.0 if one.cost is None else one.cost.area_um2
-        name = one.name or "none"
         for ax, x in ((by_area, area), (by_bits, 100 * (one.stored / plain.stored - 1))):
-            ax.plot(x, 100 * one.left, "o", color="black" if not one.name else "tab:red")
-            ax.annotate(name, (x, 100 * one.left), xytext=(5, 4), textcoords="offset points", size=9)
-    by_area.set(xlabel="area of one instance of the circuit, µm²", ylabel="harm left, % of that without protection")
+            ax.plot([x, x], [100 * one.left, 100 * one.weights_left], color="0.8", zorder=1)
+            ax.plot(x, 100 * one.left, "o", color="tab:red", zorder=2)
+            ax.plot(x, 100 * one.weights_left, "s", color="tab:blue", markersize=5, zorder=2)
+            if one.name:
+                at = (x, 50 * (one.left + one.weights_left))
+                ax.annotate(one.name, at, xytext=(6, -3), textcoords="offset points", size=9, rotation=30)
+    by_area.set(xlabel="area of one instance of the circuit, µm²", ylabel="left, % of that without protection")
     by_bits.set(xlabel="bits stored more, %")
+    by_bits.plot([], [], "o", color="tab:red", label="harm, flips of weights and biases")
+    by_bits.plot([], [], "s", color="tab:blue", markersize=5, label="classes changed, flips of weights")
+    by_bits.legend()
     for ax in (by_area, by_bits):
-        ax.set_ylim(-4, 112)
-        ax.margins(x=0.2)
+        ax.set_ylim(-5, None)
+        ax.margins(x=0.15)
         ax.grid(alpha=0.3)
     figure.suptitle(found.subject.network, size=9)
     text = io.StringIO()

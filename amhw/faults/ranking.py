@@ -7,7 +7,7 @@ network:
 
     V = Σ_words E min(|Δw|, R) · E|∂L/∂w|
 
-R is what an output can do with a change: the bits above that of a bias are beyond the clamp of the codes, and all alike.
+R is what an output can do with a change: higher bits of a bias are beyond the clamp of the codes, and all alike.
 No fault is injected. It is in the sense of the neuron vulnerability factor of Ahmadilivani, Taheri, Raik, Daneshtalab
 and Jenihhin, "DeepVigor: vulnerability value ranges and factors for DNNs' reliability assessment", ETS 2023, which is
 found from gradients too.

@@ -58,24 +58,39 @@ def some_faults(plan: ConvPlan, count: int, seed: int = 0) -> tuple[Fault, ...]:
     return tuple(found)
 
 
-def compare(
-    multiplier: Multiplier, plan: ConvPlan, faults: Sequence[Fault], images: np.ndarray, folder: Path
-) -> Compared:
-    """Write each fault, push the images (uint8[N, 1, H, W]) through, write the right word back.
+@dataclass(frozen=True)
+class Engine:
+    """A compiled simulation: the program, and where its memories are."""
+
+    program: Path
+    places: Mapping[str, MemoryPlace]
+
+
+def engine(multiplier: Multiplier, plan: ConvPlan, folder: Path) -> Engine:
+    """Compile the engine of a plan; `simulator_environment` finds the simulator.
 
     Raises:
-        Refusal: the simulator cannot be built, or stops.
+        Refusal: it cannot be built.
     """
     text, manifest = conv_engine(multiplier, plan, "faulty_engine")
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / "faulty_engine.v"
     source.write_text(text, encoding="utf-8")
-    program = build(source, bench_folder() / "fault_harness.cpp", folder / "build")
+    return Engine(build(source, bench_folder() / "fault_harness.cpp", folder / "build"), manifest.memory_map)
+
+
+def compare(simulated: Engine, plan: ConvPlan, faults: Sequence[Fault], images: np.ndarray) -> Compared:
+    """Write each fault, push the images (uint8[N, 1, H, W]) through, write the right word back.
+
+    Raises:
+        Refusal: the simulation stops.
+    """
+    program = simulated.program
     last = plan.layers[-1]
     each = last.outputs * last.pooled**2
     commands = bytearray()
     for fault in faults:
-        writes = list(_writes(plan, manifest.memory_map, fault))
+        writes = list(_writes(plan, simulated.places, fault))
         for right in (False, True):
             for address, faulty, word in writes:
                 commands += b"W" + ((address << 32 | (word if right else faulty) & 0xFFFFFFFF).to_bytes(8, "little"))
