@@ -24,7 +24,7 @@ OTHERS = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGE
 SECTIONS = {
     "First steps": ["index.md", "notebooks/first-steps.md", "python.md", "glossary.md"],
     "Multipliers": ["families.md", "adding-a-family.md", "exchange.md"],
-    "Networks": ["networks.md", "training.md", "selection.md"],
+    "Networks": ["networks.md", "training.md", "selection.md", "faults.md"],
     "Hardware": ["cost.md", "array.md"],
     "Studies": ["study.md", "reproducing.md"],
     "Project": ["architecture.md", "contributing.md", "changelog.md"],

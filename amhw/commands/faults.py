@@ -15,7 +15,7 @@ from amhw.commands import shared
 from amhw.commands.base import Command, print_json, print_note, refuse_without_effect
 from amhw.commands.options import reading_options, stated_table
 from amhw.commands.progress import progress
-from amhw.files import write_atomically
+from amhw.files import check_writable, write_atomically
 from amhw.imports.source import UNSAID, Reading
 from amhw.refusal import Refusal
 from amhw.results import Results, Task, run
@@ -146,6 +146,7 @@ def command(
     campaign = Campaign(chosen, tables, part, names, only, tuple(dict.fromkeys(protections)))
     print_note(other_data(chosen.network, source))
     subject = files.subject_of(campaign)
+    check_writable(out / files.RECORD)
     store = results or out / "results.sqlite"
     if stuck_nets:
         refuse_without_effect(["protections", "rank", "margin", "models", "places"], "--stuck-nets has no memories")
