@@ -54,13 +54,13 @@ def expected(network, table, images):
 )
 def test_random_networks(network, seed, shape, operands, rounding):
     random = np.random.default_rng(seed)
-    images = random.integers(0, 256, (5, *network.input_shape), dtype=np.uint8)
+    images = random.integers(0, 256, (30, *network.input_shape), dtype=np.uint8)
     made = with_roundings(quantise(with_weights(network, seed), images, operands), random if rounding else None)
     widths = operands.activation_width, operands.weight_width
     multiplier = Masked.columns(2 * rounding, *widths, signed_a=operands.activation_signed, signed_b=True)
     config = ArrayConfig(multiplier, **{"sums": 300, **shape})
-    found = Interpreter(Schedule(made, config)).logits(images)
-    np.testing.assert_array_equal(found, expected(made, ProductTable.of(multiplier), images))
+    found = Interpreter(Schedule(made, config)).logits(images[:5])
+    np.testing.assert_array_equal(found, expected(made, ProductTable.of(multiplier), images[:5]))
 
 
 @pytest.mark.parametrize("multiplier", [EXACT, MASKED], ids=lambda m: m.name)
