@@ -26,6 +26,14 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.table import ProductTable
 
 
+def of_side(images: np.ndarray, side: int) -> np.ndarray:
+    """The middle of square images, or images amid zeros: [N, C, side, side]."""
+    around = max(0, side - images.shape[2])
+    images = np.pad(images, [(0, 0), (0, 0), *[(around // 2, around - around // 2)] * 2])
+    margin = (images.shape[2] - side) // 2
+    return images[:, :, margin : margin + side, margin : margin + side]
+
+
 @cocotb.test()
 async def codes_match(dut: Any) -> None:
     """Every code is the golden model's."""
@@ -39,10 +47,7 @@ async def codes_match(dut: Any) -> None:
     plan = ConvPlan(network, table, manifest.rows, manifest.cols, manifest.depth)
     last = plan.layers[-1]
     per_image = last.outputs * last.pooled**2
-    digits = mnist_test().images[: int(os.environ.get("AMHW_IMAGES", "20"))]
-    margin = (digits.shape[2] - side) // 2
-    assert margin >= 0, "digits are cropped, not enlarged"
-    digits = digits[:, :, margin : margin + side, margin : margin + side]
+    digits = of_side(mnist_test().images[: int(os.environ.get("AMHW_IMAGES", "20"))], side)
     calm, stalled = digits[: len(digits) // 2], digits[len(digits) // 2 :]
     extremes = np.stack([np.full((1, side, side), value, np.uint8) for value in (0, 255)])
     streams = Streams(dut, ["s_axis_image", "s_axis_config"], ["m_axis_codes"], seed)

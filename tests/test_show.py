@@ -23,6 +23,12 @@ def test_text_shows_diagram_and_stages():
     assert max(int(n) for n in stages[-1].split()[2:] if n != ".") == 2
 
 
+def test_a_picture_that_is_no_svg_is_refused(tmp_path):
+    refused = CliRunner().invoke(command, [EIGHT, "--svg", str(tmp_path / "dots.png")])
+    assert refused.exit_code == 2 and "ends in .svg" in refused.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_svg_has_a_dot_for_every_partial_product(tmp_path):
     file = tmp_path / "dots.svg"
     assert CliRunner().invoke(command, [EIGHT, "--svg", str(file)]).exit_code == 0

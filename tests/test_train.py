@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from random_networks import with_weights
 
 from amhw.commands.train import command
 from amhw.datasets import Identity, balanced, data_source, mnist_slice, mnist_test
 from amhw.datasets.idx import write_idx
 from amhw.network.inference import Inference
+from amhw.network.models import model_named
 from amhw.network.models.lenet5 import NETWORK, network
 from amhw.network.quantised import Operands, QuantisedNetwork
 from amhw.network.real import FloatNetwork
@@ -85,6 +87,14 @@ def test_a_start_or_checkpoint_that_does_not_fit_is_one_line(folder, tmp_path):
         assert (result.exit_code, result.stdout) == (2, "")
         assert message in result.stderr and result.stderr.count("\n") == 1, result.stderr
         assert not (tmp_path / "n.npz").exists()
+
+
+def test_images_that_do_not_fit_are_refused_before_any_are_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setattr("amhw.datasets.mnist._fetch", lambda *_: pytest.fail("a download began"))
+    colour = with_weights(model_named("resnet8"), 0).save(tmp_path / "colour.npz")
+    for arguments in (["mul_u8s8_pp_0_0_0_0_0_0_c0_c0", "--network", colour], ["--model", "resnet8"]):
+        result = run(*arguments, "--out", tmp_path / "out.npz")
+        assert result.exit_code == 2 and "[1, 28, 28]" in result.stderr and result.stderr.count("\n") == 1
 
 
 def test_an_unwritable_place_is_refused_before_training(folder, tmp_path):

@@ -16,15 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amhw.array.tiling import check_array, swap_time
-from amhw.array.widths import Widths, width_of
+from amhw.array.widths import SUM_BITS, Widths, width_of
 from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
 
 POOL = 2
-SUM_BITS = 32
-"""Sums of a layer must fit so many bits, as the golden model's accumulators do."""
-
 FETCH = 3
 """Latency in cycles from a position to its window at the array: addresses, memories, rotation."""
 

@@ -23,15 +23,12 @@ from numpy.typing import NDArray
 from amhw.array.config import ArrayConfig
 from amhw.array.placement import Layout, Space
 from amhw.array.records import Fetch, Finish, Setup, Weights
-from amhw.array.widths import Widths, width_of
+from amhw.array.widths import SUM_BITS, Widths, width_of
 from amhw.network.layers import IMAGE, Add, AveragePool, Flatten, Linear, MaxPool, Pair
 from amhw.network.network import Multiplying
 from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
 from amhw.network.requantisation import Addition, Requantisation
 from amhw.refusal import Refusal
-
-SUM_BITS = 32
-"""Sums of a layer and the logits must fit so many bits, as the golden model's accumulators do."""
 
 CODE_BITS = 8
 """Of what is added or pooled by itself."""

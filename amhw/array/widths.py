@@ -15,7 +15,8 @@ from amhw.refusal import Refusal
 from amhw.table import ProductTable, bits_read
 
 SUM_BITS = 32
-"""Bits of a sum, two's complement, wherever sums leave an array or go on to the next layer."""
+"""Bits of a sum, two's complement, wherever sums leave an array or go on to the next layer, and of the golden model's
+accumulators."""
 
 
 @dataclass(frozen=True)

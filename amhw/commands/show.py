@@ -9,6 +9,7 @@ from amhw.commands.base import Command, print_json
 from amhw.diagram import picture, stages
 from amhw.files import write_atomically
 from amhw.imports.designs import design_of
+from amhw.refusal import Refusal
 
 
 @click.command(cls=Command, epilog="Example: amhw show mul_u8s8_pp_0_0_0_0_0_c0_e0_e0 --svg dots.svg")
@@ -23,6 +24,8 @@ def command(multiplier: str, svg: Path | None, as_json: bool) -> None:
     The multiplier is given by its NAME, or by a FILE that amhw gen wrote.
     """
     design = design_of(multiplier)
+    if svg is not None and svg.suffix != ".svg":
+        raise Refusal(f"{svg}: the picture is SVG; give it a name that ends in .svg")
     if svg is not None:
         write_atomically(svg, picture(design))
     if as_json:

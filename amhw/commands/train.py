@@ -15,6 +15,7 @@ from amhw.refusal import Refusal
 
 if TYPE_CHECKING:
     from amhw.datasets import DataSet, DataSource
+    from amhw.network.network import Network
     from amhw.nn.finetune import TrainingProgress
     from amhw.nn.runs import FineTuned, FromScratch
     from amhw.table import ProductTable
@@ -98,14 +99,15 @@ def command(
     if table is not None and not table.signed_b:
         raise Refusal(UNSIGNED_WEIGHTS.format(name=table.name))
     source = data_source(data)
-    training = source.calibration if packaged else source.training
     trained: FromScratch | FineTuned
     if table is None:
-        trained = _from_scratch(model or "lenet5", source, training, epochs, seed, out)
+        trained = _from_scratch(model or "lenet5", source, epochs, seed, out, packaged=packaged)
     else:
         given = {"epochs": epochs, "patience": patience, "seed": seed}
         stated = {name: value for name, value in given.items() if value is not None}
-        trained = _fine_tuned(table, layers, network, source, training, stated, out, noise=noise, checkpoint=checkpoint)
+        trained = _fine_tuned(
+            table, layers, network, source, stated, out, packaged=packaged, noise=noise, checkpoint=checkpoint
+        )
     if as_json:
         print_json(trained.record())
         return
@@ -113,13 +115,21 @@ def command(
     print_next("accuracy", "--network", out, *([] if multiplier is None else [multiplier]))
 
 
+def _training(network: "Network", source: "DataSource", *, packaged: bool) -> "DataSet":
+    """The images to train on; those that do not fit the network are refused before any are downloaded."""
+    network.check_images(source.test)
+    return source.calibration if packaged else source.training
+
+
 def _from_scratch(
-    model: str, source: "DataSource", training: "DataSet", epochs: int | None, seed: int, out: Path
+    model: str, source: "DataSource", epochs: int | None, seed: int, out: Path, *, packaged: bool
 ) -> "FromScratch":
     from amhw.network.models import model_named
     from amhw.network.training import EPOCHS
     from amhw.nn.runs import from_scratch
 
+    network = model_named(model)
+    training = _training(network, source, packaged=packaged)
     passes = epochs or EPOCHS
     with progress("training") as work:
 
@@ -129,7 +139,7 @@ def _from_scratch(
             if step % (steps // passes) == 0:
                 work.note(state)
 
-        return from_scratch(model_named(model), source, training, passes, seed, out, report)
+        return from_scratch(network, source, training, passes, seed, out, report)
 
 
 def _fine_tuned(
@@ -137,10 +147,10 @@ def _fine_tuned(
     layers: str | None,
     file: Path | None,
     source: "DataSource",
-    training: "DataSet",
     stated: dict[str, int],
     out: Path,
     *,
+    packaged: bool,
     noise: bool,
     checkpoint: Path | None,
 ) -> "FineTuned":
@@ -151,8 +161,8 @@ def _fine_tuned(
     from amhw.nn.runs import fine_tuned
 
     start = float_network() if file is None else load_network(file)
-    start.network.check_images(source.test)
     names = shared.chosen_layers(layers, start.layer_names, start.convolutions)
+    training = _training(start.network, source, packaged=packaged)
     note = other_data(start.network, source)
     recipe = TrainingRecipe(**stated)
     with progress("training") as work:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from amaranth.lib import wiring
 
+from amhw.array.widths import SUM_BITS
 from amhw.documents import Amount
 from amhw.faults.circuits import HammingReader, LesserOf, ParityReader, Requantiser, Voter
 from amhw.faults.codes import Hamming
@@ -13,8 +14,6 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.synth import Recipe, Synthesiser, Technology
 from amhw.table import ProductTable
 from amhw.verilog import emit
-
-SUM_BITS = 32
 
 
 @dataclass(frozen=True)

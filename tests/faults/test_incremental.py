@@ -156,7 +156,7 @@ BROKEN = {
     "one logit": (
         kernels,
         "logit_counts",
-        lambda real: lambda *a: real(*a[:5], a[5] + 1000 * (np.arange(10) == 3), *a[6:]),
+        lambda real: lambda *a: real(*a[:5], a[5] + 10**6 * (np.arange(10) == 3), *a[6:]),
     ),
     "a constant": (incremental, "_unscaled", lambda real: lambda *a: real(*a) + 300),
 }
