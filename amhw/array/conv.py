@@ -26,6 +26,7 @@ from amhw.array.loops import Loops
 from amhw.array.mesh import SystolicArray
 from amhw.array.plan import FETCH, POOL, ConvPlan, LayerPlan
 from amhw.array.queue import CreditQueue
+from amhw.array.rotation import rotated
 from amhw.array.widths import width_of
 from amhw.multiplier import Multiplier
 from amhw.network.requantisation import Requantisation
@@ -319,8 +320,8 @@ class ConvEngine(wiring.Component):
                 stored = Value.cast(maps[i][j].data).word_select(channel, width)
                 m.d.comb += word.eq(Mux(from_map, stored, image[i][j].data))
                 grid[i].append(word)
-        grid = _rotated(m, "rows", grid, y2.remainder)
-        turned = _rotated(m, "columns", [list(column) for column in zip(*grid, strict=True)], x2.remainder)
+        grid = rotated(m, "rows", grid, y2.remainder)
+        turned = rotated(m, "columns", [list(column) for column in zip(*grid, strict=True)], x2.remainder)
         window = Signal(kernel**2 * width, reset_less=True)
         taps = [
             turned[j][i] & (y2.inside[i] & x2.inside[j]).replicate(width) for i in range(kernel) for j in range(kernel)
@@ -658,18 +659,6 @@ def _banks(
                 memory.write_port(granularity=1) if isinstance(shape, data.ArrayLayout) else memory.write_port()
             )
     return reads, writes
-
-
-def _rotated(m: Module, name: str, items: list[list[Value]], by: Value) -> list[list[Value]]:
-    """The list, rotated left by `by` entries; entries are lists of equal length."""
-    count = len(items)
-    turned = [[Signal(len(v), name=f"{name}_{k}_{n}") for n, v in enumerate(item)] for k, item in enumerate(items)]
-    with m.Switch(by):
-        for first in range(count):
-            with m.Default() if first == count - 1 else m.Case(first):
-                for k in range(count):
-                    m.d.comb += [out.eq(v) for out, v in zip(turned[k], items[(k + first) % count], strict=True)]
-    return [list(item) for item in turned]
 
 
 def _requantisation(plan: ConvPlan, index: int) -> Requantisation:

@@ -9,6 +9,7 @@ from amhw.array.config import FETCH
 from amhw.array.delay import delayed
 from amhw.array.element import pack
 from amhw.array.program import Sizes
+from amhw.array.rotation import rotated
 from amhw.array.widths import width_of
 
 
@@ -104,8 +105,8 @@ class Window(wiring.Component):
                 m.d.comb += codes.eq(banks[i][j].word_select(lane, config.channels * bits))
                 one = [codes[k * bits : (k + 1) * bits] for k in range(config.channels)]
                 grid[i].append(Cat(*one) if sizes.plain else Cat(*(pack(code, sizes.widths.bits_a) for code in one)))
-        grid = _rotated(m, "rows", grid, remainder_y)
-        turned = _rotated(m, "columns", [list(column) for column in zip(*grid, strict=True)], remainder_x)
+        grid = rotated(m, "rows", grid, remainder_y)
+        turned = rotated(m, "columns", [list(column) for column in zip(*grid, strict=True)], remainder_x)
         taps = [
             turned[j][i] & (inside_y[i] & inside_x[j]).replicate(len(turned[j][i]))
             for i in range(height)
@@ -119,15 +120,3 @@ class Window(wiring.Component):
             m.d.sync += word.eq(Array(Array(row)[remainder_x] for row in banks)[remainder_y])
             m.d.comb += Value.cast(self.word).eq(word)
         return m
-
-
-def _rotated(m: Module, name: str, items: list[list[Value]], by: Value) -> list[list[Value]]:
-    """The list, rotated left by `by` entries; entries are lists of equal length."""
-    count = len(items)
-    turned = [[Signal(len(v), name=f"{name}_{k}_{n}") for n, v in enumerate(item)] for k, item in enumerate(items)]
-    with m.Switch(by):
-        for first in range(count):
-            with m.Default() if first == count - 1 else m.Case(first):
-                for k in range(count):
-                    m.d.comb += [out.eq(v) for out, v in zip(turned[k], items[(k + first) % count], strict=True)]
-    return [list(item) for item in turned]
