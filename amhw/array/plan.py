@@ -113,20 +113,8 @@ class ConvPlan:
         if pool is None or (pool.window, pool.stride) != ((POOL, POOL), (POOL, POOL)):
             found = "no pooling" if pool is None else f"pooling {pool.window[0]}×{pool.window[1]}"
             raise Refusal(f"{layer.name} has {found}; wanted {POOL}×{POOL} after every convolution")
-        operands, table = layer.operands, self.table
-        wanted = (operands.activation_width, operands.weight_width, operands.activation_signed, True)
-        if wanted != (table.width_a, table.width_b, table.signed_a, table.signed_b):
-            kinds = ("us"[table.signed_a], table.width_a, "us"[table.signed_b], table.width_b)
-            raise Refusal(
-                f"{table.name} multiplies {'{}{}{}{}'.format(*kinds)}, but {layer.name} of this network wants "
-                f"{operands.name}"
-            )
-        made = layer.made_for
-        if made is not None and made.table_sha256 != table.sha256:
-            raise Refusal(
-                f"{layer.name} of {self.network.name} was made for {made.name} (table {made.table_sha256[:12]}), "
-                f"not for {table.name} (table {table.sha256[:12]})"
-            )
+        layer.check_operands(self.table)
+        self.network.check_table(layer, self.table)
 
     @property
     def convolutions(self) -> tuple[QuantisedLayer, QuantisedLayer]:

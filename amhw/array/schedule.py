@@ -115,27 +115,12 @@ class Schedule:
 
     def __post_init__(self) -> None:
         for layer in self.network.layers:
-            self._check(layer)
+            layer.check_operands(self.config.table)
+            self.network.check_table(layer, self.config.table)
         if self.network.network.classes > 1 << 16:
             raise Refusal(f"{self.network.network.classes} classes; wanted at most {1 << 16}")
         self.widths.check_sums(self.terms, SUM_BITS - 1)
         self.operations  # noqa: B018 (refuses what does not fit)
-
-    def _check(self, layer: QuantisedLayer) -> None:
-        operands, table = layer.operands, self.config.table
-        wanted = (operands.activation_width, operands.weight_width, operands.activation_signed, True)
-        if wanted != (table.width_a, table.width_b, table.signed_a, table.signed_b):
-            kinds = ("us"[table.signed_a], table.width_a, "us"[table.signed_b], table.width_b)
-            raise Refusal(
-                f"{table.name} multiplies {'{}{}{}{}'.format(*kinds)}, but {layer.name} of this network wants "
-                f"{operands.name}"
-            )
-        made = layer.made_for
-        if made is not None and made.table_sha256 != table.sha256:
-            raise Refusal(
-                f"{layer.name} of {self.network.name} was made for {made.name} (table {made.table_sha256[:12]}), "
-                f"not for {table.name} (table {table.sha256[:12]})"
-            )
 
     # Numbers that hold for all operations
 

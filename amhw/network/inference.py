@@ -238,14 +238,9 @@ def check_operands(layer: QuantisedLayer, table: ProductTable) -> None:
     Raises:
         Refusal: the table takes other operands than the layer has.
     """
-    operands = layer.operands
     if not table.signed_b:
         raise Refusal(UNSIGNED_WEIGHTS.format(name=table.name))
-    found = (table.width_a, table.width_b, table.signed_a)
-    if found != (operands.activation_width, operands.weight_width, operands.activation_signed):
-        raise Refusal(
-            f"{table.name} multiplies {table.operands}, but {layer.name} of this network wants {operands.name}"
-        )
+    layer.check_operands(table)
 
 
 def _check_accumulator(layer: QuantisedLayer, table: ProductTable | None) -> None:

@@ -155,6 +155,18 @@ class QuantisedLayer:
             copy.flags.writeable = False
             object.__setattr__(self, member, copy)
 
+    def check_operands(self, table: ProductTable) -> None:
+        """
+        Raises:
+            Refusal: the table takes other operands than the layer has.
+        """
+        wanted = self.operands
+        found = (table.width_a, table.width_b, table.signed_a, table.signed_b)
+        if found != (wanted.activation_width, wanted.weight_width, wanted.activation_signed, True):
+            raise Refusal(
+                f"{table.name} multiplies {table.operands}, but {self.name} of this network wants {wanted.name}"
+            )
+
     @property
     def name(self) -> str:
         return self.layer.name
@@ -276,13 +288,17 @@ class QuantisedNetwork(WeightedNetwork[QuantisedLayer]):
             Refusal: names both multipliers and their tables' hashes.
         """
         for layer in self.layers:
-            made, given = layer.made_for, tables.get(layer.name)
-            if made is not None and (given is None or given.sha256 != made.table_sha256):
-                instead = "exact products" if given is None else f"{given.name} (table {given.sha256[:12]})"
-                raise Refusal(
-                    f"{layer.name} of {self.name} was made for {made.name} (table {made.table_sha256[:12]}), "
-                    f"not for {instead}"
-                )
+            self.check_table(layer, tables.get(layer.name))
+
+    def check_table(self, layer: QuantisedLayer, given: ProductTable | None) -> None:
+        """`check_tables` of one layer; None is exact products."""
+        made = layer.made_for
+        if made is not None and (given is None or given.sha256 != made.table_sha256):
+            instead = "exact products" if given is None else f"{given.name} (table {given.sha256[:12]})"
+            raise Refusal(
+                f"{layer.name} of {self.name} was made for {made.name} (table {made.table_sha256[:12]}), "
+                f"not for {instead}"
+            )
 
     def _constants(self) -> dict[str, Any]:
         return {
