@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amhw.documents import Record
-from amhw.multiplier import parse
 from amhw.results import Results
 from amhw.select.cost import CostModel
 from amhw.select.search import Demand, ErrorModel, Scored, search
-from amhw.select.space import Candidate, Space
+from amhw.select.space import Candidate, Space, candidate_named
 from amhw.stages.keys import Stage
 
 
@@ -46,7 +45,7 @@ def searched(
     if record is None:
         record = _search(space, demands, cost, starts, model, report)
         results.put(task, record)
-    return [Scored(_candidate(name), *figures) for name, *figures in record.found]
+    return [Scored(candidate_named(name), *figures) for name, *figures in record.found]
 
 
 def _search(
@@ -62,12 +61,6 @@ def _search(
 
 
 _SEARCH = Stage("search", Searched, _search)
-
-
-def _candidate(name: str) -> Candidate:
-    multiplier = parse(name)
-    assert isinstance(multiplier, Candidate)
-    return multiplier
 
 
 def _digest(array: NDArray[np.float64]) -> str:

@@ -26,8 +26,6 @@ from numpy.typing import NDArray
 
 from amhw.bitheap import TREES
 from amhw.families.exact import exact_structures
-from amhw.families.masked import Masked
-from amhw.families.or_compressed import OrCompressed
 from amhw.multiplier import Multiplier, parse
 from amhw.pareto import dominators
 from amhw.refusal import Refusal
@@ -37,7 +35,7 @@ from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicte
 from amhw.select.searching import searched
 from amhw.select.settings import DEFAULTS, Round, Settings
 from amhw.select.solutions import Baseline, Choice, Loss, Solution, best_of, pareto_front
-from amhw.select.space import Candidate, Space
+from amhw.select.space import Candidate, Space, candidate_named
 from amhw.select.statistics import MaskRanking, greedy
 from amhw.stages.content import unpacked
 from amhw.stages.emission import emission
@@ -261,7 +259,7 @@ class Selection:
         names = [solution.names[0] for solution in pareto_front(solutions) if len(solution.names) == 1]
         step = max(1, len(names) // count)
         some = names[::step][:count]
-        implementations = self.implementations([_candidate(name) for name in some], "layers")
+        implementations = self.implementations([candidate_named(name) for name in some], "layers")
         choices = [
             tuple(zip(self.layers, combination, strict=True))
             for combination in product(some, repeat=len(self.layers))
@@ -332,7 +330,7 @@ class Selection:
     def _predicted(self, choice: Choice) -> float:
         total = 0.0
         for demand, (_, name) in zip(self.demands, choice, strict=True):
-            total += predicted_error(_candidate(name), (demand,)) ** 2
+            total += predicted_error(candidate_named(name), (demand,)) ** 2
         return sqrt(total)
 
     def _together(
@@ -432,9 +430,3 @@ def _spread(scored: Sequence[Scored], count: int) -> list[Scored]:
         distances = np.minimum(distances, ((figures - figures[chosen[-1]]) ** 2).sum(axis=1))
         chosen.append(int(distances.argmax()))
     return [scored[k] for k in sorted(chosen)]
-
-
-def _candidate(name: str) -> Candidate:
-    multiplier = parse(name)
-    assert isinstance(multiplier, Masked | OrCompressed)
-    return multiplier

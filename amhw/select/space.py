@@ -13,9 +13,17 @@ from numpy.typing import NDArray
 
 from amhw.families.masked import Masked
 from amhw.families.or_compressed import OrCompressed
+from amhw.multiplier import parse
 from amhw.network.quantised import Operands
 
 Candidate = Masked | OrCompressed
+
+
+def candidate_named(name: str) -> Candidate:
+    """The multiplier of the space that has this name."""
+    multiplier = parse(name)
+    assert isinstance(multiplier, Candidate)
+    return multiplier
 
 
 @dataclass(frozen=True)
