@@ -13,6 +13,7 @@ import tempfile
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from amhw.refusal import Refusal
@@ -76,6 +77,15 @@ def check_writable(path: Path | str, *inputs: Path | str) -> None:
                 raise Refusal(f"{path} would be overwritten, and it is what is read; give another file")
     except (OSError, ValueError) as error:
         raise Refusal(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def state_of(path: Path | str) -> Sequence[int] | None:
+    """What changes when a file is written again; None where there is no such file."""
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
 def read_whole(path: Path | str, most: int | None = None) -> bytes:

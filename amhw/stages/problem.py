@@ -4,14 +4,15 @@ Everything here is of training images; the test images are for the report and fo
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from amhw.datasets import DataSet, DataSource, data_source
+from amhw.files import state_of
 from amhw.network.inference import Inference
 from amhw.network.models.lenet5 import float_network
 from amhw.network.models.lenet5 import network as shipped_network
@@ -55,7 +56,7 @@ class Problem:
         Raises:
             Refusal: a file is missing, damaged or foreign, or the network was made for a multiplier.
         """
-        return _loaded(self, _stamp(self.network), _stamp(self.data_dir))
+        return _loaded(self, *(None if path is None else state_of(path) for path in (self.network, self.data_dir)))
 
 
 @dataclass(frozen=True)
@@ -147,17 +148,8 @@ def unchanged(problem: Problem, hashes: Hashes) -> Loaded:
 
 
 @functools.lru_cache(maxsize=8)
-def _loaded(problem: Problem, *stamps: tuple[int, int]) -> Loaded:
+def _loaded(problem: Problem, *states: Sequence[int] | None) -> Loaded:
     return _read(problem)
-
-
-def _stamp(path: str | None) -> tuple[int, int]:
-    """By which a file that was written again is told from what it was: its time and size."""
-    try:
-        found = Path(path or "").stat()
-    except OSError:
-        return 0, 0  # reading it says what is wrong
-    return found.st_mtime_ns, found.st_size
 
 
 def _read(problem: Problem) -> Loaded:

@@ -63,6 +63,7 @@ class Tasks:
         self._networks = cache(QuantisedNetwork.load)
         self._traces: dict[str, Trace] = {}
         sources = {data: data_source(data.folder) for data in plan.data}
+        self._sources = list(sources.values())
         self._images = {data: source.test for data, source in sources.items()}
         every = [*plan.designs, *self.exact]
         for technology in plan.technologies:
@@ -146,9 +147,8 @@ class Tasks:
     def _own_data(self, network: QuantisedNetwork) -> DataSource:
         """The plan's data set that a network was trained on; else the first, or what `own_data` knows."""
         on = network.network.trained_on
-        every = [data_source(data.folder) for data in self.plan.data]
-        own = [source for source in every if on is not None and source.identity.sha256 == on.sha256]
-        return own_data(network.network, (own or every)[0].path)
+        own = [source for source in self._sources if on is not None and source.identity.sha256 == on.sha256]
+        return own_data(network.network, (own or self._sources)[0].path)
 
     def _network(self, planned: PlannedDesign, layers: tuple[str, ...]) -> QuantisedNetwork:
         """Its own, the plan's, or the shipped one at the multiplier's widths."""

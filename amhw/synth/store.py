@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from amhw.files import read_whole, write_atomically
+from amhw.files import read_whole, state_of, write_atomically
 from amhw.refusal import Refusal
 from amhw.synth.facts import as_text, decoded, encoded
 from amhw.synth.library import Library
@@ -79,7 +79,7 @@ def technology_named(technology: str) -> Technology:
     is_name = technology in (*technologies(), *imported())
     if is_name or not technology.strip() or (_NAME.fullmatch(technology) and not Path(technology).is_file()):
         return named(technology)
-    return _of_liberty(technology, tuple(_state(path) for path in liberty_files(technology)))
+    return _of_liberty(technology, tuple(state_of(path) for path in liberty_files(technology)))
 
 
 def keep(name: str, library: Library, source: str) -> Path:
@@ -100,17 +100,8 @@ def _file(name: str) -> Path:
     return folder() / f"{name}.json"
 
 
-def _state(path: Path) -> Sequence[int] | None:
-    """What changes with a file's contents; None where there is no such file."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return None
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
-
-
 def _imported(name: str) -> Technology:
-    return _of_facts(name, _file(name), _state(_file(name)))
+    return _of_facts(name, _file(name), state_of(_file(name)))
 
 
 @lru_cache(maxsize=_KEPT_IN_MEMORY)
