@@ -3,10 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from labelled_images import write_idx_folder
 
 from amhw import parse
 from amhw.datasets import mnist_slice, mnist_test
-from amhw.datasets.idx import write_idx
 from amhw.network.models.lenet5 import float_network
 from amhw.network.quantise import quantise
 from amhw.network.quantised import Operands
@@ -31,15 +31,10 @@ NARROW = Settings(
 
 @pytest.fixture(scope="module")
 def problem(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("problem")
     training, test = mnist_slice(), mnist_test()
-    for name, array in (
-        ("train-images-idx3-ubyte.gz", training.images[::50]),
-        ("train-labels-idx1-ubyte.gz", training.labels[::50]),
-        ("t10k-images-idx3-ubyte.gz", test.images[:200]),
-        ("t10k-labels-idx1-ubyte.gz", test.labels[:200]),
-    ):
-        (folder / name).write_bytes(write_idx(array))
+    folder = write_idx_folder(
+        tmp_path_factory.mktemp("problem"), training.taken(slice(None, None, 50), "few"), test.first(200)
+    )
     network = quantise(float_network(), training.images[:200], Operands(3, 3, True)).save(folder / "network.npz")
     return Problem(str(network), str(folder))
 
