@@ -6,7 +6,7 @@ import click
 
 from amhw.commands import shared
 from amhw.commands.base import Command, print_json, print_note
-from amhw.commands.options import reading_options, stated_table
+from amhw.commands.options import reading_options, stated_tables
 from amhw.commands.progress import progress
 from amhw.imports.source import UNSAID, Reading
 from amhw.refusal import Refusal
@@ -39,7 +39,6 @@ def command(
     """
     # These need torch, which a help text does not wait for.
     from amhw.datasets import data_source
-    from amhw.network.models.lenet5 import float_network, network_for
     from amhw.network.quantised import QuantisedNetwork
     from amhw.network.trained_on import Meeting
     from amhw.scoring import measure_tables, tables_made_for
@@ -55,11 +54,7 @@ def command(
     elif multiplier is None:
         raise Refusal(shared.NO_MULTIPLIER)
     else:
-        table = stated_table(multiplier, reading)
-        known = float_network() if chosen is None else chosen
-        names = shared.chosen_layers(layers, known.layer_names, known.convolutions)
-        tables = dict.fromkeys(names, table)
-        chosen = chosen or network_for(table, names)
+        chosen, tables = stated_tables(multiplier, reading, layers, chosen)
     chosen.network.check_images(test)
     meeting = Meeting(chosen.network, source)
     print_note(meeting.note)

@@ -12,7 +12,9 @@ import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
@@ -129,6 +131,23 @@ def print_note(note: str | None) -> None:
     """Tell people something that is no refusal, if there is anything, in a line on standard error."""
     if note is not None:
         click.echo(f"amhw: note: {note}", err=True)
+
+
+@contextmanager
+def worker_failures(*kinds: type[Exception], how: str = "") -> Iterator[None]:
+    """A worker that dies, or raises one of `kinds`, ends the command with a line; everything that was finished is kept.
+
+    Args:
+        how: what else the same command needs to go on, after a comma.
+    """
+    caught: tuple[type[Exception], ...] = (BrokenExecutor, *kinds)
+    try:
+        yield
+    except caught as error:
+        reason = str(error).strip().splitlines()
+        raise click.ClickException(
+            f"a worker failed: {reason[0] if reason else type(error).__name__}; the same command goes on from here{how}"
+        ) from None
 
 
 def print_next(*arguments: object) -> None:

@@ -1,8 +1,6 @@
 """The command `amhw faults`: what flipped bits in a network's memories cost, and what protects from them."""
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from amhw.commands import shared
-from amhw.commands.base import Command, print_json, print_note, refuse_without_effect
-from amhw.commands.options import reading_options, stated_table
+from amhw.commands.base import Command, print_json, print_note, refuse_without_effect, worker_failures
+from amhw.commands.options import reading_options, stated_tables
 from amhw.commands.progress import progress
 from amhw.extras import optional
 from amhw.files import check_writable, write_atomically
 from amhw.imports.source import UNSAID, Reading
 from amhw.refusal import Refusal
-from amhw.results import Results, Task, run
+from amhw.results import R, Results, Task, run
 from amhw.synth import RECIPES, SEARCH, technology_named
 from amhw.workers import executor
 
@@ -200,10 +198,7 @@ def _network(
 
     chosen = None if network is None else QuantisedNetwork.load(network)
     if multiplier is not None:
-        table = stated_table(multiplier, reading)
-        known = lenet5.float_network() if chosen is None else chosen
-        names = shared.chosen_layers(layers, known.layer_names, known.convolutions)
-        return chosen or lenet5.network_for(table, names), dict.fromkeys(names, table)
+        return stated_tables(multiplier, reading, layers, chosen)
     if layers is not None or reading != UNSAID:
         raise Refusal(shared.NO_MULTIPLIER)
     if chosen is None:
@@ -216,20 +211,34 @@ def _done(
     tasks: "Mapping[K, Task[Counted]]", store: Path, workers: int | None, size: Callable[[K], int]
 ) -> "dict[K, Counts]":
     """What tasks give; the progress is that of faults."""
-    parts = {task.key: part for part, task in tasks.items()}
-    found = {}
+    outcomes = _outcomes(
+        list(tasks.values()), store, workers, "faults", sum(map(size, tasks)), lambda outcome: outcome.faults
+    )
+    return {part: outcome.counts for part, outcome in zip(tasks, outcomes, strict=True)}
+
+
+def _outcomes(
+    tasks: Sequence[Task[R]],
+    store: Path,
+    workers: int | None,
+    what: str,
+    total: int,
+    size: Callable[[R], int] = lambda outcome: 1,
+) -> list[R]:
+    """What tasks give, in their order; progress is said to be that of `what`, of which an outcome has `size`."""
+    found: dict[str, R] = {}
     with (
-        _one_line(),
+        worker_failures(how=", with --workers 1 in less memory"),
         Results(store) as results,
         executor(workers) as pool,
-        progress("faults", sum(map(size, tasks))) as work,
+        progress(what, total) as work,
     ):
-        for task, outcome, _ in run(tasks.values(), results, pool):
+        for task, outcome, _ in run(tasks, results, pool):
             if isinstance(outcome, Exception):
                 raise outcome
-            found[parts[task.key]] = outcome.counts
-            work.advance(outcome.faults)
-    return found
+            found[task.key] = outcome
+            work.advance(size(outcome))
+    return [found[task.key] for task in tasks]
 
 
 def _sample(
@@ -292,20 +301,9 @@ def _stuck_nets(
     with progress("stuck nets"):
         experiment = stuck.Experiment.of(campaign.network, campaign.tables, campaign.images, table, netlist, seed)
     tasks = experiment.tasks()
-    found = {}
-    with (
-        _one_line(),
-        Results(store) as results,
-        executor(workers) as pool,
-        progress("faulty tables", len(tasks)) as work,
-    ):
-        for task, outcome, _ in run(tasks, results, pool):
-            if isinstance(outcome, Exception):
-                raise outcome
-            found[task.key] = outcome
-            work.advance()
+    found = _outcomes(tasks, store, workers, "faulty tables", len(tasks))
     record = experiment.result(
-        [found[task.key] for task in tasks],
+        found,
         subject,
         multiplier=design.name,
         technology=tech,
@@ -419,18 +417,6 @@ def _ranked(lines: dict[str, dict[str, Any]]) -> Table:
         shares = (f"{share:.1%}" for share in (*line["covered"].values(), line["best"]["0.1"]))
         table.add_row(name, str(line["outputs"]), f"{line['correlation']:.3f}", *shares)
     return table
-
-
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """A worker that dies (for want of memory) ends in a line; what was finished is kept."""
-    try:
-        yield
-    except BrokenProcessPool as error:
-        raise click.ClickException(
-            f"a worker failed: {str(error).splitlines()[0]}; the same command goes on from here, with --workers 1 in "
-            "less memory"
-        ) from None
 
 
 def _table(record: "FaultRun") -> Table:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from amhw.imports.source import Reading, is_file, table_of
 from amhw.imports.suspicion import suspicions
 from amhw.imports.tables import ORDERS
 from amhw.table import ProductTable
+
+if TYPE_CHECKING:
+    from amhw.network.quantised import QuantisedNetwork
 
 _OPTIONS = (
     shared.signed(),
@@ -95,6 +98,26 @@ def stated_table(source: str, reading: Reading) -> ProductTable:
     if is_file(Path(source)):
         note_doubts(source, table)
     return table
+
+
+def stated_tables(
+    source: str, reading: Reading, layers: str | None, network: "QuantisedNetwork | None"
+) -> "tuple[QuantisedNetwork, dict[str, ProductTable]]":
+    """A network and `stated_table` in its `layers`, the convolutions if none are named.
+
+    Args:
+        network: None is the shipped one, with the table's operands in these layers.
+
+    Raises:
+        Refusal: a layer is unknown, or the table cannot be read or used.
+    """
+    # It needs torch, which a help text does not wait for.
+    from amhw.network.models.lenet5 import float_network, network_for
+
+    table = stated_table(source, reading)
+    known = float_network() if network is None else network
+    names = shared.chosen_layers(layers, known.layer_names, known.convolutions)
+    return network or network_for(table, names), dict.fromkeys(names, table)
 
 
 def note_doubts(source: str | Path, table: ProductTable) -> list[str]:

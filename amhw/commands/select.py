@@ -1,15 +1,12 @@
 """The command `amhw select`: the multiplier that fits a demand, and the network that goes with it."""
 
-from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from amhw.commands import shared
-from amhw.commands.base import Command, print_json, print_next, print_note, refuse_without_effect
+from amhw.commands.base import Command, print_json, print_next, print_note, refuse_without_effect, worker_failures
 from amhw.commands.progress import progress
 from amhw.files import check_writable
 from amhw.multiplier import parse
@@ -78,7 +75,7 @@ def command(
     request.check_network(loaded.base.network)
     print_note(other_data(loaded.base.network, loaded.data))
     with (
-        _one_line(),
+        worker_failures(SynthesisError),
         Results(results or out / "results.sqlite") as store,
         executor(workers, dask=dask) as pool,
         progress("statistics") as work,
@@ -144,15 +141,3 @@ def _page(solution: "Solution", chosen: "Implementation", yardstick: "Yardstick"
         f"network           {yardstick.file(solution)}",
     ]
     return "\n".join(lines)
-
-
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """What goes wrong in a worker, in a line; everything that was finished is kept."""
-    try:
-        yield
-    except (SynthesisError, BrokenExecutor) as error:
-        reason = str(error).strip().splitlines()
-        raise click.ClickException(
-            f"a worker failed: {reason[0] if reason else type(error).__name__}; the same command goes on from here"
-        ) from None
