@@ -8,7 +8,7 @@ Example: python scripts/array_pictures.py
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -82,10 +82,24 @@ ARROWS = (
 
 def engine() -> str:
     """The block diagram."""
+    return block_diagram((980, 390), BLOCKS, MEMORIES, ARROWS, dashed=("control",))
+
+
+Block = tuple[int, int, int, int, tuple[str, ...]]
+
+
+def block_diagram(
+    size: tuple[int, int],
+    blocks: Mapping[str, Block],
+    memories: Collection[str],
+    arrows: Iterable[Iterable[tuple[int, int]]],
+    dashed: Collection[str] = (),
+) -> str:
+    """Blocks with lines of text, the first one bold, and arrows; memories and streams have other colours."""
     parts = []
-    for name, (x, y, width, height, lines) in BLOCKS.items():
-        fill = "#f4f4f4" if "axis" in lines[0] else SHADES[1] if name in MEMORIES else SHADES[0]
-        dash = ' stroke-dasharray="4 3"' if name == "control" else ""
+    for name, (x, y, width, height, lines) in blocks.items():
+        fill = "#f4f4f4" if "axis" in lines[0] else SHADES[1] if name in memories else SHADES[0]
+        dash = ' stroke-dasharray="4 3"' if name in dashed else ""
         parts.append(
             f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="4" fill="{fill}" stroke="#444"{dash}/>'
         )
@@ -93,7 +107,7 @@ def engine() -> str:
         for k, line in enumerate(lines):
             weight = ' font-weight="bold"' if k == 0 else ""
             parts.append(_text(x + width / 2, top + 15 * k, line, f'text-anchor="middle"{weight}'))
-    for points in ARROWS:
+    for points in arrows:
         path = " ".join(f"{x},{y}" for x, y in points)
         parts.append(
             f'<polyline points="{path}" fill="none" stroke="#444" stroke-width="1.5" marker-end="url(#head)"/>'
@@ -102,7 +116,7 @@ def engine() -> str:
         '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0,0 L8,4 L0,8 z" fill="#444"/></marker></defs>'
     )
-    return _svg(980, 390, [head, *parts])
+    return _svg(*size, [head, *parts])
 
 
 # One tile: three rows and two columns, six vectors, three tiles one after another.

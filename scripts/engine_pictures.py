@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 import numpy as np
-from array_pictures import PICTURES, SHADES, _svg, _text
+from array_pictures import PICTURES, SHADES, _svg, _text, block_diagram
 
 from amhw import parse
 from amhw.array.config import ArrayConfig
@@ -84,24 +84,7 @@ def main() -> None:
 
 def blocks() -> str:
     """The block diagram."""
-    parts = []
-    for name, (x, y, width, height, lines) in BLOCKS.items():
-        fill = "#f4f4f4" if "axis" in lines[0] else SHADES[1] if name in MEMORIES else SHADES[0]
-        parts.append(f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="4" fill="{fill}" stroke="#444"/>')
-        top = y + height / 2 - 7.5 * (len(lines) - 1) + 4
-        for k, line in enumerate(lines):
-            weight = ' font-weight="bold"' if k == 0 else ""
-            parts.append(_text(x + width / 2, top + 15 * k, line, f'text-anchor="middle"{weight}'))
-    for points in ARROWS:
-        path = " ".join(f"{x},{y}" for x, y in points)
-        parts.append(
-            f'<polyline points="{path}" fill="none" stroke="#444" stroke-width="1.5" marker-end="url(#head)"/>'
-        )
-    head = (
-        '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0,0 L8,4 L0,8 z" fill="#444"/></marker></defs>'
-    )
-    return _svg(870, 410, [head, *parts])
+    return block_diagram((870, 410), BLOCKS, MEMORIES, ARROWS)
 
 
 # Three images through a small network.
