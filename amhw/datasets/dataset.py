@@ -43,7 +43,10 @@ class DataSet:
         if self.images.size == 0:
             raise Refusal(f"{self.name}: no images; wanted at least one")
         for part in ("images", "labels"):
-            array = np.ascontiguousarray(getattr(self, part)).view()
+            given = np.ascontiguousarray(getattr(self, part))
+            # NumPy leaves the stride of a single channel to chance, and torch takes another convolution, which rounds
+            # differently, where it looks like channels last: so the same images always get the same strides.
+            array = given.reshape(-1).reshape(given.shape)
             array.flags.writeable = False
             object.__setattr__(self, part, array)
 

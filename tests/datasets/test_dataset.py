@@ -6,6 +6,7 @@ from labelled_images import random_set
 
 from amhw.datasets import DataSet, balanced
 from amhw.datasets.dataset import SLICE_SEED, channels_first
+from amhw.network.models.lenet5 import float_network
 from amhw.refusal import Refusal
 
 
@@ -68,6 +69,23 @@ def test_some_images_evenly_spaced():
 def test_images_and_labels_that_do_not_fit_are_refused(images, labels, message):
     with pytest.raises(Refusal, match=f"odd: .*{message}"):
         DataSet("odd", images, labels)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda images: images,
+        lambda images: images[:, 0][:, None],
+        lambda images: images[:, 0][:, None][np.arange(4)],
+        lambda images: images.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2),
+        np.asfortranarray,
+    ],
+)
+def test_figures_do_not_depend_on_how_images_lie_in_memory(layout):
+    images = np.random.default_rng(0).integers(0, 256, (4, 1, 28, 28), dtype=np.uint8)
+    data = DataSet("digits", layout(images), np.zeros(4, np.uint8))
+    assert data.images.strides == (784, 784, 28, 1)
+    assert np.array_equal(float_network().logits(data.images), float_network().logits(images))
 
 
 def test_grey_images_get_their_channel():
