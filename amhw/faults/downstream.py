@@ -1,31 +1,53 @@
-"""What follows from one changed channel: the layers behind it, computed again for those images that see a change.
+"""What follows from changed codes: the layers behind them, computed again for those images that see a change.
 
-A *pair* is an image and what has become of the channel in it. As long as layers only pool or flatten, one channel is
-all that is computed. The layer that multiplies next takes its golden sums, without the golden channel's part and with
-the new one's; from there on everything is computed.
+A *pair* is an image and what has become of a layer's codes in it. Where nothing but convolutions and linear layers
+follows, only changes go from layer to layer (`amhw.faults.changes`). Elsewhere (additions, average-pools, overlapping
+ways, whole layers that change, products that are not separable) what follows is computed as a whole: as long as layers
+only pool or flatten, one channel is all that is computed; the layer that multiplies next takes its golden sums, without
+the golden channel's part and with the new one's; from there on everything is computed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from amhw.faults import kernels
+from amhw.faults.changes import Changes, constants_of, steps_behind
 from amhw.faults.golden import Arithmetic, Golden
 from amhw.faults.rows import Sums, sums_of
 from amhw.network.layers import Add, Convolution, Flatten, Linear
 from amhw.network.quantised import QuantisedLayer
-from amhw.network.requantisation import Requantisation
 
 AT_ONCE = 1 << 20
 """Sums of a layer, over all pairs, that are computed at a time: what a processor's second cache holds."""
 
 
-def constants_of(requantisation: Requantisation, ceiling: float | None = None) -> kernels.Constants:
-    """As `amhw.faults.kernels` takes them; `ceiling` instead of the maximum."""
-    shift, low = requantisation.shift, float(requantisation.minimum)
-    high = float(requantisation.maximum) if ceiling is None else ceiling
-    return (float(requantisation.multiplier), 2.0 ** (shift - 1), 2.0**-shift, low, high)
+def statuses_behind(arithmetic: Arithmetic, golden: Golden, start: str, unit: int) -> Callable[[Changes], np.ndarray]:
+    """What tells the status of each pair, uint8[P], of changes in channel or neuron `unit` of what leaves `start`."""
+    steps = steps_behind(arithmetic, golden, start)
+    codes = golden.codes[arithmetic.network.network.leaving(start)][:, unit : unit + 1]
+    if steps is not None:
+        pairs = max(1, AT_ONCE // max(step.size for step in steps))
+
+        def carried(changes: Changes) -> np.ndarray:
+            found = np.empty(len(changes), np.uint8)
+            for first in range(0, len(changes), pairs):
+                part = changes.part(first, first + pairs)
+                for step in steps[:-1]:
+                    part = step(part)
+                found[first : first + pairs] = steps[-1].statuses(part)
+            return found
+
+        return carried
+    whole = Downstream(arithmetic, golden, start, unit)
+
+    def computed(changes: Changes) -> np.ndarray:
+        inside = replace(changes, places=changes.places - unit * codes[0].size)
+        return whole.statuses(changes.images, inside.dense(codes))
+
+    return computed
 
 
 @dataclass(frozen=True)

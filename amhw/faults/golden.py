@@ -4,6 +4,7 @@ that it does not change."""
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ class Golden:
         sums: of each layer that multiplies, before pool and bias: floats [N, out, H, W] or [N, out].
         logits: int64[N, classes].
         labels: int64[N].
+        steps: what `amhw.faults.changes` makes of it, by layer.
     """
 
     codes: Mapping[str, np.ndarray] = field(repr=False)
@@ -38,6 +40,7 @@ class Golden:
     sums: Mapping[str, np.ndarray] = field(repr=False)
     logits: np.ndarray = field(repr=False)
     labels: np.ndarray = field(repr=False)
+    steps: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -75,6 +78,8 @@ class Arithmetic:
         for layer in network.layers:
             _check_faulty_sums(layer, self.products(layer.name))
         self._ceilings = dict(ceilings or {})
+        self.steps: dict[str, Any] = {}
+        """What `amhw.faults.changes` makes of the layers, by name."""
 
     def ceilings(self, layer: QuantisedLayer) -> np.ndarray:
         """The greatest code of each output: float64[out]."""

@@ -8,7 +8,6 @@
 * A multiplier or a shift changes all codes of its layer: the golden sums are requantised anew, and all that follows.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +15,14 @@ import torch
 
 from amhw.faults import kernels
 from amhw.faults.brute import rounded
-from amhw.faults.downstream import Downstream, constants_of
+from amhw.faults.changes import EXACT, Changes, constants_of, ranges
+from amhw.faults.downstream import AT_ONCE, Downstream, statuses_behind
 from amhw.faults.golden import Arithmetic, Golden
 from amhw.faults.memories import Memory
-from amhw.faults.outcome import IDENTICAL, STATUSES, Counts, counted
+from amhw.faults.outcome import IDENTICAL, RIGHT_TO_WRONG, STATUSES, WRONG_TO_RIGHT, WRONG_TO_WRONG, Counts, counted
 from amhw.network.inference import pooled
 from amhw.network.layers import AveragePool, Convolution
-from amhw.network.requantisation import Addition, Requantisation
+from amhw.network.requantisation import Addition
 
 FAULTS = 1 << 12
 """How many faults of a neuron are computed at a time."""
@@ -51,8 +51,9 @@ def counts(arithmetic: Arithmetic, golden: Golden, memory: Memory, faulty: Words
     """How many of the golden's images have each status with each fault: int64[F, 5]."""
     found = np.zeros((len(faulty), STATUSES), np.int64)
     if memory.kind in ("multiplier", "shift"):
+        given = _unscaled(arithmetic, golden, memory.layer)
         for f, (word, value) in enumerate(zip(faulty.words.tolist(), faulty.values.tolist(), strict=True)):
-            found[f] = _constant(arithmetic, golden, memory, word, value)
+            found[f] = _constant(arithmetic, golden, memory, word, value, given)
         return found
     units = faulty.words // (len(memory) // arithmetic.network[memory.layer].outputs)
     for unit in np.unique(units).tolist():
@@ -64,17 +65,16 @@ def counts(arithmetic: Arithmetic, golden: Golden, memory: Memory, faulty: Words
 def _unit_counts(arithmetic: Arithmetic, golden: Golden, memory: Memory, unit: int, faulty: Words) -> Counts:
     """The same of faults that are all in one output's words."""
     found = np.zeros((len(faulty), STATUSES), np.int64)
-    work = _changes(arithmetic, memory, unit, faulty)
+    work = _Work.of(arithmetic, memory, faulty)
     layer = arithmetic.network[memory.layer]
-    # Values that no multiplication tells from the right one, such as those of bits that the multiplier does not read.
-    active = np.flatnonzero(work.deltas.any(axis=1) | (work.biases != int(layer.bias[unit])))
+    active = work.active
     found[:, IDENTICAL] = len(golden)
     found[active] = 0
     if not len(active):
         return found
     work = work.at(active)
     if layer.requantisation is None:
-        found[active] = _logit(golden, memory.layer, unit, work, int(layer.bias[unit]))
+        found[active] = _logit(golden, memory.layer, unit, work)
     elif isinstance(layer.layer, Convolution):
         found[active] = _channel(arithmetic, golden, memory.layer, unit, work)
     else:
@@ -83,137 +83,206 @@ def _unit_counts(arithmetic: Arithmetic, golden: Golden, memory: Memory, unit: i
 
 
 @dataclass(frozen=True)
-class _Changes:
-    """What faults add to products, and the bias that they make.
+class _Work:
+    """What faults in an output's words add to products and to its bias.
 
     Attributes:
         inputs: int64[F], which of the unit's weights each is in; 0 of a bias.
-        deltas: int32[F, codes].
-        biases: float64[F].
+        which: int64[F], which of `deltas` it is.
+        deltas: int64[U, codes], what a change of a weight adds to its product with each code.
+        shifts: int64[F].
+        lesser: as of `Words`.
     """
 
     inputs: np.ndarray
+    which: np.ndarray
     deltas: np.ndarray
-    biases: np.ndarray
+    shifts: np.ndarray
     lesser: bool
 
-    def at(self, chosen: np.ndarray | slice) -> "_Changes":
-        return _Changes(self.inputs[chosen], self.deltas[chosen], self.biases[chosen], self.lesser)
+    @staticmethod
+    def of(arithmetic: Arithmetic, memory: Memory, faulty: Words) -> "_Work":
+        layer = arithmetic.network[memory.layer]
+        products = arithmetic.products(memory.layer)
+        none = np.zeros(len(faulty), np.int64)
+        if memory.kind == "bias":
+            shifts = faulty.values - memory.values[faulty.words]
+            return _Work(none, none, np.zeros((1, len(products)), np.int64), shifts, faulty.lesser)
+        width = layer.operands.weight_width
+        codes = 2**width - 1
+        before, after = memory.values[faulty.words] & codes, faulty.values & codes
+        pairs, which = np.unique(before << width | after, return_inverse=True)
+        deltas = products.T[pairs & codes] - products.T[pairs >> width]
+        return _Work(faulty.words % layer.matrix.shape[1], which, deltas, none, faulty.lesser)
 
-    def parts(self, size: int) -> Iterator[tuple[slice, "_Changes"]]:
-        for first in range(0, len(self.inputs), size):
-            part = slice(first, first + size)
-            yield part, self.at(part)
+    @property
+    def active(self) -> np.ndarray:
+        """Which faults do anything: values that no multiplication tells from the right one, such as those of bits that
+        the multiplier does not read, do not."""
+        found: np.ndarray = np.flatnonzero(self.deltas.any(axis=1)[self.which] | (self.shifts != 0))
+        return found
+
+    def at(self, chosen: np.ndarray | slice) -> "_Work":
+        """Some of them."""
+        return _Work(self.inputs[chosen], self.which[chosen], self.deltas, self.shifts[chosen], self.lesser)
+
+    def within(self, sums: np.ndarray) -> type[np.float32] | type[np.float64]:
+        """The least format that holds every sum, the faulty ones included."""
+        most = max(np.abs(each).max(initial=0) for each in (sums, self.deltas, self.shifts))
+        return np.float32 if 3 * most <= EXACT[np.float32] else np.float64
+
+    def as_kernels(self, kind: type[np.float32] | type[np.float64]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`deltas`, `linear` and `which` as `amhw.faults.kernels` takes them."""
+        linear = (self.deltas == self.deltas[:, 1:2] * np.arange(self.deltas.shape[1])).all(axis=1)
+        return self.deltas.astype(kind), linear, self.which
 
 
-def _changes(arithmetic: Arithmetic, memory: Memory, unit: int, faulty: Words) -> _Changes:
-    layer = arithmetic.network[memory.layer]
-    products = arithmetic.products(memory.layer)
-    bias = np.full(len(faulty), float(layer.bias[unit]))
-    if memory.kind == "bias":
-        none = np.zeros((len(faulty), len(products)), np.int32)
-        return _Changes(np.zeros_like(faulty.words), none, faulty.values + 0.0, faulty.lesser)
-    codes = 2**layer.operands.weight_width - 1
-    before, after = memory.values[faulty.words] & codes, faulty.values & codes
-    deltas = products.T[after] - products.T[before]
-    return _Changes(faulty.words % layer.matrix.shape[1], deltas.astype(np.int32), bias, faulty.lesser)
-
-
-def _channel(arithmetic: Arithmetic, golden: Golden, name: str, unit: int, work: _Changes) -> Counts:
+def _channel(arithmetic: Arithmetic, golden: Golden, name: str, unit: int, work: _Work) -> Counts:
     structure, layer = arithmetic.network.network, arithmetic.network[name]
-    assert layer.requantisation is not None
-    downstream = Downstream(arithmetic, golden, name, unit)
-    pool = structure.pool_of(name)
-    before = golden.codes[structure.leaving(name)][:, unit]
-    base, seen = np.ascontiguousarray(golden.sums[name][:, unit]), np.ascontiguousarray(golden.seen[name])
-    taps = np.stack(np.unravel_index(work.inputs, layer.weights.shape[1:]), axis=1).astype(np.int64)
-    # The least format that holds every sum, the faulty ones included.
-    exact = np.abs(base).max(initial=0) + np.abs(work.deltas).max() <= 2**24
-    kind = np.float32 if exact else np.float64
-    base, deltas = base.astype(kind), work.deltas.astype(kind)
-    steps = np.arange(work.deltas.shape[1])
-    linear = (work.deltas == work.deltas[:, 1:2] * steps).all(axis=1)
-    found = np.zeros((len(work.inputs), STATUSES), np.int64)
-    for part, some in work.parts(max(1, downstream.pairs // len(golden))):
-        shape = (len(some.inputs), *before.shape)
-        codes, changed = np.empty(shape, before.dtype), np.empty(shape[:2], np.uint8)
-        kernels.channel_codes(
-            base,
-            seen,
-            deltas[part],
-            linear[part],
-            taps[part],
-            some.biases,
-            layer.stride,
-            (1, 1) if pool is None else pool.window,
-            (1, 1) if pool is None else pool.stride,
-            constants_of(layer.requantisation, arithmetic.ceilings(layer)[unit]),
-            before,
-            codes,
-            changed,
-        )
-        if work.lesser:
-            np.minimum(codes, before, out=codes)
-            changed = (codes != before).reshape(*shape[:2], -1).any(axis=2)
-        faults, images = np.nonzero(changed)
-        status = np.zeros(shape[:2], np.uint8)
-        status[faults, images] = downstream.statuses(images, codes[faults, images][:, None])
-        found[part] = _each(status)
-    return found
-
-
-def _neuron(arithmetic: Arithmetic, golden: Golden, name: str, unit: int, work: _Changes) -> Counts:
-    layer = arithmetic.network[name]
     requantisation = layer.requantisation
     assert requantisation is not None
-    levels = requantisation.maximum - requantisation.minimum + 1
-    sums, seen = np.ascontiguousarray(golden.sums[name][:, unit]), np.ascontiguousarray(golden.seen[name].T)
-    downstream = Downstream(arithmetic, golden, name, unit)
-    status = np.zeros((len(golden), levels), np.uint8)
-    done = np.zeros((len(golden), levels), np.uint8)
-    before = golden.codes[name][:, unit]
-    level = (before.astype(np.int64) - requantisation.minimum).astype(np.uint8)
-    done[np.arange(len(golden)), level] = 1
-    constants = constants_of(requantisation, arithmetic.ceilings(layer)[unit])
+    pool = structure.pool_of(name)
+    before = golden.codes[structure.leaving(name)][:, unit]
+    window, step = ((1, 1), (1, 1)) if pool is None else (pool.window, pool.stride)
+    (tall, wide), (down, across) = layer.kernel, layer.stride
+    # What one member of a window, at every pooled position, sees at one tap depends on the sum of their offsets only.
+    extent = (window[0] - 1) * down + tall, (window[1] - 1) * across + wide
+    planes = _strided(golden.seen[name], extent, (step[0] * down, step[1] * across), before.shape[1:])
+    base = _strided(golden.sums[name][:, unit : unit + 1], window, step, before.shape[1:])[:, 0]
+    channels, row, column = np.unravel_index(work.inputs, layer.weights.shape[1:])
+    y, x = np.divmod(np.arange(window[0] * window[1]), window[1])
+    members = (row[:, None] + y * down) * extent[1] + column[:, None] + x * across
+    ceiling, bias = int(arithmetic.ceilings(layer)[unit]), int(layer.bias[unit])
+    kind = work.within(base)
+    before = before.reshape(len(golden), -1)
+    lows, highs = (each.astype(kind) for each in ranges(before, requantisation, np.array(ceiling), np.array(bias)))
+    base, deltas = base.astype(kind), work.as_kernels(kind)
+    statuses = statuses_behind(arithmetic, golden, name, unit)
+    faults, positions = len(work.inputs), before.shape[1]
+    found = np.zeros(faults * STATUSES, np.int64)
+    for first in range(0, len(golden), each := max(1, AT_ONCE // (faults * positions))):
+        part = slice(first, min(first + each, len(golden)))
+        most = faults * (part.stop - first)
+        of, images, starts = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most + 1, np.int64)
+        places, codes = np.empty(most * positions, np.int32), np.empty(most * positions, np.int16)
+        pairs = kernels.channel_changes(
+            base[part],
+            planes[part],
+            members,
+            *deltas,
+            channels,
+            work.shifts.astype(kind),
+            lows[part],
+            highs[part],
+            before[part],
+            float(bias),
+            constants_of(requantisation, ceiling),
+            work.lesser,
+            of,
+            images,
+            starts,
+            places,
+            codes,
+        )
+        starts = starts[: pairs + 1]
+        inside = slice(0, starts[-1])
+        changes = Changes(images[:pairs] + first, starts, places[inside] + unit * positions, codes[inside])
+        found += np.bincount(of[:pairs] * STATUSES + statuses(changes), minlength=len(found))
+    counts = found.reshape(faults, STATUSES)
+    counts[:, IDENTICAL] += len(golden) - counts.sum(axis=1)
+    return counts
+
+
+def _strided(maps: np.ndarray, window: tuple[int, int], step: tuple[int, int], side: tuple[int, ...]) -> np.ndarray:
+    """[N, C, window's places, positions] of maps [N, C, H, W]: what stands at each place of the windows."""
+    (tall, wide), (down, across), (height, width) = window, step, side
+    places = [
+        maps[:, :, y : y + (height - 1) * down + 1 : down, x : x + (width - 1) * across + 1 : across]
+        for y in range(tall)
+        for x in range(wide)
+    ]
+    return np.stack(places, axis=2).reshape(*maps.shape[:2], len(places), height * width)
+
+
+def _neuron(arithmetic: Arithmetic, golden: Golden, name: str, unit: int, work: _Work) -> Counts:
+    layer, count = arithmetic.network[name], len(golden)
+    requantisation = layer.requantisation
+    assert requantisation is not None
+    lowest = requantisation.minimum
+    levels = requantisation.maximum - lowest + 1
+    sums, seen = golden.sums[name][:, unit], np.ascontiguousarray(golden.seen[name].T)
+    before = np.ascontiguousarray(golden.codes[name][:, unit])
+    ceiling, bias = int(arithmetic.ceilings(layer)[unit]), int(layer.bias[unit])
+    kind = work.within(sums)
+    lows, highs = (each.astype(kind) for each in ranges(before, requantisation, np.array(ceiling), np.array(bias)))
+    statuses = statuses_behind(arithmetic, golden, name, unit)
+    status, done = np.zeros((count, levels), np.uint8), np.zeros((count, levels), np.uint8)
     found = np.zeros((len(work.inputs), STATUSES), np.int64)
-    for part, some in work.parts(FAULTS):
-        codes = np.empty((len(some.inputs), len(golden)), np.uint8)
-        reached = np.zeros_like(done)
-        kernels.neuron_codes(sums, seen, some.deltas, some.inputs, some.biases, constants, codes, reached)
-        if work.lesser:
-            np.minimum(codes, level, out=codes)
-            reached[:] = 0
-            reached[np.arange(len(golden)), codes] = 1
-        images, levels_reached = np.nonzero(reached & ~done & 1)
-        new = (levels_reached + requantisation.minimum).astype(before.dtype)
-        status[images, levels_reached] = downstream.statuses(images, new[:, None])
+    for first in range(0, len(found), FAULTS):
+        some = work.at(slice(first, first + FAULTS))
+        most = len(some.inputs)
+        starts, reached = np.empty(most + 1, np.int64), np.zeros_like(done)
+        images, codes = np.empty(most * count, np.int32), np.empty(most * count, np.uint8)
+        kernels.neuron_changes(
+            sums.astype(kind),
+            seen,
+            *some.as_kernels(kind),
+            some.inputs,
+            some.shifts.astype(kind),
+            lows,
+            highs,
+            before,
+            float(bias),
+            constants_of(requantisation, ceiling),
+            some.lesser,
+            starts,
+            images,
+            codes,
+            reached,
+        )
+        new, at = np.nonzero(reached > done)
+        each = np.arange(len(new) + 1)
+        changes = Changes(new, each, np.full(len(new), unit, np.int32), (at + lowest).astype(np.int16))
+        status[new, at] = statuses(changes)
         done |= reached
-        kernels.looked_up(codes, status, found[part])
+        kernels.tallied(starts, images, codes, status, found[first : first + FAULTS])
     return found
 
 
-def _logit(golden: Golden, name: str, unit: int, work: _Changes, bias: int) -> Counts:
-    others = golden.logits.copy()
+def _logit(golden: Golden, name: str, unit: int, work: _Work) -> Counts:
+    logits, classes = golden.logits, golden.classes
+    others = logits.copy()
     others[:, unit] = np.iinfo(np.int64).min
+    rivals = others.argmax(axis=1)
+    each, own = np.arange(len(golden)), logits[:, unit]
+    mine = classes == unit
+    # The logit that is the greatest must stay above its rival's, another below the greatest: of equals the first wins.
+    lows = np.where(mine, logits[each, rivals] - own + (rivals < unit), -np.inf)
+    highs = np.where(mine, np.inf, logits[each, classes] - own - (unit < classes))
+    now = np.where(mine, rivals, unit)
+    moved = np.full(len(golden), WRONG_TO_WRONG, np.uint8)
+    moved[now == golden.labels] = WRONG_TO_RIGHT
+    moved[classes == golden.labels] = RIGHT_TO_WRONG
+    kind = work.within(np.zeros(1))
     found = np.zeros((len(work.inputs), STATUSES), np.int64)
     kernels.logit_counts(
         np.ascontiguousarray(golden.seen[name].T),
-        work.deltas,
+        *work.as_kernels(kind),
         work.inputs,
-        work.biases.astype(np.int64) - bias,
-        unit,
-        golden.logits,
-        others.argmax(axis=1),
-        golden.classes,
-        golden.labels,
+        work.shifts.astype(kind),
+        lows.astype(kind),
+        highs.astype(kind),
+        moved,
         work.lesser,
         found,
     )
     return found
 
 
-def _constant(arithmetic: Arithmetic, golden: Golden, memory: Memory, word: int, value: int) -> Counts:
-    """Of a fault in the constants of a requantisation, an average-pool or an addition."""
+def _constant(
+    arithmetic: Arithmetic, golden: Golden, memory: Memory, word: int, value: int, given: tuple[np.ndarray, ...]
+) -> Counts:
+    """Of a fault in the constants of a requantisation, an average-pool or an addition, which scales what is `given`."""
     network = arithmetic.network
     structure, name = network.network, memory.layer
     x = network[name].requantisation if name in network.layer_names else network.joins[name]
@@ -224,11 +293,8 @@ def _constant(arithmetic: Arithmetic, golden: Golden, memory: Memory, word: int,
         shift = value
     else:
         multipliers[word] = value
-    if isinstance(x, Requantisation):
-        scaled = _unscaled(arithmetic, golden, name) * multipliers[0]
-    else:
-        first, second = (golden.codes[source].astype(np.int64) for source in structure.sources[name])
-        scaled = first * multipliers[0] + second * multipliers[1]
+    scaled = sum(each * multiplier for each, multiplier in zip(given, multipliers, strict=True))
+    assert isinstance(scaled, np.ndarray)
     codes = rounded(scaled, shift, x.minimum, x.maximum)
     if name in network.layer_names:
         codes = arithmetic.clipped(network[name], codes)
@@ -239,20 +305,15 @@ def _constant(arithmetic: Arithmetic, golden: Golden, memory: Memory, word: int,
     return counted(status)
 
 
-def _unscaled(arithmetic: Arithmetic, golden: Golden, name: str) -> np.ndarray:
-    """What a layer requantises: int64, after a max-pool that alone takes it."""
+def _unscaled(arithmetic: Arithmetic, golden: Golden, name: str) -> tuple[np.ndarray, ...]:
+    """What a layer requantises, int64 each: sums after a max-pool that alone takes them; both inputs of an addition."""
     structure, network = arithmetic.network.network, arithmetic.network
     if name in network.layer_names:
         best = pooled(torch.from_numpy(golden.sums[name]), structure.pool_of(name)).numpy().astype(np.int64)
-        return best + network[name].bias.astype(np.int64).reshape(-1, *[1] * (best.ndim - 2))
+        return (best + network[name].bias.astype(np.int64).reshape(-1, *[1] * (best.ndim - 2)),)
+    inputs = tuple(golden.codes[source].astype(np.int64) for source in structure.sources[name])
     pool = structure[name]
-    assert isinstance(pool, AveragePool)
-    x = golden.codes[structure.sources[name][0]].astype(np.int64)
-    seen = np.lib.stride_tricks.sliding_window_view(x, pool.window, axis=(2, 3))
-    total: np.ndarray = seen[:, :, :: pool.stride[0], :: pool.stride[1]].sum(axis=(-2, -1))
-    return total
-
-
-def _each(status: np.ndarray) -> Counts:
-    """How many of each status in each row."""
-    return np.stack([np.count_nonzero(status == k, axis=1) for k in range(STATUSES)], axis=1)
+    if not isinstance(pool, AveragePool):
+        return inputs
+    seen = np.lib.stride_tricks.sliding_window_view(inputs[0], pool.window, axis=(2, 3))
+    return (seen[:, :, :: pool.stride[0], :: pool.stride[1]].sum(axis=(-2, -1)),)

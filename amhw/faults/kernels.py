@@ -20,118 +20,448 @@ _compiled: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(cache
 
 
 @_compiled
-def channel_codes(
-    base: np.ndarray,
-    padded: np.ndarray,
-    deltas: np.ndarray,
-    linear: np.ndarray,
-    taps: np.ndarray,
-    biases: np.ndarray,
-    stride: tuple[int, int],
-    window: tuple[int, int],
-    step: tuple[int, int],
-    constants: Constants,
-    golden: np.ndarray,
-    out: np.ndarray,
-    changed: np.ndarray,
-) -> None:
-    """A convolution's channel under faults in its own weights or bias, pooled and requantised.
-
-    Args:
-        base: the channel's sums without a fault, floats [N, H, W].
-        padded: what the multipliers see, [N, in, …, …].
-        deltas: floats [F, codes], what fault f adds to the product of each code with the weight at `taps[f]`.
-        linear: bool[F], whether deltas[f, x] is x·deltas[f, 1].
-        taps: int64[F, 3], the weight's input channel, row and column.
-        biases: float64[F].
-        stride: of the convolution.
-        window, step: of the pooling; all 1 where there is none.
-        golden: codes without a fault, [N, h, w].
-        out: codes [F, N, h, w].
-        changed: uint8[F, N], whether any code is.
-    """
-    m, h, d, low, high = constants
-    faults, images, height, width = out.shape
-    columns = (width - 1) * step[1] + window[1]
-    best = np.empty(columns, base.dtype)
-    for f in range(faults):
-        c, ky, kx = taps[f]
-        delta, slope, bias = deltas[f], deltas[f, 1], biases[f]
-        plain = linear[f] and stride[1] == 1
-        for n in range(images):
-            different = 0
-            for y in range(height):
-                for j in range(window[0]):
-                    row = y * step[0] + j
-                    sums = base[n, row]
-                    line = padded[n, c, row * stride[0] + ky][kx:]
-                    if plain and j == 0:
-                        for x in range(columns):
-                            best[x] = sums[x] + slope * line[x]
-                    elif plain:
-                        for x in range(columns):
-                            best[x] = max(best[x], sums[x] + slope * line[x])
-                    elif j == 0:
-                        for x in range(columns):
-                            best[x] = sums[x] + delta[line[x * stride[1]]]
-                    else:
-                        for x in range(columns):
-                            best[x] = max(best[x], sums[x] + delta[line[x * stride[1]]])
-                codes, before = out[f, n, y], golden[n, y]
-                if window[1] == 2 and step[1] == 2:
-                    for x in range(width):
-                        value = np.float64(max(best[2 * x], best[2 * x + 1])) + bias
-                        codes[x] = min(max(np.floor((value * m + h) * d), low), high)
-                else:
-                    for x in range(width):
-                        greatest = best[x * step[1]]
-                        for i in range(1, window[1]):
-                            greatest = max(greatest, best[x * step[1] + i])
-                        value = np.float64(greatest) + bias
-                        codes[x] = min(max(np.floor((value * m + h) * d), low), high)
-                for x in range(width):
-                    different |= codes[x] != before[x]
-            changed[f, n] = different
+def _marked(values: np.ndarray, lows: np.ndarray, highs: np.ndarray, marks: np.ndarray) -> None:
+    """Set marks[k] where values[k] is outside of lows[k] … highs[k]."""
+    for k in range(len(values)):
+        marks[k] = (values[k] < lows[k]) | (values[k] > highs[k])
 
 
 @_compiled
-def neuron_codes(
+def channel_changes(
+    base: np.ndarray,
+    planes: np.ndarray,
+    members: np.ndarray,
+    deltas: np.ndarray,
+    linear: np.ndarray,
+    which: np.ndarray,
+    channels: np.ndarray,
+    shifts: np.ndarray,
+    lows: np.ndarray,
+    highs: np.ndarray,
+    golden: np.ndarray,
+    bias: float,
+    constants: Constants,
+    lesser: bool,
+    faults: np.ndarray,
+    images: np.ndarray,
+    starts: np.ndarray,
+    places: np.ndarray,
+    codes: np.ndarray,
+) -> int:
+    """What changes in a convolution's pooled channel under faults in its own weights or bias: the number of pairs of an
+    image and a fault in which something does.
+
+    A position of the pooled channel is the greatest of M sums, the *members* of its window. What the multipliers see at
+    one member and one tap of the kernel, over all positions, is a *plane*.
+
+    Args:
+        base: the sums without a fault, floats [N, M, K], K positions.
+        planes: uint8[N, in, planes, K].
+        members: int64[F, M], the plane that each fault's tap sees at each member.
+        deltas: floats [U, codes], what a change of a weight adds to its product with each code.
+        linear: bool[U], whether deltas[u, x] is x·deltas[u, 1].
+        which: int64[F], which of these changes a fault is.
+        channels: int64[F], the input channel of its weight.
+        shifts: floats [F], what it adds to the bias.
+        lows, highs: floats [N, K], `amhw.faults.changes.ranges`.
+        golden: codes without a fault, [N, K].
+        bias: the channel's.
+        lesser: whether the lesser of the two codes counts.
+        faults, images: int64, written: of each pair; there is room for all.
+        starts, places, codes: written, as in `amhw.faults.changes.Changes`.
+    """
+    m, h, d, low, high = constants
+    count, window, positions = base.shape
+    best = np.empty(positions, base.dtype)
+    marks = np.zeros((positions + 7) // 8 * 8, np.uint8)
+    eights = marks.view(np.uint64)
+    pair, entry = 0, 0
+    starts[0] = 0
+    for n in range(count):
+        for f in range(len(which)):
+            delta, slope, plain = deltas[which[f]], deltas[which[f], 1], linear[which[f]]
+            for j in range(window):
+                sums, line = base[n, j], planes[n, channels[f], members[f, j]]
+                if plain and j == 0:
+                    for k in range(positions):
+                        best[k] = sums[k] + slope * line[k]
+                elif plain:
+                    for k in range(positions):
+                        best[k] = max(best[k], sums[k] + slope * line[k])
+                elif j == 0:
+                    for k in range(positions):
+                        best[k] = sums[k] + delta[line[k]]
+                else:
+                    for k in range(positions):
+                        best[k] = max(best[k], sums[k] + delta[line[k]])
+            shift = shifts[f]
+            if shift != 0:
+                for k in range(positions):
+                    best[k] += shift
+            _marked(best, lows[n], highs[n], marks)
+            for w in range(len(eights)):
+                if eights[w] != 0:
+                    for k in range(8 * w, 8 * w + 8):
+                        if marks[k] != 0:
+                            value = np.float64(best[k]) + bias
+                            code = min(max(np.floor((value * m + h) * d), low), high)
+                            if not lesser or code < golden[n, k]:
+                                places[entry], codes[entry] = k, code
+                                entry += 1
+            if entry > starts[pair]:
+                faults[pair], images[pair] = f, n
+                pair += 1
+                starts[pair] = entry
+    return pair
+
+
+@_compiled
+def neuron_changes(
     sums: np.ndarray,
     inputs: np.ndarray,
     deltas: np.ndarray,
+    linear: np.ndarray,
+    which: np.ndarray,
     words: np.ndarray,
-    biases: np.ndarray,
+    shifts: np.ndarray,
+    lows: np.ndarray,
+    highs: np.ndarray,
+    golden: np.ndarray,
+    bias: float,
     constants: Constants,
-    out: np.ndarray,
+    lesser: bool,
+    starts: np.ndarray,
+    images: np.ndarray,
+    levels: np.ndarray,
     reached: np.ndarray,
 ) -> None:
-    """A linear layer's neuron under faults in its own weights or bias.
+    """In which images faults in a linear layer's neuron change its code, and to what.
 
     Args:
         sums: without a fault, floats [N].
-        inputs: what the multipliers see, [in, N].
-        deltas: int32[F, codes], as in `channel_codes`.
+        inputs: what the multipliers see, uint8[in, N].
+        deltas, linear, which, shifts, bias, lesser: as in `channel_changes`.
         words: int64[F], which weight each fault is in.
-        biases: float64[F].
-        out: uint8[F, N], code minus `low`.
+        lows, highs: floats [N].
+        golden: codes without a fault, [N].
+        starts: int64[F + 1], written: where a fault's images begin.
+        images, levels: int32 and uint8, written: image, and code minus `low`; there is room for all.
         reached: uint8[N, codes], set where a fault leads to that code.
     """
     m, h, d, low, high = constants
-    for f in range(len(deltas)):
-        delta, line, bias = deltas[f], inputs[words[f]], biases[f]
-        for n in range(len(sums)):
-            value = np.float64(sums[n]) + delta[line[n]] + bias
-            code = np.int64(min(max(np.floor((value * m + h) * d), low), high) - low)
-            out[f, n] = code
-            reached[n, code] = 1
+    count = len(sums)
+    values = np.empty(count, sums.dtype)
+    marks = np.zeros((count + 7) // 8 * 8, np.uint8)
+    eights = marks.view(np.uint64)
+    entry = 0
+    starts[0] = 0
+    for f in range(len(which)):
+        delta, slope, line, shift = deltas[which[f]], deltas[which[f], 1], inputs[words[f]], shifts[f]
+        if linear[which[f]]:
+            for n in range(count):
+                values[n] = sums[n] + slope * line[n] + shift
+        else:
+            for n in range(count):
+                values[n] = sums[n] + delta[line[n]] + shift
+        _marked(values, lows, highs, marks)
+        for w in range(len(eights)):
+            if eights[w] != 0:
+                for n in range(8 * w, 8 * w + 8):
+                    if marks[n] != 0:
+                        value = np.float64(values[n]) + bias
+                        code = min(max(np.floor((value * m + h) * d), low), high)
+                        if not lesser or code < golden[n]:
+                            level = np.uint8(code - low)
+                            images[entry], levels[entry] = n, level
+                            reached[n, level] = 1
+                            entry += 1
+        starts[f + 1] = entry
 
 
 @_compiled
-def looked_up(codes: np.ndarray, status: np.ndarray, counts: np.ndarray) -> None:
-    """Add to counts[f] the status[n, codes[f, n]] of each image."""
-    for f in range(len(codes)):
-        for n in range(codes.shape[1]):
-            counts[f, status[n, codes[f, n]]] += 1
+def tallied(starts: np.ndarray, images: np.ndarray, levels: np.ndarray, status: np.ndarray, counts: np.ndarray) -> None:
+    """Add to counts[f] the status[image, level] of each image of a fault, and status 0 of all others."""
+    for f in range(len(counts)):
+        counts[f, 0] += len(status) - (starts[f + 1] - starts[f])
+        for e in range(starts[f], starts[f + 1]):
+            counts[f, status[images[e], levels[e]]] += 1
+
+
+@_compiled
+def logit_counts(
+    inputs: np.ndarray,
+    deltas: np.ndarray,
+    linear: np.ndarray,
+    which: np.ndarray,
+    words: np.ndarray,
+    shifts: np.ndarray,
+    lows: np.ndarray,
+    highs: np.ndarray,
+    moved: np.ndarray,
+    lesser: bool,
+    counts: np.ndarray,
+) -> None:
+    """Add to counts[f] the statuses of images of which a fault changes one logit only.
+
+    Args:
+        inputs, deltas, linear, which, words, shifts, lesser: as in `neuron_changes`.
+        lows, highs: floats [N], between which a change of the logit leaves the class as it is.
+        moved: uint8[N], the status where it does not.
+    """
+    count = len(lows)
+    changes = np.empty(count, lows.dtype)
+    marks = np.zeros((count + 7) // 8 * 8, np.uint8)
+    eights = marks.view(np.uint64)
+    for f in range(len(which)):
+        delta, slope, line, shift = deltas[which[f]], deltas[which[f], 1], inputs[words[f]], shifts[f]
+        if linear[which[f]]:
+            for n in range(count):
+                changes[n] = slope * line[n] + shift
+        else:
+            for n in range(count):
+                changes[n] = delta[line[n]] + shift
+        same = 0
+        if lesser:
+            for n in range(count):
+                changes[n] = min(changes[n], 0)
+        for n in range(count):
+            same += changes[n] == 0
+        _marked(changes, lows, highs, marks)
+        other = count - same
+        for w in range(len(eights)):
+            if eights[w] != 0:
+                for n in range(8 * w, 8 * w + 8):
+                    if marks[n] != 0:
+                        counts[f, moved[n]] += 1
+                        other -= 1
+        counts[f, 0] += same
+        counts[f, 1] += other
+
+
+@_compiled
+def _added(
+    start: int,
+    end: int,
+    places: np.ndarray,
+    codes: np.ndarray,
+    before: np.ndarray,
+    terms: np.ndarray,
+    rows: np.ndarray,
+    work: np.ndarray,
+) -> None:
+    """Add to sums [out] what changes `start` to `end` − 1 of an image's codes add; two at a time, as that loads and
+    stores the sums half as often."""
+    for r in range(terms.shape[1]):
+        e = start
+        while e < end:
+            k = places[e]
+            one, first = rows[k, r], terms[codes[e], r] - terms[before[k], r]
+            if e + 1 < end:
+                k = places[e + 1]
+                other, second = rows[k, r], terms[codes[e + 1], r] - terms[before[k], r]
+                for o in range(len(work)):
+                    work[o] += first * one[o] + second * other[o]
+            else:
+                for o in range(len(work)):
+                    work[o] += first * one[o]
+            e += 2
+
+
+@_compiled
+def linear_changes(
+    images: np.ndarray,
+    starts: np.ndarray,
+    places: np.ndarray,
+    codes: np.ndarray,
+    before: np.ndarray,
+    terms: np.ndarray,
+    rows: np.ndarray,
+    sums: np.ndarray,
+    lows: np.ndarray,
+    highs: np.ndarray,
+    biases: np.ndarray,
+    ceilings: np.ndarray,
+    constants: Constants,
+    out_starts: np.ndarray,
+    out_places: np.ndarray,
+    out_codes: np.ndarray,
+) -> None:
+    """What changes behind a linear layer.
+
+    Args:
+        images, starts, places, codes: `amhw.faults.changes.Changes`.
+        before: codes that enter without a fault, [N, in].
+        terms: floats [codes, R], the activations' part of a product.
+        rows: floats [in, R, out], the weights' part.
+        sums: without a fault, floats [N, out].
+        lows, highs: floats [N, out].
+        biases, ceilings: float64[out].
+        out_starts, out_places, out_codes: written; there is room for all.
+    """
+    m, h, d, low, _ = constants
+    outputs = sums.shape[1]
+    work = np.empty(outputs, sums.dtype)
+    marks = np.zeros((outputs + 7) // 8 * 8, np.uint8)
+    eights = marks.view(np.uint64)
+    entry = 0
+    out_starts[0] = 0
+    for p in range(len(images)):
+        n = images[p]
+        work[:] = sums[n]
+        _added(starts[p], starts[p + 1], places, codes, before[n], terms, rows, work)
+        _marked(work, lows[n], highs[n], marks)
+        for w in range(len(eights)):
+            if eights[w] != 0:
+                for o in range(8 * w, 8 * w + 8):
+                    if marks[o] != 0:
+                        value = np.float64(work[o]) + biases[o]
+                        out_places[entry] = o
+                        out_codes[entry] = min(max(np.floor((value * m + h) * d), low), ceilings[o])
+                        entry += 1
+        out_starts[p + 1] = entry
+
+
+@_compiled
+def convolution_changes(
+    images: np.ndarray,
+    starts: np.ndarray,
+    places: np.ndarray,
+    codes: np.ndarray,
+    before: np.ndarray,
+    terms: np.ndarray,
+    rows: np.ndarray,
+    side: tuple[int, int],
+    padding: tuple[int, int],
+    stride: tuple[int, int],
+    sums: np.ndarray,
+    window: tuple[int, int],
+    step: tuple[int, int],
+    lows: np.ndarray,
+    highs: np.ndarray,
+    biases: np.ndarray,
+    ceilings: np.ndarray,
+    constants: Constants,
+    out_starts: np.ndarray,
+    out_places: np.ndarray,
+    out_codes: np.ndarray,
+) -> None:
+    """What changes behind a convolution and its pool.
+
+    Args:
+        images, starts, places, codes, before, terms, biases, ceilings, out_starts, out_places, out_codes: as in
+            `linear_changes`; places in [in, H, W] of `side`, written ones in [out, h, w].
+        rows: floats [in, R, k, stride, run, out] of `amhw.faults.changes._runs`.
+        sums: without a fault, floats [N, H', W', out].
+        window, step: of the pool; all 1 where there is none.
+        lows, highs: floats [N, h, w, out].
+    """
+    m, h, d, low, _ = constants
+    _, high_rows, wide, outputs = sums.shape
+    tall, run = rows.shape[2], rows.shape[4]
+    _, pooled_rows, pooled_columns, _ = lows.shape
+    line = wide * outputs
+    work = np.empty(high_rows * line, sums.dtype)
+    best = np.empty(line, sums.dtype)
+    values = np.empty(pooled_columns * outputs, sums.dtype)
+    marks = np.zeros((len(values) + 7) // 8 * 8, np.uint8)
+    eights = marks.view(np.uint64)
+    flat = rows.reshape(rows.shape[0], rows.shape[1], tall, rows.shape[3], run * outputs)
+    entry = 0
+    out_starts[0] = 0
+    for p in range(len(images)):
+        n = images[p]
+        work[:] = sums[n].reshape(-1)
+        top, bottom = high_rows, -1
+        for e in range(starts[p], starts[p + 1]):
+            place = places[e]
+            channel, inside = place // (side[0] * side[1]), place % (side[0] * side[1])
+            row, column = inside // side[1] + padding[0], inside % side[1] + padding[1]
+            last = column // stride[1]
+            skipped, end = max(0, run - 1 - last), run - max(0, last - wide + 1)
+            if skipped >= end:
+                continue
+            for r in range(terms.shape[1]):
+                delta = terms[codes[e], r] - terms[before[n, place], r]
+                for tap in range(tall):
+                    y = row - tap
+                    if y < 0 or y % stride[0] != 0 or y // stride[0] >= high_rows:
+                        continue
+                    y //= stride[0]
+                    top, bottom = min(top, y), max(bottom, y)
+                    taps = flat[channel, r, tap, column % stride[1]][skipped * outputs : end * outputs]
+                    hit = work[y * line + (last - run + 1 + skipped) * outputs :]
+                    for k in range(len(taps)):
+                        hit[k] += delta * taps[k]
+        for y in range(pooled_rows):
+            first = y * step[0]
+            if first > bottom or first + window[0] <= top:
+                continue
+            best[:] = work[first * line : (first + 1) * line]
+            for j in range(first + 1, first + window[0]):
+                another = work[j * line : (j + 1) * line]
+                for k in range(line):
+                    best[k] = max(best[k], another[k])
+            for x in range(pooled_columns):
+                here, from_ = values[x * outputs : (x + 1) * outputs], best[x * step[1] * outputs :]
+                for c in range(outputs):
+                    here[c] = from_[c]
+                for i in range(1, window[1]):
+                    for c in range(outputs):
+                        here[c] = max(here[c], from_[i * outputs + c])
+            _marked(values, lows[n, y].reshape(-1), highs[n, y].reshape(-1), marks)
+            for w in range(len(eights)):
+                if eights[w] != 0:
+                    for k in range(8 * w, 8 * w + 8):
+                        if marks[k] != 0:
+                            c = k % outputs
+                            value = np.float64(values[k]) + biases[c]
+                            out_places[entry] = (c * pooled_rows + y) * pooled_columns + k // outputs
+                            out_codes[entry] = min(max(np.floor((value * m + h) * d), low), ceilings[c])
+                            entry += 1
+        out_starts[p + 1] = entry
+
+
+@_compiled
+def last_statuses(
+    images: np.ndarray,
+    starts: np.ndarray,
+    places: np.ndarray,
+    codes: np.ndarray,
+    before: np.ndarray,
+    terms: np.ndarray,
+    rows: np.ndarray,
+    sums: np.ndarray,
+    biases: np.ndarray,
+    classes: np.ndarray,
+    labels: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """`amhw.faults.outcome.statuses` of pairs whose last layer has these changes at its inputs; arguments as in
+    `linear_changes`, with the class without a fault and the label of each image, int64[N]."""
+    work = np.empty(sums.shape[1], sums.dtype)
+    for p in range(len(images)):
+        n = images[p]
+        work[:] = sums[n]
+        _added(starts[p], starts[p + 1], places, codes, before[n], terms, rows, work)
+        best, same = 0, work[0] == sums[n, 0]
+        greatest = np.float64(work[0]) + biases[0]
+        for o in range(1, len(work)):
+            logit = np.float64(work[o]) + biases[o]
+            if logit > greatest:
+                best, greatest = o, logit
+            same &= work[o] == sums[n, o]
+        out[p] = _status(same, best, classes[n], labels[n])
+
+
+@_compiled
+def _status(same: bool, now: int, before: int, label: int) -> int:
+    if same:
+        return 0
+    if now == before:
+        return 1
+    if before == label:
+        return 2
+    return 3 if now == label else 4
 
 
 @_compiled
@@ -205,59 +535,4 @@ def classified(
             if logits[p, k] > logits[p, best]:
                 best = k
             same &= logits[p, k] == golden[n, k]
-        before, label = classes[n], labels[n]
-        if same:
-            out[p] = 0
-        elif best == before:
-            out[p] = 1
-        elif before == label:
-            out[p] = 2
-        elif best == label:
-            out[p] = 3
-        else:
-            out[p] = 4
-
-
-@_compiled
-def logit_counts(
-    inputs: np.ndarray,
-    deltas: np.ndarray,
-    words: np.ndarray,
-    shifts: np.ndarray,
-    own: int,
-    golden: np.ndarray,
-    rival: np.ndarray,
-    classes: np.ndarray,
-    labels: np.ndarray,
-    lesser: bool,
-    counts: np.ndarray,
-) -> None:
-    """Add to counts[f] the statuses of images of which a fault changes the logit of class `own` only.
-
-    Args:
-        inputs, deltas, words: as in `neuron_codes`.
-        shifts: int64[F], what each fault adds to the bias.
-        golden: int64[N, classes].
-        lesser: whether the lesser of the logit with and without the fault counts.
-        rival: int64[N], which of the other classes has the greatest logit, the first of equals.
-    """
-    for f in range(len(deltas)):
-        delta, line, shift = deltas[f], inputs[words[f]], shifts[f]
-        for n in range(len(rival)):
-            change = delta[line[n]] + shift
-            if lesser:
-                change = min(change, 0)
-            if change == 0:
-                counts[f, 0] += 1
-                continue
-            mine, other = golden[n, own] + change, golden[n, rival[n]]
-            now = own if mine > other or (mine == other and own < rival[n]) else rival[n]
-            before, label = classes[n], labels[n]
-            if now == before:
-                counts[f, 1] += 1
-            elif before == label:
-                counts[f, 2] += 1
-            elif now == label:
-                counts[f, 3] += 1
-            else:
-                counts[f, 4] += 1
+        out[p] = _status(same, best, classes[n], labels[n])
