@@ -22,8 +22,13 @@ from amhw.network.quantised import QuantisedLayer
 from amhw.network.requantisation import Requantisation
 from amhw.table import Factors, ProductTable, code_values
 
-EXACT = {np.float32: 2**24, np.float64: 2**53}
+Format = type[np.float32] | type[np.float64]
+
+EXACT: dict[Format, int] = {np.float32: 2**24, np.float64: 2**53}
 """Up to which every integer is a number of the format."""
+
+LANES = 32
+"""Sums come in multiples of so many: what is over, a processor adds one by one."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +103,13 @@ class Step:
     """
 
     def __init__(self, layer: QuantisedLayer, table: ProductTable | None) -> None:
-        self._layer = layer
         operands = layer.operands
         factors = (
             Factors(np.arange(1 << operands.activation_width)[None], code_values(operands.weight_width, True)[None])
             if table is None
             else table.factors(MAX_TERMS)
         )
-        self.exact: type[np.float32] | type[np.float64] | None = None
+        self.exact: Format | None = None
         if factors is None:
             return
         codes = np.minimum(np.arange(operands.activation_max + 1) + layer.input_rounding, operands.activation_max)
@@ -116,76 +120,80 @@ class Step:
         self.exact = next((kind for kind, most in EXACT.items() if bound <= most), None)
         if self.exact is None:
             return
-        self._terms = np.ascontiguousarray(u.T.astype(self.exact))  # [codes, R]
-        if layer.is_linear:
-            rows = v.transpose(2, 0, 1)  # [in, R, out]
-        else:
-            rows = _runs(v.reshape(len(v), *layer.weights.shape), layer.stride[1])
-        self._rows = np.ascontiguousarray(rows.astype(self.exact))
+        self.terms = np.ascontiguousarray(u.T.astype(self.exact))  # [codes, R]
+        rows = (
+            v.transpose(2, 0, 1) if layer.is_linear else _runs(v.reshape(len(v), *layer.weights.shape), layer.stride[1])
+        )
+        self.rows = wider(rows.astype(self.exact))
 
 
 class GoldenStep:
-    """A `Step` of the images of one `Golden`."""
+    """A `Step` of the images of one `Golden`.
 
-    def __init__(self, step: Step, arithmetic: Arithmetic, golden: Golden) -> None:
-        structure, layer, exact = arithmetic.network.network, step._layer, step.exact
-        assert exact is not None
-        name = layer.name
-        self._step, self._layer = step, layer
+    Attributes:
+        size: codes that leave the layer in one image.
+    """
+
+    def __init__(self, step: Step, arithmetic: Arithmetic, golden: Golden, name: str) -> None:
+        structure, layer = arithmetic.network.network, arithmetic.network[name]
+        before = golden.codes[structure.sources[name][0]]
+        self._step, self._before = step, before.reshape(len(before), -1)
         self._classes, self._labels = golden.classes, golden.labels
-        self._before = golden.codes[structure.sources[name][0]]
-        sums = golden.sums[name].astype(exact)
         self._bias = layer.bias.astype(np.float64)
-        self._sums = np.ascontiguousarray(sums if layer.is_linear else sums.transpose(0, 2, 3, 1))
+        sums = golden.sums[name].astype(step.exact)
         self.size = layer.outputs
-        """Of what leaves the layer in one image."""
         if layer.requantisation is None:
+            self._sums = wider(sums)
             return
-        self._constants = constants_of(layer.requantisation)
-        codes = golden.codes[structure.leaving(name)]
-        self._codes = codes if layer.is_linear else codes.transpose(0, 2, 3, 1)
-        self._ceilings = arithmetic.ceilings(layer)
-        found = ranges(self._codes, layer.requantisation, self._ceilings.astype(np.int64), layer.bias.astype(np.int64))
-        self._lows, self._highs = (np.ascontiguousarray(each.astype(exact)) for each in found)
+        codes, ceilings = golden.codes[structure.leaving(name)], arithmetic.ceilings(layer)
+        self.size = codes[0].size
+        found = ranges(
+            codes.swapaxes(1, -1), layer.requantisation, ceilings.astype(np.int64), layer.bias.astype(np.int64)
+        )
+        lows, highs = (each.swapaxes(1, -1).astype(step.exact) for each in found)
+        self._rounding = self._bias, ceilings, constants_of(layer.requantisation)
+        if layer.is_linear:
+            self._compute = kernels.linear_changes
+            self._sums, *limits = wider(sums), wider(lows, -np.inf), wider(highs, np.inf)
+            self._given = step.rows, self._sums, *limits
+            return
+        self._compute = kernels.convolution_changes
         pool = structure.pool_of(name)
-        self.size = self._lows[0].size
-        self._window, self._pace = ((1, 1), (1, 1)) if pool is None else (pool.window, pool.stride)
+        window, (pace, across) = ((1, 1), (1, 1)) if pool is None else (pool.window, pool.stride)
+        outputs, high, wide = sums.shape[1:]
+        room = (-(-layer.kernel[1] // layer.stride[1]) - 1) * outputs
+        line = wide * outputs + room
+        maps = np.zeros((len(sums), high, line), step.exact)
+        maps[:, :, : wide * outputs] = sums.transpose(0, 2, 3, 1).reshape(len(sums), high, -1)
+        behind = max(step.rows.shape[-1], (window[1] - 1) * outputs)
+        self._sums = np.pad(maps.reshape(len(sums), -1), ((0, 0), (room, behind)))
+        pooled_rows, pooled = codes.shape[2:]
+        columns = np.zeros((line, 2), np.int64)
+        limits = [np.full((len(sums), pooled_rows, line), end, step.exact) for end in (-np.inf, np.inf)]
+        for x in range(pooled):
+            part = slice(x * across * outputs, (x * across + 1) * outputs)
+            channels = np.arange(outputs)
+            columns[part] = np.stack([channels, channels * pooled_rows * pooled + x], axis=1)
+            for limit, each in zip(limits, (lows, highs), strict=True):
+                limit[:, :, part] = each[:, :, :, x].transpose(0, 2, 1)
+        at, begins = _geometry(layer, before.shape[1:], high, room, line)
+        flat = [limit.reshape(-1, line) for limit in limits]
+        self._given = step.rows, at, begins, self._sums, room, outputs, window, pace, *flat, columns, pooled
 
     def __call__(self, changes: Changes) -> Changes:
         """What changes in what leaves the layer, after the pool that alone takes it."""
         most = len(changes) * self.size
         starts, places, codes = np.zeros(len(changes) + 1, np.int64), np.empty(most, np.int32), np.empty(most, np.int16)
-        before = self._before.reshape(len(self._before), -1)
-        given = changes.images, changes.starts, changes.places, changes.codes, before, self._step._terms
-        rounding = self._lows, self._highs, self._bias, self._ceilings, self._constants
-        if self._layer.is_linear:
-            kernels.linear_changes(*given, self._step._rows, self._sums, *rounding, starts, places, codes)
-        else:
-            kernels.convolution_changes(
-                *given,
-                self._step._rows,
-                self._before.shape[2:],
-                self._layer.padding,
-                self._layer.stride,
-                self._sums,
-                self._window,
-                self._pace,
-                *rounding,
-                starts,
-                places,
-                codes,
-            )
+        given = changes.images, changes.starts, changes.places, changes.codes, self._before, self._step.terms
+        self._compute(*given, *self._given, *self._rounding, starts, places, codes)
         return Changes(changes.images, starts, places[: starts[-1]], codes[: starts[-1]])
 
     def statuses(self, changes: Changes) -> np.ndarray:
         """Of the last layer: the status of each pair, uint8[P]."""
         found = np.empty(len(changes), np.uint8)
-        kernels.last_statuses(
-            *(changes.images, changes.starts, changes.places, changes.codes),
-            self._before.reshape(len(self._before), -1),
-            *(self._step._terms, self._step._rows, self._sums, self._bias),
-            *(self._classes, self._labels, found),
-        )
+        given = changes.images, changes.starts, changes.places, changes.codes, self._before, self._step.terms
+        last = self._step.rows, self._sums, self._bias, self._classes, self._labels
+        kernels.last_statuses(*given, *last, found)
         return found
 
 
@@ -209,14 +217,14 @@ def steps_behind(arithmetic: Arithmetic, golden: Golden, start: str) -> list[Gol
         if arithmetic.steps[name].exact is None:
             return None
         if name not in golden.steps:
-            golden.steps[name] = GoldenStep(arithmetic.steps[name], arithmetic, golden)
+            golden.steps[name] = GoldenStep(arithmetic.steps[name], arithmetic, golden, name)
         found.append(golden.steps[name])
         name = structure.leaving(name)
     return found
 
 
 def _runs(kernels: np.ndarray, stride: int) -> np.ndarray:
-    """What an input adds to the outputs of a row: [in, R, k, stride, run, out] of [R, out, in, k, l].
+    """What an input adds to the outputs of a row: [in, R, k, stride, run·out] of [R, out, in, k, l].
 
     An input at column x meets the taps x mod stride, x mod stride + stride, …, each at the output one further left: in
     a run they stand from the left-most output on, zeros where there is no such tap.
@@ -226,4 +234,24 @@ def _runs(kernels: np.ndarray, stride: int) -> np.ndarray:
     found = np.zeros((channels, terms, tall, stride, length, out), kernels.dtype)
     for tap in range(wide):
         found[:, :, :, tap % stride, length - 1 - tap // stride] = kernels[..., tap].transpose(2, 0, 3, 1)
-    return found
+    return found.reshape(channels, terms, tall, stride, -1)
+
+
+def _geometry(
+    layer: QuantisedLayer, shape: tuple[int, ...], rows: int, room: int, line: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`at` and `begins` of `amhw.faults.kernels.convolution_changes`, for codes of a shape [in, H, W]."""
+    (above, left), (down, across) = layer.padding, layer.stride
+    channel, row, column = np.indices(shape).reshape(3, -1)
+    column = column + left
+    offset = column // across * layer.outputs - room
+    at = np.stack([channel, row, column % across, np.where(offset < line - room, offset, -line)], axis=1)
+    y = np.arange(shape[1])[:, None] + above - np.arange(layer.kernel[0])
+    hit = (y >= 0) & (y % down == 0) & (y // down < rows)
+    return at, np.where(hit, room + y // down * line, -1)
+
+
+def wider(values: np.ndarray, fill: float = 0) -> np.ndarray:
+    """With the last axis, which is contiguous, a multiple of `LANES` long."""
+    more = -values.shape[-1] % LANES
+    return np.ascontiguousarray(np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, more)], constant_values=fill))

@@ -18,7 +18,7 @@ from amhw.network.requantisation import Addition, Requantisation
 from amhw.refusal import Refusal
 from amhw.table import ProductTable, code_values
 
-CHUNK = 500
+CHUNK = 512
 """Images of a part."""
 
 

@@ -15,7 +15,7 @@ import torch
 
 from amhw.faults import kernels
 from amhw.faults.brute import rounded
-from amhw.faults.changes import EXACT, Changes, constants_of, ranges
+from amhw.faults.changes import EXACT, Changes, constants_of, ranges, wider
 from amhw.faults.downstream import AT_ONCE, Downstream, statuses_behind
 from amhw.faults.golden import Arithmetic, Golden
 from amhw.faults.memories import Memory
@@ -155,10 +155,11 @@ def _channel(arithmetic: Arithmetic, golden: Golden, name: str, unit: int, work:
     ceiling, bias = int(arithmetic.ceilings(layer)[unit]), int(layer.bias[unit])
     kind = work.within(base)
     before = before.reshape(len(golden), -1)
-    lows, highs = (each.astype(kind) for each in ranges(before, requantisation, np.array(ceiling), np.array(bias)))
-    base, deltas = base.astype(kind), work.as_kernels(kind)
-    statuses = statuses_behind(arithmetic, golden, name, unit)
     faults, positions = len(work.inputs), before.shape[1]
+    limits = ranges(before, requantisation, np.array(ceiling), np.array(bias))
+    lows, highs = (wider(each.astype(kind), end) for each, end in zip(limits, (-np.inf, np.inf), strict=True))
+    base, planes, before, deltas = wider(base.astype(kind)), wider(planes), wider(before), work.as_kernels(kind)
+    statuses = statuses_behind(arithmetic, golden, name, unit)
     found = np.zeros(faults * STATUSES, np.int64)
     for first in range(0, len(golden), each := max(1, AT_ONCE // (faults * positions))):
         part = slice(first, min(first + each, len(golden)))
@@ -229,8 +230,8 @@ def _neuron(arithmetic: Arithmetic, golden: Golden, name: str, unit: int, work: 
             *some.as_kernels(kind),
             some.inputs,
             some.shifts.astype(kind),
-            lows,
-            highs,
+            lows[None],
+            highs[None],
             before,
             float(bias),
             constants_of(requantisation, ceiling),
@@ -270,8 +271,8 @@ def _logit(golden: Golden, name: str, unit: int, work: _Work) -> Counts:
         *work.as_kernels(kind),
         work.inputs,
         work.shifts.astype(kind),
-        lows.astype(kind),
-        highs.astype(kind),
+        lows.astype(kind)[None],
+        highs.astype(kind)[None],
         moved,
         work.lesser,
         found,

@@ -18,12 +18,32 @@ numba = optional("numba", "faults", "amhw faults")
 
 _compiled: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(cache=True, nogil=True)
 
+_inlined: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(inline="always")
+"""Calls that pass arrays, and slices of arrays, take longer than these loops: references are counted."""
 
-@_compiled
-def _marked(values: np.ndarray, lows: np.ndarray, highs: np.ndarray, marks: np.ndarray) -> None:
-    """Set marks[k] where values[k] is outside of lows[k] … highs[k]."""
+
+@_inlined
+def _outside(
+    values: np.ndarray, lows: np.ndarray, highs: np.ndarray, n: int, marks: np.ndarray, found: np.ndarray
+) -> int:
+    """Write the k with values[k] outside of lows[n, k] … highs[n, k] to `found`; how many there are.
+
+    Without a branch a number, as few processors would guess right.
+
+    Args:
+        marks: uint8, a multiple of eight of them; 0 behind as many as there are values.
+        found: int64, as many.
+    """
     for k in range(len(values)):
-        marks[k] = (values[k] < lows[k]) | (values[k] > highs[k])
+        marks[k] = (values[k] < lows[n, k]) | (values[k] > highs[n, k])
+    eights = marks.view(np.uint64)
+    count = 0
+    for w in range(len(eights)):
+        if eights[w] != 0:
+            for k in range(8 * w, 8 * w + 8):
+                found[count] = k
+                count += marks[k]
+    return count
 
 
 @_compiled
@@ -74,40 +94,38 @@ def channel_changes(
     count, window, positions = base.shape
     best = np.empty(positions, base.dtype)
     marks = np.zeros((positions + 7) // 8 * 8, np.uint8)
-    eights = marks.view(np.uint64)
+    at = np.empty(len(marks), np.int64)
     pair, entry = 0, 0
     starts[0] = 0
     for n in range(count):
         for f in range(len(which)):
-            delta, slope, plain = deltas[which[f]], deltas[which[f], 1], linear[which[f]]
+            change = which[f]
+            slope, plain = deltas[change, 1], linear[change]
             for j in range(window):
-                sums, line = base[n, j], planes[n, channels[f], members[f, j]]
+                c, plane = channels[f], members[f, j]
                 if plain and j == 0:
                     for k in range(positions):
-                        best[k] = sums[k] + slope * line[k]
+                        best[k] = base[n, j, k] + slope * planes[n, c, plane, k]
                 elif plain:
                     for k in range(positions):
-                        best[k] = max(best[k], sums[k] + slope * line[k])
+                        best[k] = max(best[k], base[n, j, k] + slope * planes[n, c, plane, k])
                 elif j == 0:
                     for k in range(positions):
-                        best[k] = sums[k] + delta[line[k]]
+                        best[k] = base[n, j, k] + deltas[change, planes[n, c, plane, k]]
                 else:
                     for k in range(positions):
-                        best[k] = max(best[k], sums[k] + delta[line[k]])
+                        best[k] = max(best[k], base[n, j, k] + deltas[change, planes[n, c, plane, k]])
             shift = shifts[f]
             if shift != 0:
                 for k in range(positions):
                     best[k] += shift
-            _marked(best, lows[n], highs[n], marks)
-            for w in range(len(eights)):
-                if eights[w] != 0:
-                    for k in range(8 * w, 8 * w + 8):
-                        if marks[k] != 0:
-                            value = np.float64(best[k]) + bias
-                            code = min(max(np.floor((value * m + h) * d), low), high)
-                            if not lesser or code < golden[n, k]:
-                                places[entry], codes[entry] = k, code
-                                entry += 1
+            for i in range(_outside(best, lows, highs, n, marks, at)):
+                k = at[i]
+                value = np.float64(best[k]) + bias
+                code = min(max(np.floor((value * m + h) * d), low), high)
+                if not lesser or code < golden[n, k]:
+                    places[entry], codes[entry] = k, code
+                    entry += 1
             if entry > starts[pair]:
                 faults[pair], images[pair] = f, n
                 pair += 1
@@ -142,7 +160,7 @@ def neuron_changes(
         inputs: what the multipliers see, uint8[in, N].
         deltas, linear, which, shifts, bias, lesser: as in `channel_changes`.
         words: int64[F], which weight each fault is in.
-        lows, highs: floats [N].
+        lows, highs: floats [1, N].
         golden: codes without a fault, [N].
         starts: int64[F + 1], written: where a fault's images begin.
         images, levels: int32 and uint8, written: image, and code minus `low`; there is room for all.
@@ -152,29 +170,27 @@ def neuron_changes(
     count = len(sums)
     values = np.empty(count, sums.dtype)
     marks = np.zeros((count + 7) // 8 * 8, np.uint8)
-    eights = marks.view(np.uint64)
+    at = np.empty(len(marks), np.int64)
     entry = 0
     starts[0] = 0
     for f in range(len(which)):
-        delta, slope, line, shift = deltas[which[f]], deltas[which[f], 1], inputs[words[f]], shifts[f]
-        if linear[which[f]]:
+        change, word, shift = which[f], words[f], shifts[f]
+        slope = deltas[change, 1]
+        if linear[change]:
             for n in range(count):
-                values[n] = sums[n] + slope * line[n] + shift
+                values[n] = sums[n] + slope * inputs[word, n] + shift
         else:
             for n in range(count):
-                values[n] = sums[n] + delta[line[n]] + shift
-        _marked(values, lows, highs, marks)
-        for w in range(len(eights)):
-            if eights[w] != 0:
-                for n in range(8 * w, 8 * w + 8):
-                    if marks[n] != 0:
-                        value = np.float64(values[n]) + bias
-                        code = min(max(np.floor((value * m + h) * d), low), high)
-                        if not lesser or code < golden[n]:
-                            level = np.uint8(code - low)
-                            images[entry], levels[entry] = n, level
-                            reached[n, level] = 1
-                            entry += 1
+                values[n] = sums[n] + deltas[change, inputs[word, n]] + shift
+        for i in range(_outside(values, lows, highs, 0, marks, at)):
+            n = at[i]
+            value = np.float64(values[n]) + bias
+            code = min(max(np.floor((value * m + h) * d), low), high)
+            if not lesser or code < golden[n]:
+                level = np.uint8(code - low)
+                images[entry], levels[entry] = n, level
+                reached[n, level] = 1
+                entry += 1
         starts[f + 1] = entry
 
 
@@ -205,41 +221,38 @@ def logit_counts(
 
     Args:
         inputs, deltas, linear, which, words, shifts, lesser: as in `neuron_changes`.
-        lows, highs: floats [N], between which a change of the logit leaves the class as it is.
+        lows, highs: floats [1, N], between which a change of the logit leaves the class as it is.
         moved: uint8[N], the status where it does not.
     """
-    count = len(lows)
+    count = inputs.shape[1]
     changes = np.empty(count, lows.dtype)
     marks = np.zeros((count + 7) // 8 * 8, np.uint8)
-    eights = marks.view(np.uint64)
+    at = np.empty(len(marks), np.int64)
     for f in range(len(which)):
-        delta, slope, line, shift = deltas[which[f]], deltas[which[f], 1], inputs[words[f]], shifts[f]
-        if linear[which[f]]:
+        change, word, shift = which[f], words[f], shifts[f]
+        slope = deltas[change, 1]
+        if linear[change]:
             for n in range(count):
-                changes[n] = slope * line[n] + shift
+                changes[n] = slope * inputs[word, n] + shift
         else:
             for n in range(count):
-                changes[n] = delta[line[n]] + shift
+                changes[n] = deltas[change, inputs[word, n]] + shift
         same = 0
         if lesser:
             for n in range(count):
                 changes[n] = min(changes[n], 0)
         for n in range(count):
             same += changes[n] == 0
-        _marked(changes, lows, highs, marks)
-        other = count - same
-        for w in range(len(eights)):
-            if eights[w] != 0:
-                for n in range(8 * w, 8 * w + 8):
-                    if marks[n] != 0:
-                        counts[f, moved[n]] += 1
-                        other -= 1
+        others = _outside(changes, lows, highs, 0, marks, at)
+        for i in range(others):
+            counts[f, moved[at[i]]] += 1
         counts[f, 0] += same
-        counts[f, 1] += other
+        counts[f, 1] += count - same - others
 
 
-@_compiled
+@_inlined
 def _added(
+    n: int,
     start: int,
     end: int,
     places: np.ndarray,
@@ -249,22 +262,19 @@ def _added(
     rows: np.ndarray,
     work: np.ndarray,
 ) -> None:
-    """Add to sums [out] what changes `start` to `end` − 1 of an image's codes add; two at a time, as that loads and
+    """Add to sums [out] what changes `start` to `end` − 1 of image n's codes add; two at a time, as that loads and
     stores the sums half as often."""
     for r in range(terms.shape[1]):
-        e = start
-        while e < end:
-            k = places[e]
-            one, first = rows[k, r], terms[codes[e], r] - terms[before[k], r]
-            if e + 1 < end:
-                k = places[e + 1]
-                other, second = rows[k, r], terms[codes[e + 1], r] - terms[before[k], r]
-                for o in range(len(work)):
-                    work[o] += first * one[o] + second * other[o]
-            else:
-                for o in range(len(work)):
-                    work[o] += first * one[o]
-            e += 2
+        for e in range(start, end - 1, 2):
+            j, k = places[e], places[e + 1]
+            first, second = terms[codes[e], r] - terms[before[n, j], r], terms[codes[e + 1], r] - terms[before[n, k], r]
+            for o in range(len(work)):
+                work[o] += first * rows[j, r, o] + second * rows[k, r, o]
+        if (end - start) % 2 != 0:
+            k = places[end - 1]
+            first = terms[codes[end - 1], r] - terms[before[n, k], r]
+            for o in range(len(work)):
+                work[o] += first * rows[k, r, o]
 
 
 @_compiled
@@ -292,32 +302,31 @@ def linear_changes(
         images, starts, places, codes: `amhw.faults.changes.Changes`.
         before: codes that enter without a fault, [N, in].
         terms: floats [codes, R], the activations' part of a product.
-        rows: floats [in, R, out], the weights' part.
+        rows: floats [in, R, out], the weights' part; `out` may be more than there are.
         sums: without a fault, floats [N, out].
-        lows, highs: floats [N, out].
-        biases, ceilings: float64[out].
+        lows, highs: floats [N, out], infinite for what is more.
+        biases, ceilings: float64 of the outputs.
         out_starts, out_places, out_codes: written; there is room for all.
     """
     m, h, d, low, _ = constants
     outputs = sums.shape[1]
     work = np.empty(outputs, sums.dtype)
     marks = np.zeros((outputs + 7) // 8 * 8, np.uint8)
-    eights = marks.view(np.uint64)
+    at = np.empty(len(marks), np.int64)
     entry = 0
     out_starts[0] = 0
     for p in range(len(images)):
         n = images[p]
-        work[:] = sums[n]
-        _added(starts[p], starts[p + 1], places, codes, before[n], terms, rows, work)
-        _marked(work, lows[n], highs[n], marks)
-        for w in range(len(eights)):
-            if eights[w] != 0:
-                for o in range(8 * w, 8 * w + 8):
-                    if marks[o] != 0:
-                        value = np.float64(work[o]) + biases[o]
-                        out_places[entry] = o
-                        out_codes[entry] = min(max(np.floor((value * m + h) * d), low), ceilings[o])
-                        entry += 1
+        for o in range(len(work)):
+            work[o] = sums[n, o]
+        _added(n, starts[p], starts[p + 1], places, codes, before, terms, rows, work)
+        count = _outside(work, lows, highs, n, marks, at)
+        for i in range(count):
+            o = at[i]
+            value = np.float64(work[o]) + biases[o]
+            out_places[entry + i] = o
+            out_codes[entry + i] = min(max(np.floor((value * m + h) * d), low), ceilings[o])
+        entry += count
         out_starts[p + 1] = entry
 
 
@@ -329,15 +338,18 @@ def convolution_changes(
     codes: np.ndarray,
     before: np.ndarray,
     terms: np.ndarray,
-    rows: np.ndarray,
-    side: tuple[int, int],
-    padding: tuple[int, int],
-    stride: tuple[int, int],
+    runs: np.ndarray,
+    at: np.ndarray,
+    begins: np.ndarray,
     sums: np.ndarray,
+    lead: int,
+    outputs: int,
     window: tuple[int, int],
-    step: tuple[int, int],
+    step: int,
     lows: np.ndarray,
     highs: np.ndarray,
+    columns: np.ndarray,
+    pooled: int,
     biases: np.ndarray,
     ceilings: np.ndarray,
     constants: Constants,
@@ -347,77 +359,73 @@ def convolution_changes(
 ) -> None:
     """What changes behind a convolution and its pool.
 
+    A *line* is a row of the layer's sums, channels last, and some room, in which nothing is read: what an input adds
+    to a row is a run of numbers that may begin before the row or end behind it.
+
     Args:
         images, starts, places, codes, before, terms, biases, ceilings, out_starts, out_places, out_codes: as in
-            `linear_changes`; places in [in, H, W] of `side`, written ones in [out, h, w].
-        rows: floats [in, R, k, stride, run, out] of `amhw.faults.changes._runs`.
-        sums: without a fault, floats [N, H', W', out].
-        window, step: of the pool; all 1 where there is none.
-        lows, highs: floats [N, h, w, out].
+            `linear_changes`; places are in [in, H, W], written ones in [out, h, w].
+        runs: floats [in, R, k, stride, run].
+        at: int64[in·H·W, 4], of each place: its channel, row, and column modulo the stride, and where its runs begin in
+            a line, or −room where they would be behind it.
+        begins: int64[H, k], where the line is that a row's inputs add to with each row of the kernel; −1 if none.
+        sums: without a fault, floats [N, …], the first line at `lead`.
+        outputs: channels.
+        window: of the pool, all 1 where there is none.
+        step: its rows.
+        lows, highs: floats [N·h, line], infinite where no pooled position begins.
+        columns: int64[line, 2], the channel that is there, and its place in the first pooled row.
+        pooled: positions of a pooled row.
     """
     m, h, d, low, _ = constants
-    _, high_rows, wide, outputs = sums.shape
-    tall, run = rows.shape[2], rows.shape[4]
-    _, pooled_rows, pooled_columns, _ = lows.shape
-    line = wide * outputs
-    work = np.empty(high_rows * line, sums.dtype)
+    pooled_rows, line = len(lows) // len(sums), lows.shape[1]
+    taps, run = runs.shape[2], runs.shape[4]
+    work = np.empty(sums.shape[1], sums.dtype)
     best = np.empty(line, sums.dtype)
-    values = np.empty(pooled_columns * outputs, sums.dtype)
-    marks = np.zeros((len(values) + 7) // 8 * 8, np.uint8)
-    eights = marks.view(np.uint64)
-    flat = rows.reshape(rows.shape[0], rows.shape[1], tall, rows.shape[3], run * outputs)
+    marks = np.zeros((line + 7) // 8 * 8, np.uint8)
+    outside = np.empty(len(marks), np.int64)
     entry = 0
     out_starts[0] = 0
     for p in range(len(images)):
         n = images[p]
-        work[:] = sums[n].reshape(-1)
-        top, bottom = high_rows, -1
+        for k in range(len(work)):
+            work[k] = sums[n, k]
+        first, last = len(work), -1
         for e in range(starts[p], starts[p + 1]):
             place = places[e]
-            channel, inside = place // (side[0] * side[1]), place % (side[0] * side[1])
-            row, column = inside // side[1] + padding[0], inside % side[1] + padding[1]
-            last = column // stride[1]
-            skipped, end = max(0, run - 1 - last), run - max(0, last - wide + 1)
-            if skipped >= end:
+            channel, row, phase, offset = at[place]
+            if offset < -lead:
                 continue
             for r in range(terms.shape[1]):
                 delta = terms[codes[e], r] - terms[before[n, place], r]
-                for tap in range(tall):
-                    y = row - tap
-                    if y < 0 or y % stride[0] != 0 or y // stride[0] >= high_rows:
+                for tap in range(taps):
+                    begin = begins[row, tap]
+                    if begin < 0:
                         continue
-                    y //= stride[0]
-                    top, bottom = min(top, y), max(bottom, y)
-                    taps = flat[channel, r, tap, column % stride[1]][skipped * outputs : end * outputs]
-                    hit = work[y * line + (last - run + 1 + skipped) * outputs :]
-                    for k in range(len(taps)):
-                        hit[k] += delta * taps[k]
+                    first, last = min(first, begin), max(last, begin)
+                    hit = work[begin + offset :]
+                    for k in range(run):
+                        hit[k] += delta * runs[channel, r, tap, phase, k]
         for y in range(pooled_rows):
-            first = y * step[0]
-            if first > bottom or first + window[0] <= top:
+            begin = lead + y * step * line
+            if begin > last or begin + window[0] * line <= first:
                 continue
-            best[:] = work[first * line : (first + 1) * line]
-            for j in range(first + 1, first + window[0]):
-                another = work[j * line : (j + 1) * line]
-                for k in range(line):
-                    best[k] = max(best[k], another[k])
-            for x in range(pooled_columns):
-                here, from_ = values[x * outputs : (x + 1) * outputs], best[x * step[1] * outputs :]
-                for c in range(outputs):
-                    here[c] = from_[c]
-                for i in range(1, window[1]):
-                    for c in range(outputs):
-                        here[c] = max(here[c], from_[i * outputs + c])
-            _marked(values, lows[n, y].reshape(-1), highs[n, y].reshape(-1), marks)
-            for w in range(len(eights)):
-                if eights[w] != 0:
-                    for k in range(8 * w, 8 * w + 8):
-                        if marks[k] != 0:
-                            c = k % outputs
-                            value = np.float64(values[k]) + biases[c]
-                            out_places[entry] = (c * pooled_rows + y) * pooled_columns + k // outputs
-                            out_codes[entry] = min(max(np.floor((value * m + h) * d), low), ceilings[c])
-                            entry += 1
+            for j in range(window[0]):
+                for i in range(window[1]):
+                    there = work[begin + j * line + i * outputs :]
+                    if i + j == 0:
+                        for k in range(line):
+                            best[k] = there[k]
+                    else:
+                        for k in range(line):
+                            best[k] = max(best[k], there[k])
+            count = _outside(best, lows, highs, n * pooled_rows + y, marks, outside)
+            for k in range(count):
+                channel, place = columns[outside[k]]
+                value = np.float64(best[outside[k]]) + biases[channel]
+                out_places[entry + k] = place + y * pooled
+                out_codes[entry + k] = min(max(np.floor((value * m + h) * d), low), ceilings[channel])
+            entry += count
         out_starts[p + 1] = entry
 
 
@@ -441,11 +449,12 @@ def last_statuses(
     work = np.empty(sums.shape[1], sums.dtype)
     for p in range(len(images)):
         n = images[p]
-        work[:] = sums[n]
-        _added(starts[p], starts[p + 1], places, codes, before[n], terms, rows, work)
+        for o in range(len(work)):
+            work[o] = sums[n, o]
+        _added(n, starts[p], starts[p + 1], places, codes, before, terms, rows, work)
         best, same = 0, work[0] == sums[n, 0]
         greatest = np.float64(work[0]) + biases[0]
-        for o in range(1, len(work)):
+        for o in range(1, len(biases)):
             logit = np.float64(work[o]) + biases[o]
             if logit > greatest:
                 best, greatest = o, logit
