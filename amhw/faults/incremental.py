@@ -164,9 +164,9 @@ def _channel(arithmetic: Arithmetic, golden: Golden, name: str, unit: int, work:
     for first in range(0, len(golden), each := max(1, AT_ONCE // (faults * positions))):
         part = slice(first, min(first + each, len(golden)))
         most = faults * (part.stop - first)
-        of, images, starts = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most + 1, np.int64)
+        of, which, images, starts = (np.empty(most + more, np.int64) for more in (0, 0, 0, 1))
         places, codes = np.empty(most * positions, np.int32), np.empty(most * positions, np.int16)
-        pairs = kernels.channel_changes(
+        trials, pairs = kernels.channel_changes(
             base[part],
             planes[part],
             members,
@@ -180,6 +180,7 @@ def _channel(arithmetic: Arithmetic, golden: Golden, name: str, unit: int, work:
             constants_of(requantisation, ceiling),
             work.lesser,
             of,
+            which,
             images,
             starts,
             places,
@@ -188,7 +189,8 @@ def _channel(arithmetic: Arithmetic, golden: Golden, name: str, unit: int, work:
         starts = starts[: pairs + 1]
         inside = slice(0, starts[-1])
         changes = Changes(images[:pairs] + first, starts, places[inside] + unit * positions, codes[inside])
-        found += np.bincount(of[:pairs] * STATUSES + statuses(changes), minlength=len(found))
+        status = statuses(changes)[which[:trials]]
+        found += np.bincount(of[:trials] * STATUSES + status, minlength=len(found))
     counts = found.reshape(faults, STATUSES)
     counts[:, IDENTICAL] += len(golden) - counts.sum(axis=1)
     return counts

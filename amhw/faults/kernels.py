@@ -14,6 +14,9 @@ from amhw.extras import optional
 
 Constants = tuple[float, float, float, float, float]
 
+_ODD = -7046029254386353131
+"""2^64 over the golden ratio, as a signed number: a product with it spreads keys over a table (Knuth, volume 3)."""
+
 numba = optional("numba", "faults", "amhw faults")
 
 _compiled: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(cache=True, nogil=True)
@@ -63,13 +66,14 @@ def channel_changes(
     constants: Constants,
     lesser: bool,
     faults: np.ndarray,
+    pairs: np.ndarray,
     images: np.ndarray,
     starts: np.ndarray,
     places: np.ndarray,
     codes: np.ndarray,
-) -> int:
-    """What changes in a convolution's pooled channel under faults in its own weights or bias: the number of pairs of an
-    image and a fault in which something does.
+) -> tuple[int, int]:
+    """What changes in a convolution's pooled channel under faults in its own weights or bias: in how many trials
+    something does, and how many different pairs of an image and changes those are.
 
     A position of the pooled channel is the greatest of M sums, the *members* of its window. What the multipliers see at
     one member and one tap of the kernel, over all positions, is a *plane*.
@@ -87,7 +91,8 @@ def channel_changes(
         golden: codes without a fault, [N, K].
         bias: the channel's.
         lesser: whether the lesser of the two codes counts.
-        faults, images: int64, written: of each pair; there is room for all.
+        faults, pairs: int64, written: of each trial in which something changes; there is room for all.
+        images: int64, written: of each pair.
         starts, places, codes: written, as in `amhw.faults.changes.Changes`.
     """
     m, h, d, low, high = constants
@@ -95,9 +100,15 @@ def channel_changes(
     best = np.empty(positions, base.dtype)
     marks = np.zeros((positions + 7) // 8 * 8, np.uint8)
     at = np.empty(len(marks), np.int64)
-    pair, entry = 0, 0
+    slots = 1
+    while slots < 2 * len(which):
+        slots *= 2
+    table, keys = np.empty(slots, np.int64), np.empty(len(images), np.int64)
+    trial, pair, entry = 0, 0, 0
     starts[0] = 0
     for n in range(count):
+        for k in range(slots):
+            table[k] = -1
         for f in range(len(which)):
             change = which[f]
             slope, plain = deltas[change, 1], linear[change]
@@ -119,18 +130,37 @@ def channel_changes(
             if shift != 0:
                 for k in range(positions):
                     best[k] += shift
+            key = np.int64(0)
             for i in range(_outside(best, lows, highs, n, marks, at)):
                 k = at[i]
                 value = np.float64(best[k]) + bias
                 code = min(max(np.floor((value * m + h) * d), low), high)
                 if not lesser or code < golden[n, k]:
                     places[entry], codes[entry] = k, code
+                    key = (key + (k << 9) + np.int64(code)) * _ODD
                     entry += 1
-            if entry > starts[pair]:
-                faults[pair], images[pair] = f, n
+            length = entry - starts[pair]
+            if length == 0:
+                continue
+            # Another fault that changes the same codes of this image is in the same pair.
+            slot = (key >> 32) & (slots - 1)
+            while table[slot] >= 0:
+                other = table[slot]
+                same = keys[other] == key and starts[other + 1] - starts[other] == length
+                for e in range(length if same else 0):
+                    mine, its = starts[pair] + e, starts[other] + e
+                    same &= places[mine] == places[its] and codes[mine] == codes[its]
+                if same:
+                    break
+                slot = (slot + 1) & (slots - 1)
+            if table[slot] < 0:
+                table[slot], keys[pair], images[pair] = pair, key, n
                 pair += 1
                 starts[pair] = entry
-    return pair
+            entry = starts[pair]
+            faults[trial], pairs[trial] = f, table[slot]
+            trial += 1
+    return trial, pair
 
 
 @_compiled
@@ -403,22 +433,23 @@ def convolution_changes(
                     if begin < 0:
                         continue
                     first, last = min(first, begin), max(last, begin)
-                    hit = work[begin + offset :]
-                    for k in range(run):
-                        hit[k] += delta * runs[channel, r, tap, phase, k]
+                    # Unsigned, as an index that might be negative is looked at, number by number.
+                    here = np.uint64(begin + offset)
+                    for k in range(np.uint64(run)):
+                        work[here + k] += delta * runs[channel, r, tap, phase, k]
         for y in range(pooled_rows):
             begin = lead + y * step * line
             if begin > last or begin + window[0] * line <= first:
                 continue
             for j in range(window[0]):
                 for i in range(window[1]):
-                    there = work[begin + j * line + i * outputs :]
+                    there = np.uint64(begin + j * line + i * outputs)
                     if i + j == 0:
-                        for k in range(line):
-                            best[k] = there[k]
+                        for k in range(np.uint64(line)):
+                            best[k] = work[there + k]
                     else:
-                        for k in range(line):
-                            best[k] = max(best[k], there[k])
+                        for k in range(np.uint64(line)):
+                            best[k] = max(best[k], work[there + k])
             count = _outside(best, lows, highs, n * pooled_rows + y, marks, outside)
             for k in range(count):
                 channel, place = columns[outside[k]]
