@@ -6,6 +6,7 @@ sentence and not by what goes wrong later. A schema's number changes whenever a 
 """
 
 import codecs
+import json
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -157,7 +158,10 @@ class Header:
         try:
             found = msgspec.json.decode(_without_mark(content), type=dict[str, msgspec.Raw])
         except (ValueError, RecursionError):
-            return None
+            if (almost := _with_constants(content)) is None:
+                return None
+            kind, schema = (almost.get(name) for name in ("kind", "schema"))
+            return cls(kind if isinstance(kind, str) else None, schema if type(schema) is int else None)
         return cls(_value(found.get("kind"), str), _value(found.get("schema"), int))
 
 
@@ -251,5 +255,45 @@ def _decoded(text: str | bytes, kind: type[T]) -> T:
     except RecursionError:
         raise DamagedError("values are nested too deeply") from None
     except ValueError as error:
+        almost = None if isinstance(error, msgspec.ValidationError) else _with_constants(text)
+        if almost is not None and (where := _constant_in(almost)) is not None:
+            place, value = where
+            raise DamagedError(f"wanted a finite number, found {value.name} - at `{place}`") from None
         why = str(error).replace(f"`str` matching regex {_PLAIN!r}", "the name of a file in the same folder")
         raise DamagedError(why.replace("`$.", "`").replace("`$`", "the top")) from None
+
+
+@dataclass(frozen=True)
+class _Constant:
+    """NaN or an infinity: no JSON, but many programs write them and Python's own reader takes them."""
+
+    name: str
+
+
+def _with_constants(text: str | bytes) -> dict[str, Any] | None:
+    """The object in a text that is JSON but for NaN and infinities, or None where it is none."""
+    try:
+        found = json.loads(_without_mark(text), parse_constant=_Constant, parse_int=_whole)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and _constant_in(found) is not None else None
+
+
+def _whole(digits: str) -> int | None:
+    """A whole number, or None for one of more digits than any of ours, which would take long."""
+    return int(digits) if len(digits) < 20 else None
+
+
+def _constant_in(found: dict[str, Any]) -> tuple[str, _Constant] | None:
+    """Where the first NaN or infinity in an object is, and which."""
+    waiting: list[tuple[str, Any]] = [("", found)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, _Constant):
+            return place, value
+        if isinstance(value, dict):
+            parts = [(f"{place}.{key}" if place else key, part) for key, part in value.items()]
+        else:
+            parts = [(f"{place}[{k}]", part) for k, part in enumerate(value)] if isinstance(value, list) else []
+        waiting += reversed(parts)
+    return None
