@@ -105,15 +105,15 @@ def inputs_of(
 
 
 @functools.cache
-def synthesiser(technology: str, sha256: str, recipes: tuple[Recipe, ...], netlists: bool = False) -> Synthesiser:
+def synthesiser(technology: str, sha256: str, netlists: bool = False) -> Synthesiser:
     """One warm Yosys process for each worker process; it ends when its worker does."""
-    return Synthesiser(technology_at(technology, sha256), recipes, workers=1, netlists=netlists)
+    return Synthesiser(technology_at(technology, sha256), workers=1, netlists=netlists)
 
 
 def _synthesise(
     verilog: str, top: str, technology: str, sha256: str, expected: Expected, recipes: tuple[Recipe, ...]
 ) -> Synthesised:
-    result = synthesiser(technology, sha256, recipes).submit(verilog, top, expected).result()
+    result = synthesiser(technology, sha256).submit(verilog, top, expected, recipes=recipes).result()
     return Synthesised(
         tuple(Implementation(top, found.recipe, found.area_um2, found.delay_ps) for found in result.mappings),
         round(result.noise("area"), 5),

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from amhw.documents import Record
 from amhw.results import Outcomes, Results, Task, run
@@ -71,17 +71,21 @@ class Sweep:
         tasks = self._tasks
         compute([("emission", design.name, task) for design, task in tasks.emission.items()])
         emitted = {design: outcomes[task] for design, task in tasks.emission.items()}
-        costs = tasks.costs({design: text for design, text in emitted.items() if not isinstance(text, Exception)})
+        texts = {design: text for design, text in emitted.items() if not isinstance(text, Exception)}
+        costs = tasks.costs(texts)
         # Where one simulation takes ten seconds and a synthesis one, the long ones go first.
         compute(
             [
                 *(("simulation", design.name, task) for design, task in costs.simulation.items()),
                 *(("synthesis", design.name, task) for (design, _), task in costs.synthesis.items()),
-                *(("energy", planned.design.name, task) for (planned, _), task in costs.energy.items()),
                 *(("accuracy", planned.design.name, task) for (planned, _), task in tasks.scores.items()),
                 *(("accuracy", tasks.exact[0].design.name, task) for task in tasks.exact_scores.values()),
             ]
         )
+        synthesised = {key: outcomes[task] for key, task in costs.synthesis.items()}
+        known = {key: record for key, record in synthesised.items() if not isinstance(record, Exception)}
+        costs = replace(costs, energy=tasks.energy(texts, known))
+        compute([("energy", planned.design.name, task) for (planned, _), task in costs.energy.items()])
         return rows_of(tasks, costs, outcomes)
 
 

@@ -1,11 +1,11 @@
 """What a plan asks of the stages: its designs and the exact multipliers that they are compared with, as tasks.
 
-The stages that need a design's Verilog come after the one that emits it, so there are two rounds: what can start at
-once is in `Tasks` itself, the others are in `Costs`.
+The stages that need a design's Verilog come after the one that emits it, and energy after the synthesis that says which
+netlist it is of, so there are three rounds: what can start at once is in `Tasks` itself, the others are in `Costs`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from amhw.datasets import DataSource, data_source
@@ -24,21 +24,26 @@ from amhw.stages.simulation import simulation
 from amhw.stages.synthesis import Synthesised, synthesis
 from amhw.stimulus import Trace, layer_trace
 from amhw.study.plan import Data, Plan, PlannedDesign
-from amhw.synth import Expected
+from amhw.synth import RECIPES, Expected
 from amhw.synth.store import technology_named
 from amhw.table import ProductTable
 from amhw.verilog import Design
 
 AnyDesign = Design | Imported
 
+_RECIPES = {recipe.name: recipe for recipe in RECIPES}
+
 
 @dataclass(frozen=True)
 class Costs:
-    """The tasks that need a design's Verilog, by design (or planned design) and technology."""
+    """The tasks that need a design's Verilog, by design (or planned design) and technology.
+
+    Energy needs more, to know which netlist it is about: see `Tasks.energy`.
+    """
 
     simulation: Mapping[AnyDesign, Task[Outcome]]
     synthesis: Mapping[tuple[AnyDesign, str], Task[Synthesised]]
-    energy: Mapping[tuple[PlannedDesign, str], Task[OperationEnergy]]
+    energy: Mapping[tuple[PlannedDesign, str], Task[OperationEnergy]] = field(default_factory=dict)
 
 
 class Tasks:
@@ -104,28 +109,32 @@ class Tasks:
     def costs(self, emitted: Mapping[Design, Emitted]) -> Costs:
         """The tasks that need Verilog, of those designs that could be emitted."""
 
-        def text(design: AnyDesign) -> str:
-            if isinstance(design, Design):
-                return emitted[design].verilog if design in emitted else ""
-            return design.verilog or ""
-
-        def powered(planned: PlannedDesign, technology: str, layer: str) -> Task[OperationEnergy]:
-            design, trace = planned.design, self._trace(planned, layer)
-            return energy(text(design), _top(design), technology, self._expected(design), trace["a"], trace["b"])
-
+        texts = {design: _text(design, emitted) for design, _ in self._synthesised}
         return Costs(
-            {d: simulation(d, text(d), self.plan.simulator) for d in self._simulated if text(d)},
+            {d: simulation(d, texts[d], self.plan.simulator) for d in self._simulated if texts[d]},
             {
-                (design, technology): synthesis(text(design), _top(design), technology, self._expected(design))
+                (design, technology): synthesis(texts[design], _top(design), technology, self._expected(design))
                 for design, technology in self._synthesised
-                if text(design)
-            },
-            {
-                (planned, technology): powered(planned, technology, self.plan.energy)
-                for planned, technology in self._powered
-                if self.plan.energy is not None and text(planned.design)
+                if texts[design]
             },
         )
+
+    def energy(
+        self, emitted: Mapping[Design, Emitted], synthesised: Mapping[tuple[AnyDesign, str], Synthesised]
+    ) -> dict[tuple[PlannedDesign, str], Task[OperationEnergy]]:
+        """The energy, if the plan wants it, of the netlists with the least area × delay among those `synthesised`."""
+
+        def task(planned: PlannedDesign, technology: str, layer: str) -> Task[OperationEnergy]:
+            design, trace = planned.design, self._trace(planned, layer)
+            recipe = _RECIPES[synthesised[design, technology].balanced.recipe]
+            text, expected = _text(design, emitted), self._expected(design)
+            return energy(text, _top(design), technology, expected, recipe, trace["a"], trace["b"])
+
+        return {
+            (planned, technology): task(planned, technology, self.plan.energy)
+            for planned, technology in self._powered
+            if self.plan.energy is not None and (planned.design, technology) in synthesised
+        }
 
     def _scoring(self, planned: PlannedDesign, data: Data) -> Task[Score]:
         layers, table = self.plan.layers, self._tables(planned.design)
@@ -162,6 +171,13 @@ class Tasks:
 
 def _table(design: AnyDesign) -> ProductTable:
     return design.table if isinstance(design, Imported) else ProductTable.of(design.multiplier)
+
+
+def _text(design: AnyDesign, emitted: Mapping[Design, Emitted]) -> str:
+    """A design's Verilog; empty where it could not be emitted."""
+    if isinstance(design, Design):
+        return emitted[design].verilog if design in emitted else ""
+    return design.verilog or ""
 
 
 def _top(design: AnyDesign) -> str:

@@ -65,10 +65,8 @@ class Synthesiser:
         Raises:
             Refusal: there is no room for temporary files.
         """
-        if not recipes:
-            raise ValueError("no recipe")
         self.technology = technology
-        self.recipes = tuple(r for r in recipes if technology.adders or not r.adders)
+        self.recipes = self._usable(recipes)
         self.workers = workers or os.cpu_count() or 1
         self.timeout, self.netlists = timeout, netlists
         files = {
@@ -113,11 +111,13 @@ class Synthesiser:
         top: str | None = None,
         expected: Expected | None = None,
         *,
+        recipes: Sequence[Recipe] | None = None,
         prove: bool = False,
         hierarchical: bool = False,
     ) -> "Future[SynthesisResult]":
         """Synthesise the module `top` (default: the only one nobody instantiates) of `verilog`.
 
+        `recipes` are taken in place of the pool's own.
         With `expected`, every product of every netlist is compared with it; with `prove`, ABC proves every
         netlist equal to the Verilog as Yosys read it, registers matched by name. With
         `hierarchical`, each module is mapped by itself, once however often it is instantiated; area, timing and proof
@@ -129,7 +129,8 @@ class Synthesiser:
         compute what it should.
         """
         source = Source(verilog) if isinstance(verilog, str) else verilog
-        return self._threads.submit(self._synthesise, source, top, expected, prove, hierarchical)
+        chosen = self.recipes if recipes is None else self._usable(recipes)
+        return self._threads.submit(self._synthesise, source, top, expected, chosen, prove, hierarchical)
 
     def map(self, designs: Iterable[tuple[str, str | None]]) -> Iterator[SynthesisResult | Failure]:
         """The results of (verilog, top) pairs in their order; a `Failure` where one failed."""
@@ -142,11 +143,19 @@ class Synthesiser:
             except SynthesisError as error:
                 yield Failure(str(error), refused=False)
 
+    def _usable(self, recipes: Sequence[Recipe]) -> tuple[Recipe, ...]:
+        """Those for which the technology has the cells."""
+        usable = tuple(r for r in recipes if self.technology.adders or not r.adders)
+        if not usable:
+            raise ValueError("no recipe")
+        return usable
+
     def _synthesise(
         self,
         source: Source,
         top: str | None,
         expected: Expected | None,
+        recipes: tuple[Recipe, ...],
         prove: bool,
         hierarchical: bool,
     ) -> SynthesisResult:
@@ -176,7 +185,7 @@ class Synthesiser:
                             "script": recipe.text,
                             "adders": [kind for kind in self.technology.adders if recipe.adders],
                         }
-                        for recipe in self.recipes
+                        for recipe in recipes
                     ],
                     "prove": prove,
                     "netlists": self.netlists,
@@ -185,7 +194,7 @@ class Synthesiser:
                     "memory": MOST_MEMORY,
                 }
             )
-            return self._result(reply, folder, source, expected)
+            return self._result(reply, folder, source, expected, recipes)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -226,7 +235,12 @@ class Synthesiser:
             return process
 
     def _result(
-        self, reply: dict[str, Any], folder: Path, source: Source, expected: Expected | None
+        self,
+        reply: dict[str, Any],
+        folder: Path,
+        source: Source,
+        expected: Expected | None,
+        recipes: tuple[Recipe, ...],
     ) -> SynthesisResult:
         if "refusal" in reply:
             raise Refusal(source.placed(reply["refusal"]))
@@ -247,7 +261,7 @@ class Synthesiser:
                 raise Refusal(source.placed(f"{_REFUSED_AT[log.name]}: {_named(message, folder)}"))
             raise SynthesisError(f"Yosys failed: {why(text, reply['died'])}")
         mappings, failures, checked = [], [], ""
-        for index, (recipe, mapped) in enumerate(zip(self.recipes, reply["mapped"], strict=True)):
+        for index, (recipe, mapped) in enumerate(zip(recipes, reply["mapped"], strict=True)):
             if "failed" in mapped:
                 failures.append((recipe.name, " ".join(mapped["failed"].split())))
                 continue

@@ -191,8 +191,9 @@ def variants() -> Iterator[tuple[str, Task, Task]]:
     yield "products", cost, synthesis(TEXT, "m", "sky130hd", other)
     yield "ports", cost, synthesis(TEXT, "m", "sky130hd", Expected(TABLE.products, a="x"))
     yield "top", cost, synthesis(TEXT, "n", "sky130hd", expected)
-    power = energy(TEXT, "m", "sky130hd", expected, *OPERANDS)
-    yield "operands", power, energy(TEXT, "m", "sky130hd", expected, *OPERANDS[::-1])
+    power = energy(TEXT, "m", "sky130hd", expected, RECIPES[0], *OPERANDS)
+    yield "operands", power, energy(TEXT, "m", "sky130hd", expected, RECIPES[0], *OPERANDS[::-1])
+    yield "netlist", power, energy(TEXT, "m", "sky130hd", expected, RECIPES[1], *OPERANDS)
     data = Problem().loaded.test
     eight = ProductTable.of(parse("mul_u8s8_pp_0_0_0_0_0_0_f0_f0"))
     score = scoring(network(), {"conv1": eight}, None, data)
