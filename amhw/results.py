@@ -1,13 +1,14 @@
 """The results store: what has been computed is kept in one SQLite file and found again by its key.
 
 A result's key is the hash of its *identity*: a JSON object that names everything that could change it. Two processes
-may share the file; a process that dies loses only what it had not finished. What cannot be read any more, a record or
-whole pages of the file, is computed again; the rest is kept.
+may share the file; a process that dies loses only what it had not finished. Each record has a checksum. What is not as
+it was stored any more, a record or whole pages of the file, is computed again; the rest is kept.
 """
 
 import contextlib
 import hashlib
 import json
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,9 +31,12 @@ _SCHEMA = """CREATE TABLE result (
     stage TEXT NOT NULL,
     identity TEXT NOT NULL,
     record TEXT NOT NULL,
+    checksum TEXT NOT NULL,
     finished TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
 )"""
-_COLUMNS = "key, stage, identity, record, finished"
+_WITHOUT_CHECKSUM = _SCHEMA.replace("    checksum TEXT NOT NULL,\n", "")
+"""That of version 0.1, whose records get their checksums when the file is opened."""
+_COLUMNS = "key, stage, identity, record, checksum, finished"
 _SHORTEST = 64
 """Bytes that a row takes at least: its key."""
 
@@ -77,6 +81,7 @@ class Results:
 
     Attributes:
         note: what was wrong with the file and was mended, in a sentence, or None.
+        altered: how many records were not as they were stored, and were thrown away.
 
     Raises:
         Refusal: the file cannot be opened or made, is something else, or is so damaged that nothing in it can be found.
@@ -85,6 +90,7 @@ class Results:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.note: str | None = None
+        self.altered = 0
         self._connection: sqlite3.Connection | None = None
         try:
             check_writable(self.path)
@@ -109,18 +115,24 @@ class Results:
         if self._connection is None and not self.path.exists():
             return None
         with self._readable() as connection:
-            row = connection.execute("SELECT record FROM result WHERE key = ?", [task.key]).fetchone()
-            record = None if row is None else _read(row[0], task.record)
-            if row is not None and record is None:
+            row = connection.execute("SELECT record, checksum FROM result WHERE key = ?", [task.key]).fetchone()
+            if row is None:
+                return None
+            text, checksum = row
+            record = _read(text, task.record) if checksum == _checksum(task.key.encode(), text) else None
+            if record is None:
                 connection.execute("DELETE FROM result WHERE key = ?", [task.key])
+                self.altered += 1
         return record
 
     def put(self, task: Task[R], record: R) -> None:
         """Store the record of a task; one that another process has stored meanwhile stays."""
+        text = record.to_json()
+        checksum = _checksum(task.key.encode(), text.encode()).decode()
         with self._readable() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO result (key, stage, identity, record) VALUES (?, ?, ?, ?)",
-                [task.key, str(task.identity["stage"]), canonical(task.identity), record.to_json()],
+                "INSERT OR IGNORE INTO result (key, stage, identity, record, checksum) VALUES (?, ?, ?, ?, ?)",
+                [task.key, str(task.identity["stage"]), canonical(task.identity), text, checksum],
             )
 
     def __len__(self) -> int:
@@ -142,12 +154,14 @@ class Results:
         connection = _connected(self.path)
         try:
             # Whatever else there is, such as a view that never ends, must not be asked for results.
-            found = connection.execute("SELECT type, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
-            if found not in ([], [(b"table", _SCHEMA.encode())]):
+            found = _tables(connection)
+            if found not in ([], None, [(b"table", _SCHEMA.encode())], [(b"table", _WITHOUT_CHECKSUM.encode())]):
                 raise Refusal(f"{self.path} is another program's, with tables of its own; name another file")
-            if found and not _is_sound(connection):
+            if found != [] and not _is_sound(connection):
                 connection.close()
                 connection = self._rescued()
+            elif found == [(b"table", _WITHOUT_CHECKSUM.encode())]:
+                _add_checksums(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(_SCHEMA.replace("TABLE", "TABLE IF NOT EXISTS", 1))
         except BaseException:
@@ -160,12 +174,16 @@ class Results:
         aside = self.path.with_name(f"{self.path.name}.damaged")
         with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".amhw-") as folder:
             fresh = Path(folder) / self.path.name
-            with contextlib.closing(_connected(self.path)) as old, contextlib.closing(_connected(fresh)) as new:
+            with contextlib.closing(_connected(fresh)) as new:
                 new.execute(_SCHEMA)
+            readable = _with_first_page(self.path, fresh.read_bytes()[:_PAGE], Path(folder))
+            with contextlib.closing(_connected(readable)) as old, contextlib.closing(_connected(fresh)) as new:
                 new.execute("BEGIN")
-                new.executemany(f"INSERT OR IGNORE INTO result ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)", _rows(old))
+                new.executemany(f"INSERT OR IGNORE INTO result ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", _rows(old))
                 kept = new.execute("SELECT count(*) FROM result").fetchone()[0]
                 new.execute("COMMIT")
+            if readable != self.path and not kept:  # it may be anything
+                raise _unreadable(self.path)
             for ending in ("-wal", "-shm"):  # what was in them has been read, or cannot be
                 self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
             self.path.replace(aside)
@@ -189,6 +207,66 @@ class Results:
             raise Refusal(f"{self.path} cannot be used: {error}; move it away, or name another file") from None
 
 
+_PAGE = 4096
+"""Bytes of a page of the file."""
+
+_ROOTS = (b"\x05", b"\x0d")
+"""How the second page, on which the table begins, starts: with branches or leaves."""
+
+
+def _with_first_page(path: Path, page: bytes, folder: Path) -> Path:
+    """`path`, or if its first page says nothing any more, or of pages that are gone, a copy with `page` in its place.
+
+    The first page says which tables there are and where they begin: the same in every file of ours.
+    """
+    with contextlib.closing(_connected(path)) as connection:
+        if _tables(connection) is not None:
+            return path
+    pages = path.stat().st_size // _PAGE
+    with path.open("rb") as file:
+        file.seek(_PAGE)
+        if file.read(1) not in _ROOTS:
+            raise _unreadable(path)
+    copy = folder / "readable"
+    shutil.copyfile(path, copy)
+    with copy.open("r+b") as file:
+        # The header also says how many pages there are, and which are free: none.
+        file.write(page[:28] + pages.to_bytes(4, "big") + bytes(8) + page[40:])
+        file.truncate(pages * _PAGE)
+    return copy
+
+
+def _unreadable(path: Path) -> Refusal:
+    return Refusal(
+        f"{path} cannot hold results: it is none of ours, or so damaged that none of its results can be read; "
+        "move it away, or name another file"
+    )
+
+
+def _tables(connection: sqlite3.Connection) -> list[tuple[bytes, bytes]] | None:
+    """Type and definition of all that is in a file, or None where it does not say that any more."""
+    try:
+        return connection.execute("SELECT type, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise
+        return None
+
+
+def _add_checksums(connection: sqlite3.Connection) -> None:
+    """Make a table without checksums one that has them."""
+    older = _COLUMNS.replace("checksum", "checksum(key, record)")
+    connection.create_function("checksum", 2, _checksum, deterministic=True)
+    connection.execute("BEGIN IMMEDIATE")
+    if _tables(connection) == [(b"table", _WITHOUT_CHECKSUM.encode())]:  # and no other process was quicker
+        connection.execute("ALTER TABLE result RENAME TO older")
+        connection.execute(_SCHEMA)
+        connection.execute(f"INSERT INTO result ({_COLUMNS}) SELECT {older} FROM older")
+        connection.execute("DROP TABLE older")
+    connection.execute("COMMIT")
+    connection.execute("VACUUM")  # the table begins on the second page again
+
+
 def _connected(path: Path) -> sqlite3.Connection:
     """A connection that gives texts as bytes: some may be none."""
     connection = sqlite3.connect(path, timeout=60, isolation_level=None)
@@ -200,13 +278,13 @@ def _is_sound(connection: sqlite3.Connection) -> bool:
     try:
         return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == (b"ok",))
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise
         return False
 
 
 def _rows(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
-    """The rows of a damaged file that can be read and have the key of their identity."""
+    """The rows of a damaged file that can be read and have the key of their identity and their checksum."""
     try:
         last = connection.execute("SELECT max(rowid) FROM result").fetchone()[0] or 0
     except sqlite3.DatabaseError:
@@ -218,9 +296,15 @@ def _rows(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
         except sqlite3.DatabaseError:
             continue
         if row is not None and all(isinstance(value, bytes) for value in row):
-            key, _, identity, *_ = row
-            if hashlib.sha256(identity).hexdigest().encode() == key:
+            key, _, identity, record, checksum, _ = row
+            if hashlib.sha256(identity).hexdigest().encode() == key and _checksum(key, record) == checksum:
                 yield tuple(_text(value) for value in row)
+
+
+def _checksum(key: str | bytes, record: object) -> bytes:
+    """The checksum of a record that is stored under a key: a right record in a wrong place is wrong, too."""
+    parts = [part.encode() if isinstance(part, str) else part for part in (key, record)]
+    return hashlib.sha256(b"\n".join(part for part in parts if isinstance(part, bytes))).hexdigest().encode()
 
 
 def _text(value: bytes) -> Any:

@@ -10,7 +10,7 @@ import pytest
 
 from amhw.documents import Record
 from amhw.refusal import Refusal
-from amhw.results import Outcomes, Results, Task, run
+from amhw.results import _WITHOUT_CHECKSUM, Outcomes, Results, Task, run
 
 calls = []
 
@@ -161,14 +161,74 @@ def test_nothing_but_damage_is_no_reason_to_hang(tmp_path, start):
     assert known(file, 400)[0] == 0
 
 
-def test_a_damaged_first_page_or_half_a_file_is_refused_and_left_alone(tmp_path):
+@pytest.mark.parametrize(
+    ("first", "pages", "kept"),
+    [
+        (lambda page: page[:100] + b"\0" * 3996, 1, 400),  # a header, but no tables
+        (lambda page: b"\xa5" * 4096, 1, 400),
+        (lambda page: page, 0.5, 100),
+        (lambda page: b"", 1, 0),
+    ],
+    ids=["no tables", "no header", "half a file", "no first page"],
+)
+def test_a_damaged_first_page_or_half_a_file_costs_what_was_in_it(tmp_path, first, pages, kept):
     file = tmp_path / "r.sqlite"
-    content = with_squares(file, 400)
-    for damaged in (content[:100] + b"\0" * 3996 + content[4096:], content[: len(content) // 2]):
-        file.write_bytes(damaged)
+    content = bytes(with_squares(file, 400))
+    damaged = (first(content[:4096]) + content[4096:])[: int(len(content) * pages)]
+    file.write_bytes(damaged)
+    if not kept:
         with pytest.raises(Refusal, match=r"r\.sqlite cannot hold results: .*; move it away"):
             Results(file)
         assert file.read_bytes() == damaged
+        return
+    count, note = known(file, 400)
+    assert kept <= count <= 400
+    assert f"r.sqlite was damaged: {count} of its results are kept" in note
+    assert (tmp_path / "r.sqlite.damaged").read_bytes() == damaged
+    assert known(file, 400) == (count, None)
+
+
+def test_a_record_that_was_altered_is_noticed_and_computed_again(tmp_path):
+    file = tmp_path / "r.sqlite"
+    with Results(file) as results:
+        for x in (2, 3, 4):
+            results.put(task(x), square(x))
+    with sqlite3.connect(file) as altered:
+        altered.execute("UPDATE result SET record = '{\"y\":10}' WHERE key = ?", [task(3).key])
+        # One that is right, but another's.
+        altered.execute(
+            "UPDATE result SET (record, checksum) = (SELECT record, checksum FROM result WHERE key = ?) WHERE key = ?",
+            [task(2).key, task(4).key],
+        )
+    for again in ([3, 4], []):
+        calls.clear()
+        with Results(file) as results, ThreadPoolExecutor(1) as pool:
+            seen = {t.identity["x"]: record for t, record, _ in run(map(task, (2, 3, 4)), results, pool)}
+            assert results.altered == len(again)
+        assert seen == {2: Square(4), 3: Square(9), 4: Square(16)}
+        assert calls == again
+
+
+def test_a_file_without_checksums_gets_them(tmp_path):
+    file = tmp_path / "r.sqlite"
+    with_squares(file, 400)
+    with sqlite3.connect(file) as older:
+        older.execute("CREATE TABLE kept AS SELECT key, stage, identity, record, finished FROM result")
+        older.execute("DROP TABLE result")
+        older.execute(_WITHOUT_CHECKSUM)
+        older.execute("INSERT INTO result SELECT * FROM kept")
+        older.execute("DROP TABLE kept")
+        before = older.execute("SELECT * FROM result ORDER BY key").fetchall()
+    older.close()
+    assert known(file, 400) == (400, None)
+    with sqlite3.connect(file) as now:
+        columns = "key, stage, identity, record, finished"
+        assert now.execute(f"SELECT {columns} FROM result ORDER BY key").fetchall() == before
+        now.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    now.close()
+    content = file.read_bytes()
+    file.write_bytes(b"\0" * 4096 + content[4096:])
+    assert known(file, 400)[0] == 400
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -22,6 +23,7 @@ from click.core import ParameterSource
 
 from amhw.files import use_temporary_folder, use_writable_cache_folder
 from amhw.refusal import Refusal
+from amhw.results import Results
 
 
 class Option(click.Option):
@@ -131,6 +133,21 @@ def print_note(note: str | None) -> None:
     """Tell people something that is no refusal, if there is anything, in a line on standard error."""
     if note is not None:
         click.echo(f"amhw: note: {note}", err=True)
+
+
+@contextmanager
+def results_store(path: Path) -> Iterator[Results]:
+    """The results store at `path`; what was wrong with it and was mended is told.
+
+    Raises:
+        Refusal: it cannot be used.
+    """
+    with Results(path) as store:
+        print_note(store.note)
+        yield store
+        if store.altered:
+            what = "a result was" if store.altered == 1 else f"{store.altered} results were"
+            print_note(f"{what} not as stored in {path}, and computed again")
 
 
 @contextmanager

@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from amhw.commands import shared
-from amhw.commands.base import Command, print_json, print_note, refuse_without_effect, worker_failures
+from amhw.commands.base import Command, print_json, print_note, refuse_without_effect, results_store, worker_failures
 from amhw.commands.options import reading_options, stated_tables
 from amhw.commands.progress import progress
 from amhw.extras import optional
 from amhw.files import check_writable, write_atomically
 from amhw.imports.source import UNSAID, Reading
 from amhw.refusal import Refusal
-from amhw.results import R, Results, Task, run
+from amhw.results import R, Task, run
 from amhw.synth import RECIPES, SEARCH, technology_named
 from amhw.workers import executor
 
@@ -229,7 +229,7 @@ def _outcomes(
     found: dict[str, R] = {}
     with (
         worker_failures(how=", with --workers 1 in less memory"),
-        Results(store) as results,
+        results_store(store) as results,
         executor(workers) as pool,
         progress(what, total) as work,
     ):

@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING
 import click
 
 from amhw.commands import shared
-from amhw.commands.base import Command, print_json, print_next, print_note, refuse_without_effect, worker_failures
+from amhw.commands.base import (
+    Command,
+    print_json,
+    print_next,
+    print_note,
+    refuse_without_effect,
+    results_store,
+    worker_failures,
+)
 from amhw.commands.progress import progress
 from amhw.files import check_writable
 from amhw.multiplier import parse
-from amhw.results import Results
 from amhw.synth.failure import SynthesisError
 from amhw.synth.store import technology_named
 from amhw.workers import executor
@@ -76,11 +83,10 @@ def command(
     print_note(other_data(loaded.base.network, loaded.data))
     with (
         worker_failures(SynthesisError),
-        Results(results or out / "results.sqlite") as store,
+        results_store(results or out / "results.sqlite") as store,
         executor(workers, dask=dask) as pool,
         progress("statistics") as work,
     ):
-        print_note(store.note)
         found = answer(request, problem, tech, out, store, pool, work.update)
     if as_json:
         print_json(found.record.plain())

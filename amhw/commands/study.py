@@ -11,10 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from amhw.commands import shared
-from amhw.commands.base import Command, print_json, print_next, print_note, refuse_without_effect
+from amhw.commands.base import Command, print_json, print_next, print_note, refuse_without_effect, results_store
 from amhw.commands.progress import progress
 from amhw.files import check_writable
-from amhw.results import Results
 from amhw.workers import executor
 
 if TYPE_CHECKING:
@@ -82,11 +81,10 @@ def command(
     for note in sweep.notes:
         print_note(note)
     with (
-        Results(results or out / "results.sqlite") as store,
+        results_store(results or out / "results.sqlite") as store,
         executor(workers, dask=dask) as pool,
         progress("working", len(sweep)) as work,
     ):
-        print_note(store.note)
 
         def heard(event: "Event") -> None:
             work.update(event.stage)
