@@ -71,6 +71,7 @@ class Selection:
         self.problem, self.technology, self.settings = problem, technology, settings
         self._results, self._executor, self._report = results, executor, report
         self._tables: dict[str, ProductTable] = {}
+        self._expectations: dict[str, Expected] = {}
         self.loaded = problem.loaded
         base = self.loaded.base
         self.layers = base.convolutions
@@ -374,7 +375,9 @@ class Selection:
         return self._tables[multiplier.name]
 
     def _expected(self, multiplier: Multiplier) -> Expected:
-        return Expected(self._table(multiplier).products)
+        if multiplier.name not in self._expectations:
+            self._expectations[multiplier.name] = Expected(self._table(multiplier).products)
+        return self._expectations[multiplier.name]
 
     def _by_layer(self, choice: Choice) -> dict[str, ProductTable]:
         return {layer: self._table(parse(name)) for layer, name in choice}

@@ -81,11 +81,19 @@ class SourceTree:
         return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
+_BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
+_WITH_IMPORTS = (ast.stmt, ast.excepthandler, ast.match_case)
+
+
 @functools.cache
 def _import_statements(text: bytes) -> tuple[tuple[str, str], ...]:
     """Each import in a module's text: what from, and which name of it, if one is named."""
     found = []
-    for node in ast.walk(ast.parse(text)):
+    # Only statements are looked at: expressions, which are most of a module, hold no imports.
+    waiting: list[ast.AST] = [ast.parse(text)]
+    while waiting:
+        node = waiting.pop()
+        waiting += [part for name in _BLOCKS for part in getattr(node, name, ()) if isinstance(part, _WITH_IMPORTS)]
         if isinstance(node, ast.Import):
             found += [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

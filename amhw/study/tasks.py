@@ -65,6 +65,7 @@ class Tasks:
         self.plan = plan
         self.exact = tuple(PlannedDesign(design, design.name) for design in _exact_designs(plan.designs[0].design))
         self._tables = cache(_table)
+        self._expected = cache(self._expected_of)
         self._networks = cache(QuantisedNetwork.load)
         self._traces: dict[str, Trace] = {}
         sources = {data: data_source(data.folder) for data in plan.data}
@@ -164,7 +165,7 @@ class Tasks:
         file = planned.network or self.plan.network
         return network_for(self._tables(planned.design), layers) if file is None else self._networks(file)
 
-    def _expected(self, design: AnyDesign) -> Expected:
+    def _expected_of(self, design: AnyDesign) -> Expected:
         ports = design.ports if isinstance(design, Imported) else None
         return Expected(self._tables(design).products, **({} if ports is None else vars(ports)))
 

@@ -5,8 +5,10 @@ here knows of Verilog, Yosys or the circuit that was mapped: what comes out of s
 numbers that came from elsewhere.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +49,13 @@ class Expected:
             raise ValueError(f"expected products have the shape [2^m, 2^n], not {self.products.shape}")
         if self.products.size > MOST_PAIRS:
             raise ValueError(f"{self.products.size} operand pairs are more than {MOST_PAIRS}")
+
+    @cached_property
+    def sha256(self) -> str:
+        """A hash of the products and of the ports' names."""
+        found = hashlib.sha256(f"{self.products.shape} {self.a} {self.b} {self.p}".encode())
+        found.update(self.products.astype("<i8").tobytes())
+        return found.hexdigest()
 
 
 def check(netlist: Netlist, expected: Expected) -> int:
