@@ -183,6 +183,8 @@ class NetworkEngineManifest(Document):
 
     Attributes:
         network: the file of the quantised network that is in its memories, beside the manifest.
+        masks: multipliers that the array can be told to be instead of `multiplier`.
+        multipliers: of the network's layers that have one of them.
         input_shape: [C, H, W] of an image.
         classes: logits of an image.
         window: height and width.
@@ -201,6 +203,8 @@ class NetworkEngineManifest(Document):
     name: FileName
     title: str
     multiplier: Name
+    masks: tuple[Name, ...]
+    multipliers: dict[str, Name]
     network: FileName
     network_sha256: str
     input_shape: tuple[Count, Count, Count]

@@ -88,8 +88,7 @@ def main(
         built = time.monotonic()
         found = run_network(program, schedule, pixels, jobs, stalls)
         simulated = time.monotonic()
-    tables = dict.fromkeys(net.layer_names, schedule.config.table)
-    wanted = Inference(net, tables).logits(pixels)
+    wanted = Inference(net, schedule.tables).logits(pixels)
     classes = int((found.classes == wanted.argmax(axis=1)).sum())
     equal = int((found.logits == wanted).sum())
     labels = mnist_test().labels[first : first + images]

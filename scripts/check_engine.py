@@ -2,7 +2,8 @@
 
 Networks of convolutions with any kernel, stride and padding, pools, additions and linear layers (the strategy of
 tests/random_networks.py) are dealt to arrays of several shapes. Each array is one Verilog file that can run all of its
-networks; each network is written through the configuration port, and its images come with random stalls.
+networks; each network is written through the configuration port, and its images come with random stalls. Layers have
+one of three masks of partial products each, between which the array switches.
 
 Example: python scripts/check_engine.py --networks 240
 """
@@ -10,6 +11,7 @@ Example: python scripts/check_engine.py --networks 240
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -22,7 +24,7 @@ sys.path.insert(0, str(TESTS))
 
 from random_networks import networks, with_roundings, with_weights  # noqa: E402 (a folder of tests is no package)
 
-from amhw import Masked, ProductTable  # noqa: E402
+from amhw import Masked  # noqa: E402
 from amhw.array import files  # noqa: E402
 from amhw.array.compiled import build, run_network  # noqa: E402
 from amhw.array.config import ArrayConfig  # noqa: E402
@@ -86,16 +88,16 @@ def main(count: int, images: int, only: int | None) -> int:
 
 
 def _array(folder, operands, shape, drawn, images, kinds):  # type: ignore[no-untyped-def]
-    widths = operands.activation_width, operands.weight_width
-    multiplier = Masked.columns(2, *widths, signed_a=operands.activation_signed, signed_b=True)
-    config = ArrayConfig(multiplier, **shape)
+    multipliers = _masks(operands)
+    config = ArrayConfig.joining(multipliers, **shape)
     made = []
     for network, seed in drawn:
         random = np.random.default_rng(seed)
         pixels = random.integers(0, 256, (30, *network.input_shape), dtype=np.uint8)
         quantised = quantise(with_weights(network, seed), pixels, operands)
         pixels = pixels[:images]
-        made.append((Schedule(with_roundings(quantised, random if seed % 2 else None), config), pixels, seed))
+        layers = {name: multipliers[random.integers(len(multipliers))] for name in quantised.layer_names}
+        made.append((Schedule(with_roundings(quantised, random if seed % 2 else None), config, layers), pixels, seed))
     schedules = [schedule for schedule, *_ in made]
     for one in (one for schedule in schedules for one in schedule.operations):
         kinds[one.kind] = kinds.get(one.kind, 0) + 1
@@ -108,13 +110,21 @@ def _array(folder, operands, shape, drawn, images, kinds):  # type: ignore[no-un
         words = folder / "writes.bin"
         words.write_bytes(writes(sizes, manifest.memory_map, schedule).tobytes())
         found = run_network(program, schedule, pixels, stalls=(seed % 3) / 4, seed=seed, writes=words)
-        tables = dict.fromkeys(schedule.network.layer_names, ProductTable.of(multiplier))
-        logits = reference.outputs(schedule.network, tables, pixels)[schedule.network.network.layers[-1].name]
+        logits = reference.outputs(schedule.network, schedule.tables, pixels)[schedule.network.network.layers[-1].name]
         same = int((found.logits == logits).sum()) if (found.classes == logits.argmax(axis=1)).all() else 0
         if same != logits.size:
             click.echo(f"seed {seed}, {same} of {logits.size}: {schedule.network.network}", err=True)
         equal, total = equal + same, total + logits.size
     return equal, total
+
+
+def _masks(operands: Operands) -> list[Masked]:
+    """Most partial products, and two random halves of all."""
+    most = Masked.columns(
+        2, operands.activation_width, operands.weight_width, signed_a=operands.activation_signed, signed_b=True
+    )
+    halves = np.random.default_rng(0).integers(0, 1 << operands.weight_width, (2, operands.activation_width))
+    return [most, *(replace(most, rows=tuple(rows)) for rows in halves.tolist())]
 
 
 if __name__ == "__main__":

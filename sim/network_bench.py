@@ -54,8 +54,7 @@ async def results_match(dut: Any) -> None:
         ends = [k for k, (_, _, last) in enumerate(beats) if last]
         assert ends == list(range(per_image - 1, len(given) * per_image, per_image)), "tlast ends each image"
         words = np.array([word for _, word, _ in beats], np.uint32).astype(np.int32)
-        tables = dict.fromkeys(using.layer_names, schedule.config.table)
-        logits = Inference(using, tables).logits(given)
+        logits = Inference(using, schedule.tables).logits(given)
         wanted = np.concatenate([logits, logits.argmax(axis=1)[:, None]], axis=1)
         checked.append((what, wanted, words.reshape(len(given), per_image)))
         return [beats[k][0] for k in ends]

@@ -1,9 +1,12 @@
 """An engine's array and what is around it, as one value."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from math import isqrt
+from typing import Any, Self
 
+from amhw.array.modes import Mode, Rows, gates_of, joined, mode_of
 from amhw.array.tiling import check_array, swap_time
 from amhw.multiplier import Multiplier
 from amhw.network.layers import Pair
@@ -38,6 +41,8 @@ class ArrayConfig:
             memory; by default a quarter of the columns, because pooling needs no more, or what divides them.
         batch: images that share the weights of the linear layers at the end.
         sums: positions whose partial sums are kept; a map that has more is computed in strips.
+        masks: what the array can be told to multiply instead, layer by layer; each keeps some partial products of
+            `multiplier` (`amhw.array.modes`).
 
     >>> from amhw import Masked
     >>> config = ArrayConfig(Masked.exact(8, 8, signed_b=True))
@@ -56,6 +61,7 @@ class ArrayConfig:
     requantisers: int = 0
     batch: int = 32
     sums: int = 1024
+    masks: tuple[Multiplier, ...] = ()
 
     def __post_init__(self) -> None:
         check_array(self.rows, self.cols, self.depth)
@@ -77,6 +83,29 @@ class ArrayConfig:
             )
         if self.batch < 1 or self.sums < 2:
             raise Refusal(f"a batch of {self.batch} and partial sums of {self.sums} positions; at least 1 and 2")
+        self.gates  # noqa: B018 (refuses what are no masks of the multiplier)
+
+    @classmethod
+    def joining(cls, multipliers: Iterable[Multiplier], **shape: Any) -> Self:
+        """An array that can multiply like each of these."""
+        multiplier, masks = joined(multipliers)
+        return cls(multiplier, masks=masks, **shape)
+
+    @cached_property
+    def gates(self) -> tuple[Rows, ...]:
+        """The partial products behind each gate of the elements."""
+        return gates_of(self.multiplier, self.masks)
+
+    def mode(self, multiplier: Multiplier) -> Mode:
+        """What is left of the array's multiplier where a layer has this one.
+
+        Raises:
+            Refusal: the array cannot multiply like this.
+        """
+        there = (self.multiplier, *self.masks)
+        if multiplier not in there:
+            raise Refusal(f"{multiplier.name} in an array of {', '.join(one.name for one in there)}")
+        return mode_of(self.multiplier, self.gates, multiplier)
 
     @cached_property
     def table(self) -> ProductTable:

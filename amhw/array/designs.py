@@ -13,9 +13,11 @@ from amhw.array.program import Sizes
 from amhw.array.schedule import Schedule
 from amhw.array.tiling import Tiling
 from amhw.array.widths import SUM_BITS, Widths
+from amhw.families.masked import Masked
 from amhw.manifests import EngineManifest, MatrixProductManifest, MemoryPlace, NetworkEngineManifest, tools
-from amhw.multiplier import Multiplier, parse
+from amhw.multiplier import Multiplier, is_name, parse
 from amhw.network.quantised import QuantisedNetwork
+from amhw.refusal import Refusal
 from amhw.table import ProductTable
 from amhw.verilog import check_identifier
 
@@ -72,7 +74,8 @@ def network_engine(
         Refusal: `name` is no identifier, or the schedules do not fit one engine.
     """
     config, network = schedule.config, schedule.network.network
-    name = name or f"engine_{config.rows}x{config.cols}_d{config.depth}_{config.multiplier.name}"
+    masks = f"_{len(config.masks)}_masks" if config.masks else ""
+    name = name or f"engine_{config.rows}x{config.cols}_d{config.depth}_{config.multiplier.name}{masks}"
     check_identifier(name)
     core = Engine(Sizes((schedule, *others)))
     text, ports = files.verilog(core, core.array.elements, name)
@@ -80,6 +83,8 @@ def network_engine(
         name=name,
         title=f"{network.name} on a {config.rows} x {config.cols} weight-stationary systolic array",
         multiplier=config.multiplier.name,
+        masks=tuple(mask.name for mask in config.masks),
+        multipliers={layer: one.name for layer, one in schedule.multipliers.items()},
         network=f"{name}.npz",
         network_sha256=schedule.network.sha256,
         input_shape=network.input_shape,
@@ -123,8 +128,32 @@ def scheduled(manifest: NetworkEngineManifest, network: QuantisedNetwork) -> Sch
         manifest.requantisers,
         manifest.batch,
         manifest.sums,
+        tuple(map(parse, manifest.masks)),
     )
-    return Schedule(network, config)
+    return Schedule(network, config, {layer: parse(name) for layer, name in manifest.multipliers.items()})
+
+
+def multipliers_made_for(network: QuantisedNetwork) -> dict[str, Multiplier]:
+    """The multiplier that each layer was made for, by name; the exact one where the network file says none.
+
+    Raises:
+        Refusal: a layer was made for a table from a file.
+    """
+    found: dict[str, Multiplier] = {}
+    for layer in network.layers:
+        made, operands = layer.made_for, layer.operands
+        if made is None:
+            found[layer.name] = Masked.exact(
+                operands.activation_width, operands.weight_width, signed_a=operands.activation_signed, signed_b=True
+            )
+        elif is_name(made.name):
+            found[layer.name] = parse(made.name)
+        else:
+            raise Refusal(
+                f"{layer.name} of {network.name} was made for the table {made.name}, from a file: there is no circuit "
+                "of it to build an array from"
+            )
+    return found
 
 
 def matrix_product(

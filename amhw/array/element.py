@@ -32,6 +32,7 @@ from amaranth.hdl import Cat, ClockDomain, Const, Module, Shape, Signal, Value, 
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from amhw.array.modes import Rows, gated_heap
 from amhw.array.widths import Widths
 from amhw.bitheap import BitHeap, compress
 from amhw.multiplier import Multiplier
@@ -52,6 +53,9 @@ class Encoding(Protocol):
     def encode_b(self, m: Module, b: Value) -> data.View: ...
 
     def combine(self, m: Module, a: data.View, b: data.View) -> BitHeap: ...
+
+
+NO_GATES = Const(0, 0)
 
 
 def passed_bits(multiplier: Multiplier, widths: Widths) -> tuple[int, int]:
@@ -84,10 +88,18 @@ class _Element(wiring.Component):
     clock as an ordinary port.
     """
 
-    def __init__(self, multiplier: Multiplier, widths: Widths, depth: int, ports: dict[str, wiring.Member]) -> None:
+    def __init__(
+        self,
+        multiplier: Multiplier,
+        widths: Widths,
+        depth: int,
+        ports: dict[str, wiring.Member],
+        gates: Sequence[Rows] = (),
+    ) -> None:
         self.multiplier = multiplier
         self.widths = widths
         self.depth = depth
+        self.gates = tuple(gates)
         super().__init__({"clk": In(1)} | ports)
 
     @property
@@ -106,7 +118,9 @@ class _Element(wiring.Component):
         m.d.comb += domain.clk.eq(self.clk)
         return m
 
-    def _sum(self, m: Module, a: Value, b: Value, addend: Sequence[Value], width: int) -> Value:
+    def _sum(
+        self, m: Module, a: Value, b: Value, addend: Sequence[Value], width: int, is_open: Value = NO_GATES
+    ) -> Value:
         """The products of the packed operands plus the addend, all in units of 2^shift and modulo 2^width."""
         heap = BitHeap()
         bits_a, bits_b = self.widths.bits_a, self.widths.bits_b
@@ -121,7 +135,7 @@ class _Element(wiring.Component):
                     unpack(one_a, bits_a, self.multiplier.shape_a),
                     unpack(one_b, bits_b, self.multiplier.shape_b),
                 )
-                heap.add_heap(self.multiplier.heap(m, *operands))
+                heap.add_heap(gated_heap(m, self.multiplier, *operands, self.gates, is_open))
         shift = self.widths.shift
         for k, bit in enumerate(addend):
             # A top bit of weight 2^(width−1) is the same modulo 2^width with either sign.
@@ -141,16 +155,25 @@ class ProcessingElement(_Element):
         widths: of its table.
         depth: operand pairs in the element.
         terms: products in s_in; s_out has `depth` more.
+        gates: partial products that can be switched off, together for each gate (`amhw.array.modes`).
 
     Members:
         clk: In, clock.
         a_in, a_out: activations, packed.
         w_in, w_out, w_load: the shift chain that preloads weights, packed; it shifts while `w_load` is high.
         swap: In.
+        is_open: In, bit k: gate k is open, one cycle after the activation; only where there are any.
         s_in, s_out: sums in units of 2^widths.shift; no s_in where `terms` is 0.
     """
 
-    def __init__(self, multiplier: Multiplier, widths: Widths, depth: int = 1, terms: int = 0) -> None:
+    def __init__(
+        self,
+        multiplier: Multiplier,
+        widths: Widths,
+        depth: int = 1,
+        terms: int = 0,
+        gates: Sequence[Rows] = (),
+    ) -> None:
         self.terms = terms
         packed_a, packed_b = (depth * bits for bits in passed_bits(multiplier, widths))
         ports = {
@@ -164,14 +187,17 @@ class ProcessingElement(_Element):
         if terms:
             ports["s_in"] = In(widths.sum_width(terms))
         ports["s_out"] = Out(widths.sum_width(terms + depth))
-        super().__init__(multiplier, widths, depth, ports)
+        if gates:
+            ports["is_open"] = In(len(gates))
+        super().__init__(multiplier, widths, depth, ports, gates)
 
     @property
     def name(self) -> str:
         """The Verilog module's name; elements with equal names are equal."""
         incoming = self.widths.sum_width(self.terms)
         wide = self.packed_a // self.depth
-        return f"pe_{self.multiplier.name}_d{self.depth}_a{wide}_s{incoming}_{len(self.s_out)}"
+        gates = f"_g{len(self.gates)}" if self.gates else ""
+        return f"pe_{self.multiplier.name}{gates}_d{self.depth}_a{wide}_s{incoming}_{len(self.s_out)}"
 
     def elaborate(self, platform: object) -> Module:
         m = self._clocked()
@@ -185,7 +211,7 @@ class ProcessingElement(_Element):
         with m.If(self.swap):
             m.d.sync += w.eq(shadow)
         addend = list(self.s_in) if self.terms else []
-        m.d.sync += s.eq(self._sum(m, a, w, addend, len(s)))
+        m.d.sync += s.eq(self._sum(m, a, w, addend, len(s), self.is_open if self.gates else NO_GATES))
         m.d.comb += [self.a_out.eq(a), self.w_out.eq(shadow), self.s_out.eq(s)]
         return m
 

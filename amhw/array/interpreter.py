@@ -4,11 +4,17 @@ Nothing here knows layers. The activation memory is an array [h, w, words, lanes
 an operation reads windows of it, looks products up in the multiplier's table and writes words back.
 """
 
+from dataclasses import replace
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
+from amhw.array.config import ArrayConfig
 from amhw.array.records import Fetch, Finish
 from amhw.array.schedule import Operation, Schedule
+from amhw.families.masked import Masked
+from amhw.table import ProductTable
 
 Integers = NDArray[np.int64]
 
@@ -21,8 +27,6 @@ class Interpreter:
         self._config = schedule.config
         self._weights = schedule.weight_words.transpose(0, 2, 1).reshape(-1, self._config.cols)
         self._biases = schedule.bias_words
-        products = schedule.config.table.products.astype(np.int64)
-        self._products = products
         kept = sum(1 << bit for bit in schedule.widths.bits_a) if schedule.plain else 255
         self._kept = kept
         self._memory = np.zeros((*self._config.window, schedule.words, self._config.requantisers), np.int64)
@@ -97,6 +101,7 @@ class Interpreter:
         """Totals [groups, positions of a pooling window last, columns] of an array operation."""
         fetch, config = one.fetch, self._config
         word = one.weights.first * config.depth
+        products = _products(config, fetch.gates)
         groups = []
         for _ in range(fetch.groups):
             total: Integers | int = 0
@@ -107,12 +112,12 @@ class Interpreter:
                         at = offset + plane * fetch.pitch
                         words = self._windows(fetch, at, images, (part_y, part_x))
                         first = lane * config.channels
-                        taps = words[..., first : first + config.channels].reshape(len(words), -1)
+                        taps = words[..., first : first + config.channels].reshape(len(words), -1) & fetch.kept
                         weights = self._weights[word : word + config.rows]
                         word += config.rows
                         for row in range(config.rows):
                             if weights[row].any():
-                                total = total + self._products[taps[:, row]][:, weights[row]]
+                                total = total + products[taps[:, row]][:, weights[row]]
             groups.append(total if isinstance(total, np.ndarray) else np.zeros((len(words), config.cols), np.int64))
         return np.stack(groups)
 
@@ -163,6 +168,18 @@ class Interpreter:
             down, bank_y = divmod(finish.bank + row, height)
             across, bank_x = (0, 0) if finish.batched else divmod(column, width)
             self._memory[bank_y, bank_x, address + index * finish.pitch + down * finish.row_pitch + across] = word
+
+
+@cache
+def _products(config: ArrayConfig, gates: int) -> Integers:
+    """Of the array's elements while these gates are open."""
+    multiplier = config.multiplier
+    for k, gate in enumerate(config.gates):
+        assert isinstance(multiplier, Masked), "only masks have gates"
+        if not gates >> k & 1:
+            rows = tuple(there & ~closed for there, closed in zip(multiplier.rows, gate, strict=True))
+            multiplier = replace(multiplier, rows=rows)
+    return ProductTable.of(multiplier).products.astype(np.int64)
 
 
 def _axis(fetch: Fetch, axis: str, side: int, pitch: int, outer: int, inner: int) -> Integers:

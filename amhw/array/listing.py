@@ -15,6 +15,7 @@ COLUMNS = (
     "factor",
     "shift",
     "rounding",
+    "multiplier",
 )
 
 NUMBERS = ("positions", "clocks", "gap", "factor", "shift", "rounding")
@@ -36,9 +37,7 @@ def aligned(rows: list[tuple[str, ...]]) -> str:
     lines = []
     for row in rows:
         cells = [
-            text.rjust(width)
-            if name in ("positions", "clocks", "gap", "factor", "shift", "rounding")
-            else text.ljust(width)
+            text.rjust(width) if name in NUMBERS else text.ljust(width)
             for text, width, name in zip(row, widths, COLUMNS, strict=True)
         ]
         lines.append("  ".join(cells).rstrip())
@@ -65,4 +64,5 @@ def _row(schedule: Schedule, one: Operation, clocks: int) -> tuple[str, ...]:
         factors,
         "–" if finish.results else str(finish.shift),
         rounding,
+        "–" if fetch.element else one.multiplier,
     )

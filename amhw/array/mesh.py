@@ -13,12 +13,15 @@ backpressure.
                                 [de-skew cols−1−j] ──► s
 """
 
+from collections.abc import Sequence
+
 from amaranth.hdl import ClockSignal, Const, Instance, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from amhw.array.delay import delayed, flag_line
+from amhw.array.delay import delay_line, delayed, flag_line
 from amhw.array.element import OutputElement, ProcessingElement, at_edge, sum_shape
+from amhw.array.modes import Rows
 from amhw.array.tiling import check_array, start_spacing, swap_time
 from amhw.array.widths import Widths
 from amhw.multiplier import Multiplier
@@ -37,29 +40,40 @@ class SystolicArray(wiring.Component):
         widths: of its table.
         rows, cols: of weights.
         depth: rows in one element.
+        gates: of the elements, as for `ProcessingElement`.
 
     Members:
         a: In, `rows` packed activations, row 0 lowest.
         swap: In.
+        is_open: In, for this vector; only where there are gates.
         w: In, for each column `depth` packed weights.
         w_load: In.
         s: Out, a sum for each column in units of 2^widths.shift.
     """
 
-    def __init__(self, multiplier: Multiplier, widths: Widths, rows: int, cols: int, depth: int = 1) -> None:
+    def __init__(
+        self,
+        multiplier: Multiplier,
+        widths: Widths,
+        rows: int,
+        cols: int,
+        depth: int = 1,
+        gates: Sequence[Rows] = (),
+    ) -> None:
         check_array(rows, cols, depth)
         self.multiplier = multiplier
         self.widths = widths
         self.rows = rows
         self.cols = cols
         self.depth = depth
+        self.gates = tuple(gates)
         self.elements: list[ProcessingElement] = []
         """One for each element row: sums grow from row to row, and rows of equal widths share one."""
         kinds: dict[tuple[int, int], ProcessingElement] = {}
         for terms in range(0, rows, depth):
             key = widths.sum_width(terms), widths.sum_width(terms + depth)
             if key not in kinds:
-                kinds[key] = ProcessingElement(multiplier, widths, depth, terms)
+                kinds[key] = ProcessingElement(multiplier, widths, depth, terms, gates)
             self.elements.append(kinds[key])
         super().__init__(
             {
@@ -68,6 +82,7 @@ class SystolicArray(wiring.Component):
                 "w": In(data.ArrayLayout(depth * len(widths.bits_b), cols)),
                 "w_load": In(1),
                 "s": Out(data.ArrayLayout(sum_shape(widths, rows), cols)),
+                **({"is_open": In(len(gates))} if gates else {}),
             }
         )
 
@@ -91,6 +106,7 @@ class SystolicArray(wiring.Component):
         read_a = self.depth * len(self.widths.bits_a)
         wide_a, wide_b = self.elements[0].packed_a, self.elements[0].packed_b
         swaps = flag_line(m, self.swap, self.lanes + self.cols - 2, "flag_line")
+        is_open = delay_line(m, self.is_open, self.lanes + self.cols - 1, "is_open") if self.gates else []
         weights = [[Signal(wide_b, name=f"w_{i}_{j}") for j in range(self.cols)] for i in range(self.lanes)]
         incoming = [at_edge(m, self.multiplier, self.widths, self.w[j], "b", f"w_{j}") for j in range(self.cols)]
         sums: list[Value] = [Signal(0) for _ in range(self.cols)]
@@ -112,6 +128,8 @@ class SystolicArray(wiring.Component):
                 }
                 if element.terms:
                     ports["i_s_in"] = sums[j]
+                if self.gates:
+                    ports["i_is_open"] = is_open[i + j]
                 m.submodules[f"pe_{i}_{j}"] = Instance(element.name, **ports)
                 activation, sums[j] = passed, result
         for j in range(self.cols):

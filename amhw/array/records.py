@@ -46,6 +46,8 @@ class Fetch:
         base: address of plane 0.
         pitch, row_pitch: addresses from one plane, and from one row of windows, to the next.
         height, width: of the map.
+        kept: bits of an activation that enter the array; the others are 0 there.
+        gates: of the elements that are open.
         start_*, inner_*, outer_*: of the window's corner, down (y) and across (x): where it starts, and how it moves
             from one position to the next within a pooling window and from one pooling window to the next.
     """
@@ -74,6 +76,8 @@ class Fetch:
     row_pitch: int
     height: int
     width: int
+    kept: int
+    gates: int
     start_y_remainder: int
     start_y_address: int
     start_y_coordinate: int

@@ -13,7 +13,8 @@ The linear layers at the end of a network use each weight once an image; they ru
 of which has a slot of the activation memory. All else runs once an image.
 """
 
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from math import prod
 
@@ -24,11 +25,13 @@ from amhw.array.config import ArrayConfig
 from amhw.array.placement import Layout, Space
 from amhw.array.records import Fetch, Finish, Setup, Weights
 from amhw.array.widths import SUM_BITS, Widths, width_of
+from amhw.multiplier import Multiplier
 from amhw.network.layers import IMAGE, Add, AveragePool, Flatten, Linear, MaxPool, Pair
 from amhw.network.network import Multiplying
 from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
 from amhw.network.requantisation import Addition, Requantisation
 from amhw.refusal import Refusal
+from amhw.table import ProductTable
 
 CODE_BITS = 8
 """Of what is added or pooled by itself."""
@@ -44,6 +47,7 @@ class Operation:
         products: useful multiply-accumulates.
         rows: pooled rows before this strip.
         reach: rows of a window, all parts together.
+        multiplier: the layer's; none of what leaves the array out.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Operation:
     products: int = 0
     rows: int = 0
     reach: int = 1
+    multiplier: str = ""
 
     @property
     def positions(self) -> int:
@@ -106,21 +111,39 @@ class _Task:
 class Schedule:
     """`network` on `config`.
 
+    Attributes:
+        multipliers: of layers that have another than `config.multiplier`, by name; `config.masks` has them all.
+
     Raises:
         Refusal: they do not fit each other.
     """
 
     network: QuantisedNetwork
     config: ArrayConfig
+    multipliers: Mapping[str, Multiplier] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in self.multipliers:
+            if name not in self.network.layer_names:
+                raise Refusal(f"a multiplier for {name}; {self.network.name} has {', '.join(self.network.layer_names)}")
         for layer in self.network.layers:
-            layer.check_operands(self.config.table)
-            self.network.check_table(layer, self.config.table)
+            layer.check_operands(self.tables[layer.name])
+            self.network.check_table(layer, self.tables[layer.name])
+            self.config.mode(self.multiplier(layer.name))
         if self.network.network.classes > 1 << 16:
             raise Refusal(f"{self.network.network.classes} classes; wanted at most {1 << 16}")
         self.widths.check_sums(self.terms, SUM_BITS - 1)
         self.operations  # noqa: B018 (refuses what does not fit)
+
+    def multiplier(self, name: str) -> Multiplier:
+        """Of a layer."""
+        return self.multipliers.get(name, self.config.multiplier)
+
+    @cached_property
+    def tables(self) -> dict[str, ProductTable]:
+        """Of each layer's multiplier, by name."""
+        made = {one: ProductTable.of(one) for one in map(self.multiplier, self.network.layer_names)}
+        return {name: made[self.multiplier(name)] for name in self.network.layer_names}
 
     # Numbers that hold for all operations
 
@@ -377,6 +400,8 @@ class Schedule:
             outer[1] = (0, self._places[3], 0)
         per_row = columns * pool[0] * pool[1]
         channels = layout.planes if element else -(-layout.channels // config.channels)
+        multiplier = config.multiplier if task.layer is None else self.multiplier(task.name)
+        mode = config.mode(multiplier)
         parts = (1, 1) if element else tuple(-(-k // w) for k, w in zip(kernel, config.window, strict=True))
         kept = not element and channels * parts[0] * parts[1] > 1
         if kept and max(per_row, self.batch if task.batched else 0) > config.sums:
@@ -416,6 +441,8 @@ class Schedule:
                 row_pitch=row_pitch,
                 height=layout.height,
                 width=layout.width,
+                kept=mode.activation_bits,
+                gates=mode.gates,
                 **_moves("start", start),
                 **_moves("inner", inner),
                 **_moves("outer", outer),
@@ -426,7 +453,9 @@ class Schedule:
             if task.layer is not None:
                 products = fetch.rows * per_row * int(prod(task.layer.weights.shape))
             name = task.name if strip == rows else f"{task.name}[{first}]"
-            made.append(Operation(name, task.kind, fetch, weights, finish, products, first, parts[0] * height))
+            made.append(
+                Operation(name, task.kind, fetch, weights, finish, products, first, parts[0] * height, multiplier.name)
+            )
         return made
 
     def _finish(self, task: _Task, fetch: Fetch, phases: int, first: int, biases: int) -> Finish:
@@ -549,7 +578,7 @@ class Schedule:
         config, layer = self.config, task.layer
         assert layer is not None, "has weights"
         layout = self._places[0][task.sources[0]].layout
-        codes = layer.weight_codes.astype(np.int64)
+        codes = layer.weight_codes.astype(np.int64) & config.mode(self.multiplier(task.name)).weight_bits
         height, width = config.window
         lanes = config.requantisers
         if not layer.is_linear:

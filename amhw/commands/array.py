@@ -17,6 +17,9 @@ from amhw.table import ProductTable
 if TYPE_CHECKING:
     from amhw.array.schedule import Schedule
 
+NETWORK = ".npz"
+"""Suffix of a network file."""
+
 BATCH = 32
 """Images that share the weights of the linear layers, by default."""
 
@@ -25,7 +28,7 @@ BATCH = 32
     cls=Command,
     epilog="Example: amhw array mul_u8s8_pp_0_0_0_0_0_0_f0_f0 --rows 25 --cols 16 --out rtl_out",
 )
-@shared.multiplier()
+@shared.multiplier(required=False)
 @click.option("--rows", type=int, default=25, show_default=True, help="Rows of the array.")
 @click.option("--cols", type=int, default=16, show_default=True, help="Columns of the array.")
 @click.option("--depth", type=int, default=1, show_default=True, help="Operand pairs that share an element's adder.")
@@ -44,7 +47,7 @@ BATCH = 32
 @shared.out(default=Path("rtl_out"))
 @shared.json()
 def command(
-    multiplier: str,
+    multiplier: str | None,
     rows: int,
     cols: int,
     depth: int,
@@ -63,18 +66,30 @@ def command(
 
     Each of its elements has the multiplier that has this NAME, or that amhw gen wrote to FILE. It runs a network's two
     convolutions, with --whole all layers of a network of any shape, or with --matmul a matrix product.
+
+    With --whole, a network FILE (.npz) instead of a multiplier says which multiplier each layer was made for. Masks
+    of partial products (pp) that differ from layer to layer share one array.
     """
     from amhw.array.config import ArrayConfig
-    from amhw.array.designs import conv_engine, matrix_product, network_engine
+    from amhw.array.designs import conv_engine, matrix_product, multipliers_made_for, network_engine
     from amhw.array.plan import ConvPlan
     from amhw.array.schedule import Schedule
     from amhw.network.models import lenet5 as shipped
     from amhw.network.quantised import QuantisedNetwork
 
-    chosen = design_of(multiplier).multiplier
+    whole = whole or show
+    if multiplier is not None and Path(multiplier).suffix == NETWORK:
+        if network is not None:
+            raise Refusal(f"{multiplier} and {network}: give one network, as the argument or as --network")
+        network = Path(multiplier)
+        multiplier = None
+    if multiplier is None and network is None:
+        raise Refusal(shared.NO_MULTIPLIER)
+    if multiplier is None and not whole:
+        raise Refusal(f"{network} says which multipliers its layers have to --whole only: give that, or a multiplier")
+    chosen = None if multiplier is None else design_of(multiplier).multiplier
     network_files: list[Path] = []
     manifest: ArrayManifest
-    whole = whole or show
     for option, given in (("--window", window), ("--batch", batch)):
         if given is not None and not whole:
             raise Refusal(f"{option} is for --whole")
@@ -83,6 +98,7 @@ def command(
     if matmul is not None:
         if network is not None:
             raise Refusal("give --network or --matmul, not both")
+        assert chosen is not None, "refused above"
         text, manifest = matrix_product(chosen, Tiling(_product(matmul), rows, cols, depth, dataflow), name)
         speed = f"{manifest.cycles} clocks a product, utilisation {manifest.utilisation:.1%}"
     else:
@@ -91,14 +107,23 @@ def command(
         value = shipped.network() if network is None else QuantisedNetwork.load(network)
         if whole:
             taps = (0, 0) if window is None else _numbers("--window H,W, such as 5,5", window, 2)
-            config = ArrayConfig(chosen, rows, cols, depth, (taps[0], taps[1]), batch=BATCH if batch is None else batch)
-            schedule = Schedule(value, config)
+            multipliers = multipliers_made_for(value) if chosen is None else dict.fromkeys(value.layer_names, chosen)
+            config = ArrayConfig.joining(
+                multipliers.values(),
+                rows=rows,
+                cols=cols,
+                depth=depth,
+                window=(taps[0], taps[1]),
+                batch=BATCH if batch is None else batch,
+            )
+            schedule = Schedule(value, config, multipliers if config.masks else {})
             if show:
                 _show(schedule, as_json)
                 return
             text, manifest = network_engine(schedule, name)
             speed = _speed(schedule)
         else:
+            assert chosen is not None, "refused above"
             plan = ConvPlan(value, ProductTable.of(chosen), rows, cols, depth)
             text, manifest = conv_engine(chosen, plan, name)
             speed = (

@@ -212,6 +212,8 @@ class ArrayWork:
         if isinstance(manifest, EngineManifest):
             self.widths = ConvPlan(network, self.table, *self.shape).widths
         elif isinstance(manifest, NetworkEngineManifest):
+            if manifest.masks:
+                raise Refusal(f"{path} has layers with different multipliers; energy is of an array with one")
             self.widths = scheduled(manifest, network).widths
         self.name = f"{manifest.name}_array"
         self.mesh = SystolicArray(multiplier, self.widths, *self.shape)

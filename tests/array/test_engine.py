@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from chains import chain, convolution, linear
 from random_networks import with_weights
-from test_schedule import EXACT, MASKED, small
+from test_schedule import EXACT, small
 
-from amhw import Refusal
+from amhw import Masked, Refusal
 from amhw.array import files
 from amhw.array.config import ArrayConfig
 from amhw.array.designs import network_engine
@@ -67,17 +67,26 @@ def split():
     return chain(layers, (1, 7, 7), (1, 3), "split")
 
 
+def masked(rows):
+    return Masked(rows=rows, width_a=4, width_b=3, signed_b=True)
+
+
 CASES = {
-    "linear layers for batches": (small(side=6), {"multiplier": MASKED, "rows": 9, "cols": 2, "batch": 4}),
-    "joins": (joined(), {"multiplier": EXACT, "rows": 4, "cols": 2, "batch": 2}),
+    "joins": (joined(), {"multiplier": EXACT, "rows": 4, "cols": 2, "batch": 2}, {}),
+    "batches, and a multiplier for each layer": (
+        split(),
+        {"multiplier": masked((7, 7, 7, 6)), "rows": 4, "cols": 2, "depth": 2, "batch": 4},
+        {"c": masked((0, 4, 6, 6)), "d": masked((7, 3, 5, 0)), "f": masked((6, 7, 3, 2))},
+    ),
 }
+"""A network, its array, and what layers have instead of the array's multiplier."""
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_small_networks(tmp_path, monkeypatch, case):
     monkeypatch.setenv("AMHW_IMAGES", str(IMAGES))
-    network, shape = case
-    schedule = Schedule(network, ArrayConfig(**shape))
+    network, shape, layers = case
+    schedule = Schedule(network, ArrayConfig(**shape, masks=tuple(layers.values())), layers)
     outcome = simulate(written(tmp_path, schedule)[1], simulator=default_simulator())
     assert outcome.first_difference is None
     assert outcome.matched == outcome.pairs == (2 + IMAGES + 2 + 4) * (network.network.classes + 1)

@@ -63,6 +63,38 @@ def test_random_networks(network, seed, shape, operands, rounding):
     np.testing.assert_array_equal(found, expected(made, ProductTable.of(multiplier), images[:5]))
 
 
+MASKS = st.lists(st.integers(0, 7), min_size=4, max_size=4).filter(any).map(tuple)
+"""Rows of partial products of 4 × 3 bits."""
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(network=networks(), seed=st.integers(0, 99), masks=st.lists(MASKS, min_size=2, max_size=3))
+def test_random_masks_layer_by_layer(network, seed, masks):
+    images = np.random.default_rng(seed).integers(0, 256, (30, *network.input_shape), dtype=np.uint8)
+    made = quantise(with_weights(network, seed), images, Operands(4, 3))
+    choices = [Masked(rows=rows, width_a=4, width_b=3, signed_b=True) for rows in masks]
+    multipliers = {name: choices[k % len(choices)] for k, name in enumerate(made.layer_names)}
+    config = ArrayConfig.joining(choices, rows=6, cols=4, window=(3, 2), sums=300)
+    found = Interpreter(Schedule(made, config, multipliers)).logits(images[:5])
+    tables = {name: ProductTable.of(multiplier) for name, multiplier in multipliers.items()}
+    wanted = reference.outputs(made, tables, images[:5])[made.network.layers[-1].name]
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_operand_bits_are_switched_off_before_partial_products_are():
+    """By hand: a rectangle needs no gate; a corner leaves the other corner of its own rows and columns."""
+    rectangle = Masked(rows=(0, 6, 6, 0), width_a=4, width_b=3, signed_b=True)
+    corner = Masked(rows=(0, 4, 6, 7), width_a=4, width_b=3, signed_b=True)
+    exact = Masked.exact(4, 3, signed_b=True)
+    config = ArrayConfig.joining([rectangle, exact], rows=4, cols=1)
+    assert (config.multiplier, config.gates) == (exact, ())
+    assert vars(config.mode(rectangle)) == {"activation_bits": 6, "weight_bits": 6, "gates": 0}
+    config = ArrayConfig.joining([exact, corner], rows=4, cols=1)
+    assert config.gates == ((0, 3, 1, 0),)
+    assert vars(config.mode(corner)) == {"activation_bits": 14, "weight_bits": 7, "gates": 0}
+    assert vars(config.mode(exact)) == {"activation_bits": 15, "weight_bits": 7, "gates": 1}
+
+
 @pytest.mark.parametrize("multiplier", [EXACT, MASKED], ids=lambda m: m.name)
 def test_lenet(multiplier):
     network, images = lenet5.network(), mnist_test().images[:40]
@@ -80,6 +112,18 @@ def test_a_residual_network():
     assert {one.kind for one in schedule.operations} == {"convolution", "add", "mean", "linear"}
     wanted = Inference(network).logits(images[:1])
     np.testing.assert_array_equal(Interpreter(schedule).logits(images[:1]), wanted)
+
+
+def test_lenet_with_a_mask_in_its_convolutions():
+    network, images = lenet5.network(), mnist_test().images[:40]
+    layers = {"conv1": Masked.columns(10, 8, 8, signed_b=True), "conv2": MASKED}
+    schedule = Schedule(network, ArrayConfig.joining([EXACT, *layers.values()]), layers)
+    wanted = Inference(network, {name: ProductTable.of(one) for name, one in layers.items()}).logits(images)
+    np.testing.assert_array_equal(Interpreter(schedule).logits(images), wanted)
+    assert [row[-1].rpartition("pp_")[2] for row in listing(schedule)[1:3]] == [
+        "0_0_0_80_c0_e0_f0_f8",
+        "0_0_0_0_0_0_f0_f0",
+    ]
 
 
 def test_clocks_of_lenet_on_25_by_16():
@@ -116,6 +160,24 @@ def small(operands=Operands(), outputs=3, side=8, name="small"):  # noqa: B008 (
         (lambda: ArrayConfig(EXACT, 25, 16, window=(3, 3)), "25 rows are no multiple of the 9 taps of a 3×3 window"),
         (lambda: ArrayConfig(EXACT, 36, 16, window=(2, 3)), "36 rows are 6 channels of a 2×3 window"),
         (lambda: ArrayConfig(EXACT, 9, 5, requantisers=2), "5 columns are no multiple of 2 requantisers"),
+        (
+            lambda: ArrayConfig.joining([EXACT, parse("mul_u8u8_drum_4")]),
+            "mul_u8u8_drum_4 and mul_u8s8_pp_full in one array: multipliers that differ from layer to layer have to be "
+            "masks of partial products",
+        ),
+        (
+            lambda: ArrayConfig.joining([EXACT, Masked.exact(4, 4, signed_b=True)]),
+            "mul_u4s4_pp_full and mul_u8s8_pp_full in one array",
+        ),
+        (lambda: ArrayConfig(MASKED, masks=(EXACT,)), "mul_u8s8_pp_full keeps partial products that an array of mul_"),
+        (
+            lambda: Schedule(small(), ArrayConfig(EXACT, 9, 2), {"c": MASKED}),
+            f"{MASKED.name} in an array of mul_u8s8_pp_full",
+        ),
+        (
+            lambda: Schedule(small(), ArrayConfig(EXACT, 9, 2), {"conv1": EXACT}),
+            "a multiplier for conv1; small has c, f",
+        ),
         (lambda: Schedule(small(Operands(4, 4)), ArrayConfig(EXACT, 9, 2)), "multiplies u8s8, but c of this network"),
         (
             lambda: Schedule(with_layer(small(), 1, made_for=MadeFor("another", "0" * 64)), ArrayConfig(EXACT, 9, 2)),

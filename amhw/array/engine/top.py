@@ -42,7 +42,9 @@ class Engine(wiring.Component):
     def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
         config, schedule = sizes.config, sizes.schedules[0]
-        self.array = SystolicArray(config.multiplier, sizes.widths, config.rows, config.cols, config.depth)
+        self.array = SystolicArray(
+            config.multiplier, sizes.widths, config.rows, config.cols, config.depth, config.gates
+        )
         self._weights = WeightLoader(sizes)
         self._requantiser = Requantiser(sizes)
         self._programs = {
@@ -159,6 +161,7 @@ class Engine(wiring.Component):
             ),
             array.a.eq(window.activations),
             array.swap.eq(delayed(m, swap, window.latency, "swap")),
+            *([array.is_open.eq(delayed(m, now.gates, window.latency, "gates"))] if config.gates else []),
             array.w_load.eq(weights.load),
             Value.cast(array.w).eq(Value.cast(weights.weights)),
         ]

@@ -1,6 +1,6 @@
 """The activation memory's banks, and the window that is read from them."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -69,9 +69,9 @@ class Window(wiring.Component):
         # Clock 1: the corner's address. A bank reads it, or the next row's or column's.
         corner = Signal(address_bits, reset_less=True)
         m.d.sync += corner.eq(self.address)
-        row_pitch = sizes.fetch.view(self.record).row_pitch
+        now = sizes.fetch.view(self.record)
         near = [[Signal(address_bits, name=f"near_{i}{j}") for j in range(2)] for i in range(2)]
-        m.d.comb += [near[i][j].eq(corner + (row_pitch if i else 0) + j) for i in range(2) for j in range(2)]
+        m.d.comb += [near[i][j].eq(corner + (now.row_pitch if i else 0) + j) for i in range(2) for j in range(2)]
         remainder_y = delayed(m, self.remainder_y, 1, "remainder_y")
         remainder_x = delayed(m, self.remainder_x, 1, "remainder_x")
         banks: list[list[Value]] = []
@@ -107,8 +107,11 @@ class Window(wiring.Component):
                 grid[i].append(Cat(*one) if sizes.plain else Cat(*(pack(code, sizes.widths.bits_a) for code in one)))
         grid = rotated(m, "rows", grid, remainder_y)
         turned = rotated(m, "columns", [list(column) for column in zip(*grid, strict=True)], remainder_x)
+        # Until the window of an operation's last position is here, the record is that operation's.
+        kept = pack(Cat(now.kept, Const(0, 8)), sizes.widths.bits_a).replicate(config.channels)
+        always = all(sizes.fetch.ones["kept"] >> bit & 1 for bit in sizes.widths.bits_a)
         taps = [
-            turned[j][i] & (inside_y[i] & inside_x[j]).replicate(len(turned[j][i]))
+            (turned[j][i] if always else turned[j][i] & kept) & (inside_y[i] & inside_x[j]).replicate(len(turned[j][i]))
             for i in range(height)
             for j in range(width)
         ]
