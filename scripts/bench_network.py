@@ -1,6 +1,8 @@
 """Images through the compiled Verilog of an engine for a whole network: every logit and class against the golden model.
 
 Examples: python scripts/bench_network.py mul_u8s8_pp_0_0_0_0_0_0_f0_f0 --images 10000
+          python scripts/bench_network.py mul_u8s8_pp_0_0_0_0_0_0_e0_e0 --layers conv1,conv2 --remap
+          python scripts/bench_network.py selected.npz
           python scripts/bench_network.py mul_u8s8_pp_full --model resnet8 --rows 36 --window 3,3 --images 200
 """
 
@@ -16,7 +18,7 @@ from amhw import ProductTable, parse
 from amhw.array import files
 from amhw.array.compiled import build, run_network
 from amhw.array.config import ArrayConfig
-from amhw.array.designs import network_engine
+from amhw.array.designs import multipliers_made_for, network_engine
 from amhw.array.schedule import Schedule
 from amhw.commands.base import Command, print_json
 from amhw.datasets import mnist_test
@@ -44,8 +46,9 @@ HARNESS = Path(__file__).parent.parent / "sim" / "network_harness.cpp"
 @click.option("--window", help="Height and width, such as 3,3.")
 @click.option("--batch", default=32, show_default=True)
 @click.option("--network", metavar="FILE", help="Instead of the shipped LeNet-5.")
+@click.option("--layers", metavar="NAMES", help="That have the multiplier, not all; the others are exact.")
 @click.option("--model", metavar="NAME", help="A known network with random weights, on random images.")
-@click.option("--remap", is_flag=True, help="With weights chosen for the multiplier in all layers.")
+@click.option("--remap", is_flag=True, help="With weights chosen for the multiplier.")
 @click.option("--stalls", default=0.0, show_default=True, help="Share of clocks in which each side stalls.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the compiled model there, and use it if it fits.")
 def main(
@@ -59,23 +62,35 @@ def main(
     window: str | None,
     batch: int,
     network: str | None,
+    layers: str | None,
     model: str | None,
     remap: bool,
     stalls: float,
     keep: Path | None,
 ) -> int:
-    """Images through the engine's compiled Verilog, against the golden model; one JSON object."""
-    value = parse(multiplier)
+    """Images through the engine's compiled Verilog, against the golden model; one JSON object.
+
+    A network file instead of a multiplier says which ones its layers were made for.
+    """
+    made = multiplier.endswith(".npz")
+    network = multiplier if made else network
     pixels = mnist_test().images[first : first + images]
     if model is None:
         net = lenet5.network() if network is None else QuantisedNetwork.load(network)
     else:
         net, pixels = _random(model, images)
+    multipliers = multipliers_made_for(net)
+    chosen = net.layer_names if layers is None else layers.split(",")
+    if not made:
+        multipliers |= dict.fromkeys(chosen, parse(multiplier))
     if remap:
         loaded = Problem(network).loaded
-        net = fit(net, dict.fromkeys(net.layer_names, ProductTable.of(value)), loaded.teacher, loaded.judge).network
+        tables = {name: ProductTable.of(multipliers[name]) for name in chosen}
+        net = fit(net, tables, loaded.teacher, loaded.judge).network
     taps = (0, 0) if window is None else tuple(map(int, window.split(",")))
-    schedule = Schedule(net, ArrayConfig(value, rows, cols, depth, (taps[0], taps[1]), batch=batch))
+    shape = {"rows": rows, "cols": cols, "depth": depth, "window": (taps[0], taps[1]), "batch": batch}
+    config = ArrayConfig.joining(multipliers.values(), **shape)
+    schedule = Schedule(net, config, multipliers if config.masks else {})
     with tempfile.TemporaryDirectory() as temporary, simulator_environment():
         started = time.monotonic()
         folder = keep or Path(temporary)
@@ -94,7 +109,8 @@ def main(
     labels = mnist_test().labels[first : first + images]
     print_json(
         {
-            "multiplier": multiplier,
+            "multipliers": {layer: one.name for layer, one in multipliers.items()},
+            "gates": len(config.gates),
             "network": net.name,
             "input_rounding": [layer.input_rounding for layer in net.layers],
             "array": f"{rows}x{cols}",

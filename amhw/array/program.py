@@ -15,7 +15,7 @@ from amaranth.hdl import Cat, Const, Shape, Value
 
 from amhw.array.config import ArrayConfig
 from amhw.array.element import sum_shape
-from amhw.array.records import Record
+from amhw.array.records import Finish, Record
 from amhw.array.schedule import Schedule
 from amhw.array.widths import Widths, width_of
 from amhw.refusal import Refusal
@@ -181,6 +181,16 @@ class Sizes:
         return sum_shape(self.widths, max(self.terms, self.config.rows))
 
     @cached_property
+    def scaled(self) -> Shape:
+        """Of what is multiplied by a factor: what is beyond it has the code of the nearest that is not.
+
+        Where codes are never negative, neither is what is scaled: what is below 0 has the least code.
+        """
+        ranges = [_telling(one) for one in self._records("finish") if not one.results]
+        low, high = min((0, *(low for low, _ in ranges))), max((1, *(high for _, high in ranges)))
+        return Shape(width_of(low, high), low < 0)
+
+    @cached_property
     def places(self) -> int:
         """Positions whose partial sums are kept, at most."""
         return max(
@@ -228,6 +238,17 @@ class Sizes:
         if len(schedule.operations) > self.operations:
             raise Refusal(f"{len(schedule.operations)} operations; this engine has places for {self.operations}")
         return [packing.word(getattr(one, kind)) for one in schedule.operations]
+
+
+def _telling(finish: Finish) -> Range:
+    """Sums or words within these bounds have the codes of all: clamp(⌊(v · factor + offset) / 2^shift⌋)."""
+    if finish.adds:
+        return -128, 255
+    if finish.factor_0 == 0:
+        return 0, 0
+    lowest = ((finish.lowest + 1 << finish.shift) - finish.offset - 1) // finish.factor_0
+    highest = -((finish.offset - (finish.highest << finish.shift)) // finish.factor_0)
+    return min(lowest, highest), max(lowest, highest)
 
 
 def _fits(value: int, bits: int, signed: bool) -> bool:

@@ -34,6 +34,9 @@ def writes(sizes: Sizes, memory_map: Mapping[str, MemoryPlace], schedule: Schedu
     ):
         if needed > there:
             raise Refusal(f"{schedule.network.name} needs {needed} {what}; this engine has {there}")
+    needed, there = Sizes((schedule,)).scaled, sizes.scaled
+    if needed.width + (there.signed and not needed.signed) > there.width or needed.signed > there.signed:
+        raise Refusal(f"{schedule.network.name} scales sums of {needed!r}; this engine scales {there!r}")
     if sizes.plain and not schedule.plain:
         raise Refusal(
             f"{schedule.network.name} pools, adds or copies codes by themselves; this engine stores only the bits "

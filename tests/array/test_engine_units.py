@@ -256,14 +256,16 @@ def test_pools():
 
 @EACH
 def test_requantised_words(schedule):
-    """Codes are the golden model's for the operation's constants; the bias is that of the group and the column."""
+    """Codes are the golden model's for the operation's constants; the bias is that of the group and the column.
+
+    Sums are small, and as great as they can be."""
     sizes = Sizes((schedule,))
     unit = Requantiser(sizes)
     random = np.random.default_rng(7)
     config = schedule.config
 
     async def bench(ctx):
-        for one in schedule.operations:
+        for one in schedule.operations * 12:
             finish = one.finish
             if finish.element:
                 continue
@@ -271,10 +273,11 @@ def test_requantised_words(schedule):
             ctx.set(unit.load, 1)
             await ctx.tick()
             ctx.set(unit.load, 0)
-            low, high = sizes.widths.sum_range(9)
+            low, high = sizes.widths.sum_range(max(sizes.terms, config.rows))
             wanted, found, sums = [], [], []
             for group in range(finish.groups):
-                held = random.integers(low, high + 1, config.cols)
+                scale = 1 / (1 << int(random.integers(12)))
+                held = random.integers(int(low * scale), int(high * scale) + 1, config.cols)
                 ctx.set(unit.held, [int(value) for value in held])
                 biases = schedule.bias_words[finish.bias + group * finish.phases :][: finish.phases].ravel()
                 values = (held[: len(biases)].astype(np.int64) << sizes.widths.shift) + biases

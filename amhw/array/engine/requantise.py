@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Shape, Signal, Value, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,7 +23,8 @@ PARTS = 4
 class Requantiser(wiring.Component):
     """y = clamp(⌊(v · factor + offset) / 2^shift⌋) of `requantisers` columns a clock; v = held + bias.
 
-    A window's columns take `phases` clocks. A pair of words is scaled one after the other; the second one's code is
+    A sum is clipped before it meets the factor: beyond `Sizes.scaled`, all have the same code. A window's columns take
+    `phases` clocks. A pair of words is scaled one after the other; the second one's code is
     that of the sum.
 
     Args:
@@ -82,9 +83,10 @@ class Requantiser(wiring.Component):
         bias = self._biases(m, now)
 
         biased_type = biased_shape(sizes)
-        limit = 1 << (biased_type.width - 1)
+        clipped_type = sizes.scaled
         factor_most = max(most("factor_0"), most("factor_1"))
-        scaled_type = signed(width_of(-2 * limit * factor_most, 2 * limit * factor_most + most("offset")))
+        greatest = (1 << clipped_type.width) * factor_most * (2 if most("adds") else 1) + most("offset")
+        scaled_type = Shape(width_of(-greatest if clipped_type.signed else 0, greatest), clipped_type.signed)
         part = -(-factor_most.bit_length() // PARTS)
         halves_line = delay_line(m, self.half, 5, "half")
         seconds = delay_line(m, ~self.half, 5, "second")
@@ -99,10 +101,13 @@ class Requantiser(wiring.Component):
             summed = chosen.shift_left(sizes.widths.shift) + own
             m.d.sync += biased.eq(Mux(now.element, chosen, summed) if sizes.pooled else summed)
             m.d.comb += self.sums[unit].eq(biased)
-            products = [Signal(scaled_type, name=f"product_{unit}_{k}", reset_less=True) for k in range(PARTS)]
+            clipped = Signal(clipped_type, name=f"clipped_{unit}")
+            m.d.comb += clipped.eq(_clipped(biased, clipped_type))
+            wide, wider = (Shape(clipped_type.width + parts * part, clipped_type.signed) for parts in (1, 2))
+            products = [Signal(wide, name=f"product_{unit}_{k}", reset_less=True) for k in range(PARTS)]
             for k, product in enumerate(products):
-                m.d.sync += product.eq(biased * factor[k * part : (k + 1) * part])
-            pairs = [Signal(scaled_type, name=f"pair_{unit}_{k}", reset_less=True) for k in range(2)]
+                m.d.sync += product.eq(clipped * factor[k * part : (k + 1) * part])
+            pairs = [Signal(wider, name=f"pair_{unit}_{k}", reset_less=True) for k in range(2)]
             for k, pair in enumerate(pairs):
                 m.d.sync += pair.eq(products[2 * k] + products[2 * k + 1].shift_left(part))
             scaled = Signal(scaled_type, name=f"scaled_{unit}", reset_less=True)
@@ -161,6 +166,18 @@ class Requantiser(wiring.Component):
         with m.If(self.load):
             m.d.sync += group.eq(now.bias)
         return memory.word
+
+
+def _clipped(value: Signal, shape: Shape) -> Value:
+    """The nearest value of this shape to a signed one, `shape` being signed or its values not negative."""
+    magnitude = shape.width - shape.signed
+    if magnitude >= len(value) - 1:
+        return value if shape.signed else Mux(value[-1], 0, value)
+    beyond = value[magnitude:-1] != value[-1].replicate(len(value) - 1 - magnitude)
+    below = value[-1].replicate(magnitude)
+    if not shape.signed:
+        return (value[:magnitude] | beyond.replicate(magnitude)) & ~below
+    return Cat(Mux(beyond, ~below, value[:magnitude]), value[-1]).as_signed()
 
 
 def _shifted(value: Signal, shift: Value, limits: tuple[int, int]) -> Value:
