@@ -1,7 +1,7 @@
 """Images through the compiled Verilog of an engine for a whole network: every logit and class against the golden model.
 
 Examples: python scripts/bench_network.py mul_u8s8_pp_0_0_0_0_0_0_f0_f0 --images 10000
-          python scripts/bench_network.py mul_u8s8_pp_0_0_0_0_0_0_e0_e0 --layers conv1,conv2 --remap
+          python scripts/bench_network.py mul_u8s8_pp_0_0_0_0_0_0_e0_e0 --remap
           python scripts/bench_network.py selected.npz
           python scripts/bench_network.py mul_u8s8_pp_full --model resnet8 --rows 36 --window 3,3 --images 200
 """
@@ -48,7 +48,7 @@ HARNESS = Path(__file__).parent.parent / "sim" / "network_harness.cpp"
 @click.option("--network", metavar="FILE", help="Instead of the shipped LeNet-5.")
 @click.option("--layers", metavar="NAMES", help="That have the multiplier, not all; the others are exact.")
 @click.option("--model", metavar="NAME", help="A known network with random weights, on random images.")
-@click.option("--remap", is_flag=True, help="With weights chosen for the multiplier.")
+@click.option("--remap", is_flag=True, help="With weights chosen for the multiplier, which only convolutions have.")
 @click.option("--stalls", default=0.0, show_default=True, help="Share of clocks in which each side stalls.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the compiled model there, and use it if it fits.")
 def main(
@@ -80,7 +80,8 @@ def main(
     else:
         net, pixels = _random(model, images)
     multipliers = multipliers_made_for(net)
-    chosen = net.layer_names if layers is None else layers.split(",")
+    everywhere = net.convolutions if remap else net.layer_names
+    chosen = everywhere if layers is None else layers.split(",")
     if not made:
         multipliers |= dict.fromkeys(chosen, parse(multiplier))
     if remap:
