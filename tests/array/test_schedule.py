@@ -144,6 +144,23 @@ def test_the_table():
     assert "conv2" in run.stdout and "clocks an image" in run.stderr
 
 
+def made_for(multiplier):
+    return MadeFor(multiplier.name, ProductTable.of(multiplier).sha256)
+
+
+def test_a_network_file_says_which_multipliers_its_layers_have(tmp_path):
+    path = with_layer(lenet5.network(), 1, made_for=made_for(MASKED)).save(tmp_path / "selected.npz")
+    run = CliRunner().invoke(command, [str(path), "--show"])
+    assert run.exit_code == 0, run.stderr
+    found = [line.split()[-1] for line in run.stdout.splitlines()]
+    assert found == ["multiplier", EXACT.name, MASKED.name, *[EXACT.name] * 3]
+    path = with_layer(lenet5.network(), 1, made_for=made_for(parse("mul_u8s8_sm_drum_6"))).save(tmp_path / "drum.npz")
+    run = CliRunner().invoke(command, [str(path), "--whole", "--out", str(tmp_path / "out")])
+    assert run.exit_code == 2
+    assert "multipliers that differ from layer to layer have to be masks" in run.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def small(operands=Operands(), outputs=3, side=8, name="small"):  # noqa: B008 (frozen)
     random = np.random.default_rng(0)
     low, high = -operands.weight_max - 1, operands.weight_max
