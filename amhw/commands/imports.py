@@ -14,7 +14,7 @@ from amhw.files import check_writable
 from amhw.imports.imported import Imported
 from amhw.imports.source import VERILOG, Reading, open_file
 from amhw.multiplier import KINDS
-from amhw.synth import RECIPES, Expected, Synthesiser, SynthesisError, SynthesisResult, Technology
+from amhw.synth import BOTH_KINDS, Expected, Synthesiser, SynthesisError, SynthesisResult, Technology
 from amhw.synth.store import technology_named
 
 
@@ -60,8 +60,10 @@ def command(file: Path, reading: Reading, name: str | None, tech: str, out: Path
         click.echo(f"module {imported.top}: a = {ports.a}, b = {ports.b}, p = {ports.p}{late}")
     click.echo(f"MAE {errors.mae:.6g}  WCE {errors.wce}  ME {errors.me:.6g}  MRED {errors.mred:.3%}")
     if cost is not None:
-        for what, mapping in (("smallest", cost.best_area), ("fastest", cost.best_delay)):
-            click.echo(f"{what:8} {mapping.area_um2:9.2f} µm² {mapping.delay_ps:9.1f} ps  ({cost.tech})")
+        figures = [("restructured, smallest", cost.best_area), ("restructured, fastest", cost.best_delay)]
+        figures += [("as designed", cost.as_designed)] if cost.as_designed is not None else []
+        for what, mapping in figures:
+            click.echo(f"{what:22} {mapping.area_um2:9.2f} µm² {mapping.delay_ps:9.1f} ps  ({cost.tech})")
     for suffix in (".npy", *([] if imported.verilog is None else [".v"]), ".json"):
         click.echo(str(manifest.with_suffix(suffix)))
     print_next("accuracy" if table.signed_b else "errors", manifest)
@@ -69,7 +71,7 @@ def command(file: Path, reading: Reading, name: str | None, tech: str, out: Path
 
 def _cost(imported: Imported, technology: Technology) -> SynthesisResult:
     assert imported.verilog is not None
-    with Synthesiser(technology, RECIPES, workers=1) as synthesiser:
+    with Synthesiser(technology, BOTH_KINDS, workers=1) as synthesiser:
         try:
             late = imported.latency > 0  # the netlist of a pipeline is proved, not compared with the table
             known = imported.ports is not None and not late

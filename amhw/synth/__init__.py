@@ -6,17 +6,20 @@
 from amhw.synth.failure import SynthesisError
 from amhw.synth.noise import noise_band, wins
 from amhw.synth.pool import Synthesiser, synthesise
-from amhw.synth.recipe import RECIPES, SEARCH, Recipe
+from amhw.synth.recipe import AS_DESIGNED, BOTH_KINDS, RECIPES, SEARCH, Kind, Recipe
 from amhw.synth.result import Failure, Mapping, SynthesisResult
 from amhw.synth.store import technology_named
 from amhw.synth.technology import Technology, technologies
 from amhw.synth.truth import Expected, WrongNetlistError
 
 __all__ = [
+    "AS_DESIGNED",
+    "BOTH_KINDS",
     "RECIPES",
     "SEARCH",
     "Expected",
     "Failure",
+    "Kind",
     "Mapping",
     "Recipe",
     "SynthesisError",

@@ -145,7 +145,7 @@ class Synthesiser:
 
     def _usable(self, recipes: Sequence[Recipe]) -> tuple[Recipe, ...]:
         """Those for which the technology has the cells."""
-        usable = tuple(r for r in recipes if self.technology.adders or not r.adders)
+        usable = tuple(r for r in recipes if self.technology.adders or not r.adders or r.kind == "as designed")
         if not usable:
             raise ValueError("no recipe")
         return usable
@@ -315,6 +315,7 @@ class Synthesiser:
             setup_ps=found.setup_ps,
             aim=recipe.aim,
             adders=recipe.adders,
+            kind=recipe.kind,
             seconds=seconds,
             netlist=(folder / f"mapped{index}.v").read_text(encoding="utf-8") if self.netlists else None,
             gates=netlist,

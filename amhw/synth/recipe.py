@@ -1,11 +1,19 @@
 """Recipes: the ABC scripts that map a netlist to cells, by name.
 
+There are two kinds of figure. *Restructured* is what the tools can make of a function: they may undo every structure,
+so two designs of one function come out alike. *As designed* keeps the tree, the adder and the encoding that the
+designer chose.
+
 ABC's heuristics are not monotone: a smaller function can come out larger, and no script is best for area or
 delay everywhere. So a figure that matters is the best of this small declared set, and names the recipe that
 gave it. None of them retimes: registers stay where the designer put them.
 """
 
 from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["restructured", "as designed"]
+"""What an area or a delay is of: what the tools can make of the function, or the designer's structure kept."""
 
 
 @dataclass(frozen=True)
@@ -13,15 +21,17 @@ class Recipe:
     """One ABC script, and for what.
 
     Attributes:
+        kind: of the figures that it gives. Figures of different kinds are never compared.
         aim: `area`, `delay` or `balanced`: recipes of one aim are rivals, and their spread is noise.
         adders: full and half adders are found first and become the library's adder cells; where the library
-            has none the recipe is left out.
+            has none a recipe that restructures is left out.
     """
 
     name: str
     script: str
     aim: str = "balanced"
     adders: bool = False
+    kind: Kind = "restructured"
 
     @property
     def text(self) -> str:
@@ -29,7 +39,8 @@ class Recipe:
         return f"{self.script}; topo; stime -p\n"
 
 
-_AREA_MAPPING = "dch; amap -m -F 20 -A 20 -E 0"
+_AS_IT_STANDS = "amap -m -F 20 -A 20 -E 0"
+_AREA_MAPPING = f"dch; {_AS_IT_STANDS}"
 _DEEP = "&get -n; &deepsyn -I 1 -J 2; &put"
 _DELAY_MAPPING = "dch; map -B 0.9; topo"
 _SIZED = "upsize; dnsize"
@@ -53,7 +64,7 @@ AREA_AGAIN = Recipe("area-again", f"strash; if -g; strash; {_DEEP}; {_AREA_MAPPI
 """The same from a structure of least depth. Mapping without `&deepsyn`, however often repeated, is 4 % larger."""
 
 AREA_AS_GIVEN = Recipe("area-as-given", f"strash; {_AREA_MAPPING}; topo; dnsize", "area")
-"""Keeps the designer's structure: the tree and the adder of a multiplier show."""
+"""Chooses among structures near the designer's: the tree and the adder of a multiplier still show."""
 
 DELAY = Recipe(
     "delay",
@@ -77,3 +88,11 @@ SEARCH = BALANCED
 """The one recipe for ranking many designs quickly."""
 
 RECIPES = (BALANCED, AREA, AREA_AGAIN, AREA_AS_GIVEN, ADDERS_AREA, DELAY, DELAY_AGAIN)
+"""Restructured: a figure is the best of these."""
+
+AS_DESIGNED = Recipe("as-designed", f"strash; {_AS_IT_STANDS}; topo; dnsize", adders=True, kind="as designed")
+"""The designer's structure in cells: adders become adder cells where the library has them, the rest is mapped as it
+stands, without choices among equivalent structures. Area and delay are of this one netlist. It ranks multipliers like
+placed and routed ones, and like published ones in both technologies (docs/cost.md)."""
+
+BOTH_KINDS = (*RECIPES, AS_DESIGNED)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from amhw.synth.netlist import Netlist
+from amhw.synth.recipe import Kind
 from amhw.synth.reports import Step
 
 
@@ -98,6 +99,7 @@ class Mapping:
     setup_ps: float = 0.0
     aim: str = "balanced"
     adders: bool = False
+    kind: Kind = "restructured"
     seconds: float = field(default=0.0, compare=False)
     netlist: str | None = field(default=None, repr=False)
     gates: Netlist | None = field(default=None, repr=False, compare=False)
@@ -114,10 +116,11 @@ class Mapping:
 class SynthesisResult:
     """A design's figures in one technology.
 
-    `mappings` has one entry for each recipe, in their order. `area_um2`, `delay_ps` and `cells` are those of
-    `best_product`: one netlist, not the best of two. To compare designs take `best_area.area_um2` and
-    `best_delay.delay_ps`, what each can reach: the best product may be a small netlist here and a fast one
-    there.
+    `mappings` has one entry for each recipe, in their order. There are figures of two kinds, which are never
+    compared with one another. *Restructured*: `area_um2`, `delay_ps` and `cells` are those of `best_product`: one
+    netlist, not the best of two. To compare designs take `best_area.area_um2` and `best_delay.delay_ps`, what each
+    can reach: the best product may be a small netlist here and a fast one there. *As designed*: `as_designed`,
+    one netlist that keeps the design's structure.
 
     `failures` names the recipes that failed and why; `verified` says how every netlist was checked: the number of
     products compared, or a proof, or nothing.
@@ -134,19 +137,29 @@ class SynthesisResult:
     verified: str = ""
 
     @property
+    def restructured(self) -> tuple[Mapping, ...]:
+        """The mappings of that kind; all where there are none."""
+        return tuple(m for m in self.mappings if m.kind == "restructured") or self.mappings
+
+    @property
+    def as_designed(self) -> Mapping | None:
+        """The netlist that keeps the design's structure, where it was asked for and did not fail."""
+        return next((m for m in self.mappings if m.kind == "as designed"), None)
+
+    @property
     def best_area(self) -> Mapping:
         """The smallest netlist (of equals the fastest)."""
-        return min(self.mappings, key=lambda m: (m.area_um2, m.delay_ps))
+        return min(self.restructured, key=lambda m: (m.area_um2, m.delay_ps))
 
     @property
     def best_delay(self) -> Mapping:
         """The fastest netlist (of equals the smallest)."""
-        return min(self.mappings, key=lambda m: (m.delay_ps, m.area_um2))
+        return min(self.restructured, key=lambda m: (m.delay_ps, m.area_um2))
 
     @property
     def best_product(self) -> Mapping:
         """The netlist with the least area × delay (of equals the smallest)."""
-        return min(self.mappings, key=lambda m: (m.area_um2 * m.delay_ps, m.area_um2, m.delay_ps))
+        return min(self.restructured, key=lambda m: (m.area_um2 * m.delay_ps, m.area_um2, m.delay_ps))
 
     @property
     def area_um2(self) -> float:
@@ -175,7 +188,7 @@ class SynthesisResult:
         Recipes with adder cells are left out: what those cells gain or lose is no accident. 0 where there are no
         two recipes to compare.
         """
-        rivals = [m for m in self.mappings if m.aim == figure and not m.adders]
+        rivals = [m for m in self.restructured if m.aim == figure and not m.adders]
         figures = sorted(m.area_um2 if figure == "area" else m.delay_ps for m in rivals)
         return figures[1] / figures[0] - 1 if len(figures) > 1 and figures[0] > 0 else 0.0
 
@@ -184,6 +197,7 @@ class SynthesisResult:
         best = self.best_product
         return {
             "top": self.top,
+            "kind": best.kind,
             "area_um2": best.area_um2,
             "nand2": round(self.nand2, 2),
             "delay_ps": best.delay_ps,
@@ -192,18 +206,14 @@ class SynthesisResult:
             "tech": self.tech,
             "recipe": best.recipe,
             "tool": self.tool,
-            "path": {
-                "start": best.start,
-                "end": best.end,
-                "steps": [[step.cell, step.arrival_ps] for step in best.path],
-                "setup_ps": best.setup_ps,
-            },
+            "path": _path(best),
             "noise": {figure: round(self.noise(figure), 5) for figure in ("area", "delay")},
             "verified": self.verified,
             "failures": [list(failure) for failure in self.failures],
             "memory_bits": sum(store.bits for store in best.memories),
             "memories": [asdict(store) | {"bits": store.bits} for store in best.memories],
             "modules": [asdict(module) for module in best.modules],
+            "as_designed": None if self.as_designed is None else _whole(self.as_designed),
             "best_area": _figures(self.best_area),
             "best_delay": _figures(self.best_delay),
             "recipes": [_figures(mapping) for mapping in self.mappings],
@@ -220,9 +230,24 @@ class Failure:
     refused: bool
 
 
+def _whole(mapping: Mapping) -> dict[str, Any]:
+    """The figures of one netlist with its cells and its longest path."""
+    return {**_figures(mapping), "cells_by_type": mapping.cells_by_type, "path": _path(mapping)}
+
+
+def _path(mapping: Mapping) -> dict[str, Any]:
+    return {
+        "start": mapping.start,
+        "end": mapping.end,
+        "steps": [[step.cell, step.arrival_ps] for step in mapping.path],
+        "setup_ps": mapping.setup_ps,
+    }
+
+
 def _figures(mapping: Mapping) -> dict[str, Any]:
     return {
         "recipe": mapping.recipe,
+        "kind": mapping.kind,
         "area_um2": mapping.area_um2,
         "delay_ps": mapping.delay_ps,
         "cells": mapping.cells,
