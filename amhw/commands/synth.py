@@ -12,6 +12,7 @@ from amhw.commands import shared
 from amhw.commands.base import Command, print_json, print_next, refuse_without_effect
 from amhw.commands.options import verilog_options
 from amhw.commands.progress import progress
+from amhw.extras import optional
 from amhw.files import check_writable, write_atomically
 from amhw.hdl.source import Source
 from amhw.hdl.wrapper import wrapped
@@ -22,15 +23,20 @@ from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
 from amhw.synth.fpga import FAMILIES
 from amhw.synth.fpga import fpga as on_fpga
+from amhw.synth.layout import Layout, laid_out
+from amhw.synth.layout_picture import picture as drawing
 from amhw.synth.mesh import mesh_figures
 from amhw.synth.models import cell_models
-from amhw.synth.opensta import available, timed_again
+from amhw.synth.opensta import available, timed_again, timing_with_wires
+from amhw.synth.placement import UTILISATION
 from amhw.synth.pool import Synthesiser
-from amhw.synth.recipe import RECIPES, SEARCH
+from amhw.synth.recipe import AS_DESIGNED, BOTH_KINDS, SEARCH
 from amhw.synth.result import Mapping, SynthesisResult
 from amhw.synth.store import technology_named
 from amhw.synth.technology import Technology
+from amhw.synth.timing import timing
 from amhw.synth.truth import Expected
+from amhw.synth.wires import wires_of
 
 
 @click.command(cls=Command, epilog="Example: amhw synth rtl_out/mul_u8s8_pp_0_0_0_0_0_c0_e0_e0.v --tech sg13g2")
@@ -51,6 +57,14 @@ from amhw.synth.truth import Expected
     default=None,
     help="Map each module by itself, or dissolve all modules first. [default: hierarchical for arrays, else flat]",
 )
+@click.option(
+    "--place", "placing", is_flag=True, help="Place the cells too: delay with wires, and the area of the core."
+)
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --place: draw the placed netlist, as designed, in this SVG file.",
+)
 @shared.netlist()
 @click.option("--fpga", type=click.Choice(list(FAMILIES)), help="Instead: LUTs, carries, DSPs and Fmax on this FPGA.")
 @click.option("--no-dsp", is_flag=True, help="With --fpga: no DSP blocks.")
@@ -63,6 +77,8 @@ def command(
     prove: bool,
     timer: str,
     hierarchical: bool | None,
+    placing: bool,
+    picture: Path | None,
     netlist: Path | None,
     fpga: str | None,
     no_dsp: bool,
@@ -72,9 +88,11 @@ def command(
 
     A FILE is Verilog (.v, .sv), BLIF (.blif) or AIGER (.aig, .aag).
 
-    The figures are of one mapped netlist, the one with the least area × delay among the recipes; the
-    smallest and the fastest are given too. The delay counts every gate's load, clock-to-output and set-up
-    times, and no wires. Where the manifest that `amhw gen` or `amhw import` wrote lies beside FILE, every
+    There are figures of two kinds; compare each with its own. Restructured: what the tools can make of the function;
+    first those of one mapped netlist, the one with the least area × delay among the recipes, then the smallest and
+    the fastest. As designed: of the netlist that keeps the structure and uses the library's adder cells. The delay
+    counts every gate's load, clock-to-output and set-up times; wires count with --place only, which gives the median
+    of several placements. Where the manifest that `amhw gen` or `amhw import` wrote lies beside FILE, every
     netlist must compute the products that it stands for, or, where those are too many or the design has
     registers, must be proved equal to the Verilog. Memories that are written and are read with a clock are
     counted in bits; they have no area.
@@ -82,18 +100,26 @@ def command(
     circuit = circuit_of(multiplier)
     if fpga is not None:
         refuse_without_effect(
-            ["tech", "quick", "prove", "timer", "hierarchical", "netlist"],
+            ["tech", "quick", "prove", "timer", "hierarchical", "placing", "picture", "netlist"],
             "--fpga goes with what says which Verilog is read, --no-dsp and --json only",
         )
         with as_file(circuit) as verilog:
             _fpga(multiplier, *_read(multiplier, verilog, reading), fpga, no_dsp, as_json)
         return
     refuse_without_effect(["no_dsp"], "that goes with --fpga")
-    if netlist is not None:
-        check_writable(netlist, *([circuit] if isinstance(circuit, Path) else []), *reading.files, *reading.libraries)
+    if not placing:
+        refuse_without_effect(["picture"], "that goes with --place")
+    for written in (netlist, picture):
+        if written is not None:
+            check_writable(
+                written, *([circuit] if isinstance(circuit, Path) else []), *reading.files, *reading.libraries
+            )
     if timer == "opensta" and not available():
         raise Refusal("OpenSTA is not on PATH; install the package opensta, or leave --timer opensta out")
     technology = technology_named(tech)
+    if placing:
+        wires_of(technology.name)
+        optional("coloquinte", "place", "--place")
     with as_file(circuit) as verilog:
         source, top = _read(multiplier, verilog, reading)
         # What the manifest beside it describes is the file as it is.
@@ -102,7 +128,7 @@ def command(
             progress(f"synthesising {Path(multiplier).stem}"),
             Synthesiser(
                 technology,
-                (SEARCH,) if quick else RECIPES,
+                (SEARCH, AS_DESIGNED) if quick else BOTH_KINDS,
                 workers=1,
                 netlists=True,
                 timeout=3600 if array else 300,
@@ -118,6 +144,7 @@ def command(
                 ).result()
                 if timer == "opensta":
                     result = replace(result, mappings=tuple(timed_again(m, technology) for m in result.mappings))
+                layouts = _placed(result, technology, timer) if placing else {}
             except Refusal as refusal:
                 raise Refusal(f"{multiplier}: {refusal}") from refusal
             except SynthesisError as error:
@@ -126,14 +153,19 @@ def command(
         best = result.best_product
         assert best.netlist is not None
         write_atomically(netlist, best.netlist + "\n" + cell_models(technology.library, best.cells_by_type))
+    if picture is not None and layouts:
+        drawn = layouts.get("as designed") or next(iter(layouts.values()))
+        write_atomically(picture, drawing(drawn, f"{result.top} in {technology.name}, as designed"))
     figures = None if array is None else mesh_figures(result, array)
     if as_json:
         record = result.record() | {"timer": timer, "netlist": None if netlist is None else str(netlist)}
+        record["placed"] = {kind: layout.record() for kind, layout in layouts.items()}
         print_json(record | ({} if figures is None else {"array": figures}))
         return
-    click.echo(_page(result, technology, timer, figures))
-    if netlist is not None:
-        click.echo(str(netlist))
+    click.echo(_page(result, technology, timer, figures, layouts))
+    for written in (netlist, picture):
+        if written is not None:
+            click.echo(str(written))
     print_next(_what_next(expected), multiplier)
 
 
@@ -173,11 +205,25 @@ def _fpga(name: str, source: Source, top: str | None, family: str, no_dsp: bool,
     click.echo(f"Fmax {fmax}{around}")
 
 
-def _page(result: SynthesisResult, technology: Technology, timer: str, array: dict[str, Any] | None) -> str:
+def _placed(result: SynthesisResult, technology: Technology, timer: str) -> dict[str, Layout]:
+    """The netlists of both kinds with their wires."""
+    timed_by = timing if timer == "builtin" else timing_with_wires
+    chosen = [result.best_product] + ([result.as_designed] if result.as_designed is not None else [])
+    return {m.kind: laid_out(m.gates, technology, timer=timed_by) for m in chosen if m.gates is not None}
+
+
+def _page(
+    result: SynthesisResult,
+    technology: Technology,
+    timer: str,
+    array: dict[str, Any] | None,
+    layouts: dict[str, Layout],
+) -> str:
     best = result.best_product
     said = "" if timer == "builtin" else f", timed by {timer}"
     lines = [
         f"{result.top} in {technology.name} ({technology.source}), {result.tool}{said}",
+        f"{best.kind}:",
         f"area    {best.area_um2:10.2f} µm²   {result.nand2:.1f} NAND2",
         f"delay   {best.delay_ps:10.1f} ps    "
         + (f"{best.start} → {best.end}, {len(best.path) - 1} cells" if best.path else "no cell on any path"),
@@ -202,16 +248,42 @@ def _page(result: SynthesisResult, technology: Technology, timer: str, array: di
         lines.append(f"     {step.arrival_ps:7.1f} ps {step.slew_ps:6.1f} {step.load_ff:6.1f} fF  {step.cell} {name}")
     if best.setup_ps:
         lines.append(f"     {best.delay_ps:7.1f} ps  set-up {best.setup_ps:.1f} ps")
-    if len(result.mappings) > 1:
+    if len(result.restructured) > 1:
         small, fast = result.best_area, result.best_delay
         lines.append(f"smallest {small.area_um2:9.2f} µm² {small.delay_ps:9.1f} ps   recipe {small.recipe}")
         lines.append(f"fastest  {fast.area_um2:9.2f} µm² {fast.delay_ps:9.1f} ps   recipe {fast.recipe}")
         area, delay = (result.noise(figure) for figure in ("area", "delay"))
         lines.append(f"between recipes of one aim: {area:.1%} area, {delay:.1%} delay; smaller differences are noise")
+    if (kept := result.as_designed) is not None:
+        lines += [
+            "as designed, the structure kept:",
+            f"area    {kept.area_um2:10.2f} µm²   {kept.area_um2 / result.nand2_area:.1f} NAND2",
+            f"delay   {kept.delay_ps:10.1f} ps    {kept.start} → {kept.end}, {max(len(kept.path) - 1, 0)} cells"
+            if kept.path
+            else f"delay   {kept.delay_ps:10.1f} ps    no cell on any path",
+            f"cells   {kept.cells:7d}          {_adders(kept, technology)}",
+        ]
+    if layouts:
+        seeds = len(next(iter(layouts.values())).delays)
+        lines.append(
+            f"placed, cells fill {UTILISATION:.0%} of the core, wires count; the median of {seeds} placements:"
+        )
+    for kind, layout in layouts.items():
+        lines.append(
+            f"  {kind:12s} {layout.placement.area_um2:10.2f} µm² of core {layout.delay_ps:9.1f} ps   "
+            f"{layout.wires.length_um:.0f} µm of wire, placements differ by {layout.spread:.1%}"
+        )
     if result.verified:
         lines.append(f"checked: every netlist, {result.verified}")
     lines += [f"recipe {recipe} failed: {why}" for recipe, why in result.failures]
     return "\n".join(lines)
+
+
+def _adders(mapping: Mapping, technology: Technology) -> str:
+    cells = technology.library.cells
+    found = {n: c for n, c in mapping.cells_by_type.items() if n in cells and len(cells[n].outputs) > 1}
+    plain = {name: count for name, count in found.items() if cells[name].flip_flop is None}
+    return ", ".join(f"{count} {name}" for name, count in plain.items()) or "no adder cells"
 
 
 def _modules(mapping: Mapping) -> list[str]:

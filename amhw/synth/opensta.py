@@ -13,10 +13,12 @@ from pathlib import Path
 
 from amhw.refusal import Refusal
 from amhw.synth.failure import SynthesisError
+from amhw.synth.interconnect import Interconnect, Pin
 from amhw.synth.netlist import ONE, ZERO, Netlist
 from amhw.synth.process import run_tool
 from amhw.synth.reports import Step
 from amhw.synth.result import Mapping
+from amhw.synth.spef import spef
 from amhw.synth.technology import Technology
 from amhw.synth.timing import CLOCK_SLEW, Timing, register_name
 
@@ -31,6 +33,7 @@ set_input_delay 0 -clock clock $inputs
 set_driving_cell -lib_cell {driver} $inputs
 set_output_delay 0 -clock clock [all_outputs]
 set_load {load} [all_outputs]
+{wires}
 report_checks -path_delay max -fields {{slew capacitance}} -digits 4
 """
 
@@ -46,11 +49,13 @@ def available() -> bool:
     return shutil.which("sta") is not None
 
 
-def timing_by_opensta(netlist: Netlist, technology: Technology, liberty: Path | None = None) -> Timing:
+def timing_by_opensta(
+    netlist: Netlist, technology: Technology, liberty: Path | None = None, wires: Interconnect | None = None
+) -> Timing:
     """The longest path of a netlist according to OpenSTA; memories are boundaries, as they are to our timer.
 
     `liberty` is another library file with the same cells, such as the complete one; wire loads that it declares
-    count, so take them out for a comparison.
+    count, so take them out for a comparison. `wires` of a placed netlist are given to OpenSTA as SPEF.
 
     Raises:
         Refusal: OpenSTA is not installed.
@@ -65,7 +70,11 @@ def timing_by_opensta(netlist: Netlist, technology: Technology, liberty: Path | 
     if clocked:
         clock += f"\nset_clock_transition {CLOCK_SLEW} [get_clocks clock]"
     script = _SCRIPT.format(
-        clock=clock, inputs=" ".join(written.inputs), driver=technology.driving_cell, load=technology.load
+        clock=clock,
+        inputs=" ".join(written.inputs),
+        driver=technology.driving_cell,
+        load=technology.load,
+        wires="" if wires is None else "read_spef netlist.spef",
     )
     with tempfile.TemporaryDirectory(prefix="amhw-sta-") as name:
         folder = Path(name)
@@ -73,9 +82,16 @@ def timing_by_opensta(netlist: Netlist, technology: Technology, liberty: Path | 
             technology.liberty if liberty is None else liberty.read_text(encoding="utf-8"), encoding="utf-8"
         )
         (folder / "netlist.v").write_text(written.verilog, encoding="utf-8")
+        if wires is not None:
+            (folder / "netlist.spef").write_text(spef(wires, written.nets, written.pins.get), encoding="utf-8")
         (folder / "script.tcl").write_text(script, encoding="utf-8")
         run = run_tool(["sta", "-no_init", "-no_splash", "-exit", "script.tcl"], folder, "OpenSTA")
     return _report(run.stdout + run.stderr, netlist, written)
+
+
+def timing_with_wires(netlist: Netlist, technology: Technology, wires: Interconnect) -> Timing:
+    """`timing_by_opensta` of a placed netlist."""
+    return timing_by_opensta(netlist, technology, wires=wires)
 
 
 def timed_again(mapping: Mapping, technology: Technology) -> Mapping:
@@ -113,7 +129,7 @@ class _Written:
         self.clocks = list(pins)
         """The clock pins of the registers."""
         clocked = set(pins.values())
-        nets = {ZERO: "1'b0", ONE: "1'b1"}
+        nets = self.nets = {ZERO: "1'b0", ONE: "1'b1"}
         ports: list[str] = []
         into = [*netlist.inputs.items(), *((memory.name, memory.outputs) for memory in netlist.memories)]
         for name, net, k in _bits(into):
@@ -130,6 +146,10 @@ class _Written:
             self.names[port] = name if k is None else f"{name}[{k}]"
             if nets.setdefault(net, port) != port:
                 assigned.append(f"assign {port} = {nets[net]};")
+        self.pins: dict[Pin, str] = {("", self.names[port]): port for port in nets.values() if port in self.names}
+        """What pins and ports are called in SPEF, but for ports that are assigned to."""
+        for name, gate in self.gates.items():
+            self.pins |= {(gate.name, pin): f"{name}:{pin}" for pin in gate.nets}
         inside = [net for gate in netlist.instances for net in gate.nets.values()]
         wires = [nets.setdefault(net, f"n{net}") for net in dict.fromkeys(inside) if net not in nets]
         self.verilog = "\n".join(
@@ -172,7 +192,10 @@ def _report(text: str, netlist: Netlist, written: _Written) -> Timing:
         cell = "input" if row["cell"] == "in" else row["cell"]
         edge = "rise" if row["edge"] == "^" else "fall"
         net = _net(row["pin"], netlist, written)
-        steps.append(Step(cell, float(row["time"]), float(row["slew"]), float(row["load"]), 0, "", edge, net))
+        name = written.gates[gate].name if (gate := row["pin"].partition("/")[0]) in written.gates else ""
+        steps.append(
+            Step(cell, float(row["time"]), float(row["slew"]), float(row["load"]), 0, "", edge, net, gate=name)
+        )
     return Timing(round(float(arrival[1]) + margin, 2), start, end, tuple(steps), round(margin, 2))
 
 

@@ -17,7 +17,7 @@ class Step:
     """One stage of a path: cell, arrival after it (ps), output slew (ps), load (fF) and fan-out.
 
     `pin` is the cell's input on the path, `edge` which way its output goes, `net` the output's name where the
-    designer gave it one.
+    designer gave it one, `gate` the instance.
     """
 
     cell: str
@@ -28,6 +28,7 @@ class Step:
     pin: str = ""
     edge: str = ""
     net: str = ""
+    gate: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,13 @@
-"""Static timing of a mapped netlist with the library's delay tables, loads included, wires not.
+"""Static timing of a mapped netlist with the library's delay tables, loads included, and wires where it is placed.
 
 Rising and falling edges are followed apart; at each net the latest arrival and the slowest slew count. An input
 comes from the technology's driving cell, of whose delay only what the load adds counts; an output drives the
 technology's load. A path starts at an input or at the clock of a register and ends at an output or at a
 register's datum, where its set-up time is added. The clock is ideal, with `CLOCK_SLEW`. A memory is a boundary like
 the ports: what it gives comes from the driving cell, what it takes drives the technology's load.
+
+A wire loads its driver with all of its capacitance and delays every reader by its own Elmore delay, behind which edges
+are slower (`amhw.synth.interconnect`).
 
 The method is that of ABC's `stime`, which cannot see registers or cells with two outputs.
 """
@@ -13,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from amhw.synth.interconnect import Interconnect, Pin, slew_behind
 from amhw.synth.library import Arc, Input
 from amhw.synth.netlist import Gate, Netlist
 from amhw.synth.reports import Step
@@ -51,9 +55,13 @@ class Timing:
     """For each instance in a hierarchy the longest path that ends at a register in it, ps."""
 
 
-def timing(netlist: Netlist, technology: Technology) -> Timing:
-    """The longest path of `netlist`; its delay is 0 where no path has a cell."""
-    loads = loads_of(netlist, technology.load)
+def timing(netlist: Netlist, technology: Technology, wires: Interconnect | None = None) -> Timing:
+    """The longest path of `netlist`, with `wires` where it is placed; its delay is 0 where no path has a cell."""
+    wires = wires or Interconnect({}, {}, {})
+    loads = dict(loads_of(netlist, technology.load))
+    for net, more in wires.capacitance.items():
+        rise, fall = loads.get(net, (0.0, 0.0))
+        loads[net] = rise + more, fall + more
     edges: dict[int, tuple[Edge, Edge]] = {}
     driver = technology.cell(technology.driving_cell).outputs[0].arcs[0]
     tables = ((driver.cell_rise, driver.rise_transition), (driver.cell_fall, driver.fall_transition))
@@ -67,8 +75,8 @@ def timing(netlist: Netlist, technology: Technology) -> Timing:
                     for e, (delay, slew) in enumerate(tables)
                 )
     for gate in netlist.instances:
-        _propagate(gate, edges, loads)
-    return _longest(netlist, edges, loads)
+        _propagate(gate, edges, loads, wires.delay)
+    return _longest(netlist, edges, loads, wires.delay)
 
 
 def loads_of(netlist: Netlist, outside: float) -> Mapping[int, tuple[float, float]]:
@@ -86,7 +94,12 @@ def loads_of(netlist: Netlist, outside: float) -> Mapping[int, tuple[float, floa
     return loads
 
 
-def _propagate(gate: Gate, edges: dict[int, tuple[Edge, Edge]], loads: Mapping[int, tuple[float, float]]) -> None:
+def _propagate(
+    gate: Gate,
+    edges: dict[int, tuple[Edge, Edge]],
+    loads: Mapping[int, tuple[float, float]],
+    wires: Mapping[Pin, float],
+) -> None:
     registered = gate.cell.flip_flop is not None
     inside: dict[str, tuple[Edge, Edge]] = {}  # at outputs, also where nothing is connected
     for output in gate.cell.in_order:
@@ -101,7 +114,9 @@ def _propagate(gate: Gate, edges: dict[int, tuple[Edge, Edge]], loads: Mapping[i
                     continue
                 befores = None
             else:
-                befores = inside.get(arc.related_pin) or (edges.get(source) if source is not None else None)
+                befores = inside.get(arc.related_pin)
+                if befores is None and source is not None and source in edges:
+                    befores = _behind(edges[source], wires.get((gate.name, arc.related_pin), 0.0))
                 if befores is None:
                     continue
             for e, (delay, transition) in enumerate(
@@ -124,24 +139,36 @@ def _propagate(gate: Gate, edges: dict[int, tuple[Edge, Edge]], loads: Mapping[i
                 edges[net] = found  # type: ignore[assignment]
 
 
+def _behind(edges: tuple[Edge, Edge], wire: float) -> tuple[Edge, Edge]:
+    """Both edges at the end of a wire of that Elmore delay."""
+    if not wire:
+        return edges
+    rise, fall = (edge._replace(arrival=edge.arrival + wire, slew=slew_behind(edge.slew, wire)) for edge in edges)
+    return rise, fall
+
+
 def _longest(
-    netlist: Netlist, edges: Mapping[int, tuple[Edge, Edge]], loads: Mapping[int, tuple[float, float]]
+    netlist: Netlist,
+    edges: Mapping[int, tuple[Edge, Edge]],
+    loads: Mapping[int, tuple[float, float]],
+    wires: Mapping[Pin, float],
 ) -> Timing:
     longest, end, last, margin = 0.0, "", None, 0.0
     latest: dict[str, float] = {}
     boundary = [*netlist.outputs.items(), *((memory.name, memory.inputs) for memory in netlist.memories)]
     for name, nets in boundary:
         for k, net in enumerate(nets):
+            bit = f"{name}[{k}]" if len(nets) > 1 else name
             for e, edge in enumerate(edges.get(net, ())):
-                if edge.arrival > longest and edge.gate is not None:
-                    longest, last, margin = edge.arrival, (net, e), 0.0
-                    end = f"{name}[{k}]" if len(nets) > 1 else name
+                arrival = edge.arrival + wires.get(("", bit), 0.0)
+                if arrival > longest and edge.gate is not None:
+                    longest, last, margin, end = arrival, (net, e), 0.0, bit
     for gate in netlist.flip_flops:
         for pin in gate.cell.inputs:
-            for e, edge in enumerate(edges.get(gate.nets.get(pin.name, -1), ())):
+            if pin.is_clock or gate.nets.get(pin.name) not in edges:
+                continue
+            for e, edge in enumerate(_behind(edges[gate.nets[pin.name]], wires.get((gate.name, pin.name), 0.0))):
                 setup = _setup(pin, e, edge.slew)
-                if pin.is_clock:
-                    continue
                 latest[gate.scope] = max(latest.get(gate.scope, 0.0), edge.arrival + setup)
                 if edge.arrival + setup > longest:
                     longest, last, margin = edge.arrival + setup, (gate.nets[pin.name], e), setup
@@ -164,6 +191,7 @@ def _longest(
                 pin=edge.arc.related_pin if edge.arc else "",
                 edge="rise" if e == RISE else "fall",
                 net=netlist.names.get(net, ""),
+                gate=edge.gate.name if edge.gate else "",
             )
         )
         start = netlist.names.get(net, "") if edge.gate is None else start

@@ -214,7 +214,11 @@ def test_command_prints_one_json_object(tmp_path):
     assert keys <= set(record)
     assert record["tech"] == "sg13g2" and record["tool"].startswith("Yosys ")
     assert sum(record["cells_by_type"].values()) == record["cells"]
-    assert len(record["recipes"]) == len([recipe for recipe in RECIPES if not recipe.adders])
+    restructured = [recipe["recipe"] for recipe in record["recipes"] if recipe["kind"] == "restructured"]
+    assert restructured == [recipe.name for recipe in RECIPES if not recipe.adders] and record["kind"] == "restructured"
+    kept = record["as_designed"]
+    assert kept["kind"] == "as designed" and kept["recipe"] not in restructured
+    assert sum(kept["cells_by_type"].values()) == kept["cells"] and kept["path"]["steps"]
     assert record["failures"] == [] and record["noise"]["area"] >= 0
 
 

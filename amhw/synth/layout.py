@@ -1,0 +1,97 @@
+"""A mapped netlist with its wires: placed for several seeds, sized for its loads, timed.
+
+    placement → wires → cells sized and nets buffered for them → placement, wires and timing again
+
+The figures are those of the placement whose delay is the median over the seeds; how far the seeds are apart is what
+a placement's luck is worth.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from amhw.synth.interconnect import Interconnect, interconnect
+from amhw.synth.netlist import Netlist
+from amhw.synth.placement import SEEDS, UTILISATION, Placement, place
+from amhw.synth.sizing import sized
+from amhw.synth.technology import Technology
+from amhw.synth.timing import Timing, timing
+from amhw.synth.wires import wires_of
+
+_ROUNDS = 4
+"""Of sizing at most; a net with sixteen times the load that a gate may drive is split by then."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A placed netlist and its figures.
+
+    Attributes:
+        netlist: as placed, with cells sized and nets buffered for its wires.
+        placement, wires, timing: of the median seed.
+        delays: of all seeds, ps.
+    """
+
+    netlist: Netlist = field(repr=False)
+    placement: Placement
+    wires: Interconnect
+    timing: Timing
+    delays: tuple[float, ...]
+
+    @property
+    def delay_ps(self) -> float:
+        """The median over the seeds."""
+        return self.timing.delay_ps
+
+    @property
+    def spread(self) -> float:
+        """How far the slowest seed is above the fastest, relative to the fastest."""
+        return max(self.delays) / min(self.delays) - 1 if min(self.delays, default=0.0) > 0 else 0.0
+
+    @property
+    def area_um2(self) -> float:
+        """Of the cells."""
+        return math.fsum(gate.cell.area for gate in self.netlist.instances)
+
+    def record(self) -> dict[str, Any]:
+        """The figures in plain types, for JSON."""
+        return {
+            "area_um2": round(self.area_um2, 4),
+            "core_um2": round(self.placement.area_um2, 4),
+            "utilisation": UTILISATION,
+            "delay_ps": self.delay_ps,
+            "delays_ps": list(self.delays),
+            "wire_um": round(self.wires.length_um, 2),
+            "seed": self.placement.seed,
+        }
+
+
+def laid_out(
+    netlist: Netlist,
+    technology: Technology,
+    seeds: Sequence[int] = SEEDS,
+    timer: Callable[[Netlist, Technology, Interconnect], Timing] = timing,
+) -> Layout:
+    """Place `netlist`, size it for its wires and let `timer` time it.
+
+    Raises:
+        Refusal: Coloquinte is not installed, nothing is known of the technology's wires, or there are memories.
+        SynthesisError: Coloquinte failed.
+    """
+    facts = wires_of(technology.name)
+    placements = place(netlist, facts, seeds)
+    for _ in range(_ROUNDS):
+        again = sized(netlist, technology, interconnect(netlist, placements[0], facts, technology.load))
+        if again is netlist:
+            break
+        netlist = again
+        placements = place(netlist, facts, seeds)
+    found = []
+    for placement in placements:
+        wires = interconnect(netlist, placement, facts, technology.load)
+        found.append((timer(netlist, technology, wires), placement, wires))
+    delays = tuple(each.delay_ps for each, _, _ in found)
+    middle = sorted(range(len(found)), key=lambda k: (delays[k], k))[(len(found) - 1) // 2]
+    timed, placement, wires = found[middle]
+    return Layout(netlist, placement, wires, timed, delays)

@@ -1,0 +1,57 @@
+"""The process that runs Coloquinte, which prints what it does. Started by `amhw.synth.placement` as a script.
+
+It reads one JSON object from standard input: `width` and `height` of the core and `row` (the height of a row) in
+Coloquinte's whole units, `cells` (their widths), `ports` (their places), `nets` (numbers of cells, then of ports) and
+`seeds`. It answers with `places`: for each seed the lower left corners of the cells. The seed puts the cells in another
+order, too: Coloquinte's own seed alone changes little.
+"""
+
+import json
+import os
+import random
+import sys
+from typing import Any
+
+EFFORT = 3
+
+
+def serve() -> None:
+    """Answer one question."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    question = json.load(sys.stdin)
+    json.dump({"places": [placed(question, seed) for seed in question["seeds"]]}, answers)
+    answers.close()
+
+
+def placed(question: dict[str, Any], seed: int) -> list[tuple[int, int]]:
+    """The lower left corner of each cell."""
+    import coloquinte
+
+    row, widths, ports = question["row"], question["cells"], question["ports"]
+    order = list(range(len(widths)))
+    random.Random(seed).shuffle(order)
+    where = [0] * len(order)
+    for at, cell in enumerate(order):
+        where[cell] = at
+    circuit = coloquinte.Circuit(len(widths) + len(ports))
+    circuit.cell_width = [widths[cell] for cell in order] + [0] * len(ports)
+    circuit.cell_height = [row] * len(widths) + [0] * len(ports)
+    circuit.cell_is_fixed = [False] * len(widths) + [True] * len(ports)
+    circuit.cell_is_obstruction = [True] * len(widths) + [False] * len(ports)
+    circuit.cell_x = [question["width"] // 2] * len(widths) + [x for x, _ in ports]
+    circuit.cell_y = [question["height"] // 2] * len(widths) + [y for _, y in ports]
+    circuit.setup_rows(coloquinte.Rectangle(0, question["width"], 0, question["height"]), row, True, True)
+    middles = [(widths[cell] // 2, row // 2) for cell in order] + [(0, 0)] * len(ports)
+    for net in question["nets"]:
+        pins = [where[pin] if pin < len(widths) else pin for pin in net]
+        circuit.add_net(pins, [middles[pin][0] for pin in pins], [middles[pin][1] for pin in pins])
+    parameters = coloquinte.ColoquinteParameters(EFFORT, seed)
+    circuit.place_global(parameters)
+    circuit.legalize(parameters)
+    circuit.place_detailed(parameters)
+    return [(circuit.cell_x[at], circuit.cell_y[at]) for at in where]
+
+
+if __name__ == "__main__":
+    serve()
