@@ -107,7 +107,7 @@ def _front_page(solutions: list["Solution"], yardstick: "Yardstick") -> str:
     baseline = yardstick.baseline
     lines = [
         f"exact: {100 * yardstick.exact_accuracy:.2f} %, {baseline.smallest.area_um2:.0f} µm² (smallest), "
-        f"{baseline.fastest.delay_ps:.0f} ps (fastest)",
+        f"{baseline.fastest.delay_ps:.0f} ps (fastest); all restructured",
         f"{'kept':>4}  {'area':>6}  {'delay':>6}  {'loss, points':>14}  {'training':>8}  multiplier",
     ]
     for solution in sorted(solutions, key=lambda s: s.balanced.area_um2):
@@ -143,7 +143,7 @@ def _page(solution: "Solution", chosen: "Implementation", yardstick: "Yardstick"
         f"({baseline.smallest.area_um2:.2f})",
         f"delay             {chosen.delay_ps:.1f} ps, {baseline.delay_ratio(chosen):.3f} of the fastest exact "
         f"({baseline.fastest.delay_ps:.1f})",
-        f"netlist           {chosen.design}, recipe {chosen.recipe} (area and delay are of this one)",
+        f"netlist           {chosen.design}, recipe {chosen.recipe}, restructured (area and delay are of this one)",
         f"network           {yardstick.file(solution)}",
     ]
     return "\n".join(lines)

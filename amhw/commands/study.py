@@ -170,7 +170,7 @@ def _table(rows: Sequence["Row"], width: int) -> Table:
     captions += ["fJ: energy of an operation, 10⁻¹⁵ J"] if with_energy else []
     captions += dict.fromkeys(row.other_data for row in rows if row.other_data)
     table = Table(
-        title=f"{what}, {rows[0].network_name}, {rows[0].data}; {rows[0].tech}, smallest and fastest netlist",
+        title=f"{what}, {rows[0].network_name}, {rows[0].data}; {rows[0].tech}, restructured, smallest and fastest",
         caption="\n".join([*captions, *_noise(rows[0])]) or None,
         caption_justify="left",
         box=box.SIMPLE,

@@ -20,8 +20,8 @@ SHAPES = ["circle", "square", "triangle-up", "triangle-down", "triangle-right", 
 INK = "#222222"
 
 COSTS = {
-    "area_um2": "area of the smallest netlist (µm²)",
-    "delay_ps": "critical-path delay of the fastest netlist (ps)",
+    "area_um2": "area, restructured: the smallest netlist (µm²)",
+    "delay_ps": "delay, restructured: the fastest netlist (ps)",
     "energy_fj": "energy of an operation (fJ)",
 }
 """Quantities drawn against accuracy, and their axis titles."""

@@ -99,7 +99,7 @@ def _summary(front: str, points: Sequence[Point]) -> list[str]:
         f"smallest exact multiplier of this flow has {exact.area_um2:,.0f} µm²"
         + ("" if exact.delay_ps is None else f", the fastest {exact.delay_ps:,.0f} ps")
         + ". Of what is on this page (chosen by the test images, so the losses are a little optimistic; amhw select "
-        "chooses by training images; areas are of the smallest netlist, delays of the fastest):"
+        "chooses by training images; areas are of the smallest netlist, delays of the fastest, restructured):"
     )
     return [page.paragraph(text), page.demands(front, [answer.words for answer in answers])]
 

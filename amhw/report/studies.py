@@ -193,16 +193,19 @@ def _details(row: Row) -> Details | None:
         return None
     energy = [optional(row.energy_fj, ".1f"), optional(row.energy_settled_fj, ".1f")]
     rows = [
-        ["smallest", row.area_recipe, optional(row.area_um2, ".1f"), "", "", ""],
-        ["fastest", row.delay_recipe, "", optional(row.delay_ps, ".0f"), "", ""],
+        ["restructured, smallest", row.area_recipe, optional(row.area_um2, ".1f"), "", "", ""],
+        ["restructured, fastest", row.delay_recipe, "", optional(row.delay_ps, ".0f"), "", ""],
         [
-            "least area × delay",
+            "restructured, least area × delay",
             row.balanced_recipe,
             optional(row.balanced_area_um2, ".1f"),
             optional(row.balanced_delay_ps, ".0f"),
             *energy,
         ],
     ]
+    if row.as_designed_area_um2 is not None:
+        kept = [optional(row.as_designed_area_um2, ".1f"), optional(row.as_designed_delay_ps, ".0f")]
+        rows.append(["as designed", "as-designed", *kept, "", ""])
     headings = ["netlist", "recipe", "area µm²", "delay ps", "energy fJ", "without hazards"]
     note = f"Network trained on {row.trained_on}." if row.trained_on else ""
     return Details(headings, rows, note)

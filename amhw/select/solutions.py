@@ -23,7 +23,8 @@ _QUANTILE = 1.96
 
 @dataclass(frozen=True)
 class Baseline:
-    """The best exact multipliers of the flow: the smallest and the fastest netlist over all trees, adders, recipes."""
+    """The best exact multipliers of the flow: the smallest and the fastest netlist over all trees, adders and recipes
+    that restructure, as all of a selection's figures are."""
 
     smallest: Implementation
     fastest: Implementation

@@ -9,7 +9,7 @@ from amhw.documents import Amount, Record
 from amhw.results import Task
 from amhw.stages.content import technology_at
 from amhw.stages.keys import Stage, digest_of
-from amhw.synth import RECIPES, Expected, Recipe, Synthesiser
+from amhw.synth import BOTH_KINDS, Expected, Mapping, Recipe, Synthesiser
 from amhw.synth.store import technology_named
 
 
@@ -47,13 +47,15 @@ class Synthesised(Record):
     """What the recipes of a set made of a design.
 
     Attributes:
-        implementations: one for each recipe that did not fail, in their order.
+        implementations: restructured, one for each recipe that did not fail, in their order.
+        as_designed: the netlist that keeps the structure, if the set has that recipe and it did not fail.
         area_noise, delay_noise: how far apart the two best recipes of one aim are, see `amhw.synth.SynthesisResult`.
         verified: how every netlist was checked.
         failures: recipes that failed, and why.
     """
 
     implementations: tuple[Implementation, ...]
+    as_designed: Implementation | None
     area_noise: Amount
     delay_noise: Amount
     verified: str
@@ -73,7 +75,7 @@ class Synthesised(Record):
 
 
 def synthesis(
-    verilog: str, top: str, technology: str, expected: Expected, recipes: tuple[Recipe, ...] = RECIPES
+    verilog: str, top: str, technology: str, expected: Expected, recipes: tuple[Recipe, ...] = BOTH_KINDS
 ) -> Task[Synthesised]:
     """Synthesise the module `top` of a text with every recipe of a set.
 
@@ -97,7 +99,7 @@ def inputs_of(
         "top": top,
         "technology": technology_named(technology).sha256,
         "products": expected.sha256,
-        "recipes": [[recipe.name, recipe.text, recipe.aim, recipe.adders] for recipe in recipes],
+        "recipes": [[recipe.name, recipe.text, recipe.aim, recipe.adders, recipe.kind] for recipe in recipes],
     }
 
 
@@ -111,13 +113,19 @@ def _synthesise(
     verilog: str, top: str, technology: str, sha256: str, expected: Expected, recipes: tuple[Recipe, ...]
 ) -> Synthesised:
     result = synthesiser(technology, sha256).submit(verilog, top, expected, recipes=recipes).result()
+    kept = result.as_designed
     return Synthesised(
-        tuple(Implementation(top, found.recipe, found.area_um2, found.delay_ps) for found in result.mappings),
+        tuple(_implementation(top, found) for found in result.restructured),
+        None if kept is None else _implementation(top, kept),
         round(result.noise("area"), 5),
         round(result.noise("delay"), 5),
         result.verified,
         result.failures,
     )
+
+
+def _implementation(top: str, mapping: Mapping) -> Implementation:
+    return Implementation(top, mapping.recipe, mapping.area_um2, mapping.delay_ps)
 
 
 PROCESSES = ("amhw.synth.worker", "amhw.hdl.reading")

@@ -34,8 +34,8 @@ def accuracy_against_cost(rows: Sequence[Row]) -> bytes:
     figure = Figure(figsize=(11, 5), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for axis, quantity, noise, label in (
-        (axes[0], "area_um2", "area_noise", "area of the smallest netlist (µm²)"),
-        (axes[1], "delay_ps", "delay_noise", "critical-path delay of the fastest netlist (ps)"),
+        (axes[0], "area_um2", "area_noise", "area, restructured: the smallest netlist (µm²)"),
+        (axes[1], "delay_ps", "delay_noise", "delay, restructured: the fastest netlist (ps)"),
     ):
         points = [(float(getattr(row, quantity)), loss, row) for row, loss in zip(done, losses, strict=True)]
         band = max((getattr(row, noise) or 0.0 for row in done), default=0.0)

@@ -19,7 +19,8 @@ class Row:
         kept: partial products kept, where the multiplier is a mask.
         products: simulated operand pairs that matched the golden model, of how many; empty for an import, whose
             table is its Verilog, simulated.
-        area_um2, area_recipe: of the smallest netlist that any recipe gave.
+        area_um2, area_recipe: of the smallest netlist that any recipe gave; restructured, as all of these are but for
+            those that say otherwise.
         delay_ps, delay_recipe: critical path of the fastest netlist that any recipe gave.
         area_ratio: area_um2 over that of the smallest exact multiplier.
         delay_ratio: delay_ps over that of the fastest exact multiplier.
@@ -39,6 +40,8 @@ class Row:
         trained_on: the data set that it was trained on, with its hash, or empty.
         other_data: that these are not the data that the network was trained on, in a sentence; or empty.
         failure: why a stage has no result, or empty.
+        as_designed_area_um2, as_designed_delay_ps: of the netlist that keeps the design's structure.
+        as_designed_area_ratio, as_designed_delay_ratio: over the least of the exact multipliers' figures of that kind.
     """
 
     name: Name
@@ -71,6 +74,10 @@ class Row:
     trained_on: str
     other_data: str
     failure: str
+    as_designed_area_um2: Amount | None = None
+    as_designed_area_ratio: Amount | None = None
+    as_designed_delay_ps: Amount | None = None
+    as_designed_delay_ratio: Amount | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,8 @@ class Exact:
     area_um2: Amount | None
     delay_ps: Amount | None
     energy_fj: Amount | None
+    as_designed_area_um2: Amount | None = None
+    as_designed_delay_ps: Amount | None = None
 
 
 @dataclass(frozen=True)

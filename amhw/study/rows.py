@@ -63,6 +63,7 @@ class _Found:
         synthesis, energy = self.costs.synthesis, self.costs.energy
         costs = self.records(task for (d, tech), task in synthesis.items() if d in exact and tech == technology)
         energies = self.records(task for (p, tech), task in energy.items() if p.design in exact and tech == technology)
+        structures = [cost.as_designed for cost in costs if cost.as_designed is not None]
         scores = self.records([self.tasks.exact_scores[data]])
         return Exact(
             tech=technology_named(technology).name,
@@ -71,6 +72,8 @@ class _Found:
             area_um2=min((cost.smallest.area_um2 for cost in costs), default=None),
             delay_ps=min((cost.fastest.delay_ps for cost in costs), default=None),
             energy_fj=min((energy.timed_fj for energy in energies), default=None),
+            as_designed_area_um2=min((kept.area_um2 for kept in structures), default=None),
+            as_designed_delay_ps=min((kept.delay_ps for kept in structures), default=None),
         )
 
     def row(
@@ -101,6 +104,7 @@ class _Found:
         powered = of("energy", self.costs.energy.get((planned, technology)))
         area = _figure(synthesised, lambda s: s.smallest.area_um2)
         delay = _figure(synthesised, lambda s: s.fastest.delay_ps)
+        kept = None if synthesised is None else synthesised.as_designed
         timed = _figure(powered, lambda e: e.timed_fj)
         return Row(
             name=design.name,
@@ -133,6 +137,10 @@ class _Found:
             trained_on=str(self.tasks.networks[planned].network.trained_on or ""),
             other_data=self.tasks.other_data[planned, data] or "",
             failure="; ".join(failures),
+            as_designed_area_um2=_figure(kept, lambda k: k.area_um2),
+            as_designed_area_ratio=_ratio(_figure(kept, lambda k: k.area_um2), exact.as_designed_area_um2),
+            as_designed_delay_ps=_figure(kept, lambda k: k.delay_ps),
+            as_designed_delay_ratio=_ratio(_figure(kept, lambda k: k.delay_ps), exact.as_designed_delay_ps),
         )
 
 
