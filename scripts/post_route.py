@@ -1,0 +1,167 @@
+"""How our figures rank multipliers, against public figures after place and route.
+
+    git clone https://github.com/yhmtmt/RTLGen
+    python scripts/post_route.py RTLGen/runs/designs/multipliers             measures and prints the correlations
+    python scripts/post_route.py FOLDER --all                                the same with every recipe
+    python scripts/post_route.py FOLDER --platform asap7 --tech NAME         the same with an imported technology
+    python scripts/post_route.py draw                                        the picture, from what was measured
+
+`docs/figures/post-route.csv` has the published figures (RTLGen by Yohei Matsumoto, MIT licence): 32 exact 4×4 and 8×8
+multipliers, signed and unsigned, radix-4 Booth or plain, with four adders, each placed and routed by OpenROAD at three
+utilisations in sky130hd and ASAP7. The Verilog is not kept here. A design's published delay is the geometric mean over
+its runs, its area that of die area × utilisation. What is measured goes to `docs/figures/cost-post-route-PLATFORM.csv`.
+"""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from scipy.stats import spearmanr
+
+from amhw.commands.base import Command
+from amhw.files import write_atomically
+from amhw.refusal import Refusal
+from amhw.synth import AS_DESIGNED, BOTH_KINDS, SEARCH, Recipe, Synthesiser, technology_named
+from amhw.synth.layout import laid_out
+from amhw.synth.wires import WIRES
+
+ROOT = Path(__file__).resolve().parent.parent
+FIGURES, PICTURES = ROOT / "docs" / "figures", ROOT / "docs" / "pictures"
+
+WIDTHS = (4, 8)
+PLACED = "as-designed with wires"
+
+
+def published(platform: str, width: int) -> dict[str, tuple[float, float]]:
+    """Area (µm²) and delay (ns) of each design on a platform."""
+    lines = (FIGURES / "post-route.csv").read_text(encoding="utf-8").splitlines()
+    runs: dict[str, list[tuple[float, float]]] = {}
+    for row in csv.DictReader(line for line in lines if not line.startswith("#")):
+        if (row["platform"], row["width"]) == (platform, str(width)):
+            area = float(row["die_area_um2"]) * float(row["utilisation_percent"]) / 100
+            runs.setdefault(row["design"], []).append((area, float(row["critical_path_ns"])))
+    return {design: (_mean([a for a, _ in found]), _mean([d for _, d in found])) for design, found in runs.items()}
+
+
+def measure(folder: Path, platform: str, tech: str, recipes: Sequence[Recipe]) -> list[dict[str, Any]]:
+    """Our figures of all designs: each recipe's, and as designed with wires where the technology's are known."""
+    technology = technology_named(tech)
+    rows: list[dict[str, Any]] = []
+    with Synthesiser(technology, recipes, workers=1, netlists=True) as synthesiser:
+        for width in WIDTHS:
+            for design in published(platform, width):
+                result = synthesiser.submit(_verilog(folder, design), design).result()
+                for mapping in result.mappings:
+                    rows.append(_row(width, design, mapping.kind, mapping.recipe, mapping.area_um2, mapping.delay_ps))
+                kept = result.as_designed
+                if technology.name in WIRES and kept is not None and kept.gates is not None:
+                    layout = laid_out(kept.gates, technology)
+                    rows.append(_row(width, design, kept.kind, PLACED, layout.area_um2, layout.delay_ps))
+                click.echo(f"\r{design}      ", nl=False, err=True)
+    click.echo(err=True)
+    return rows
+
+
+def correlations(rows: list[dict[str, Any]], platform: str, width: int) -> dict[str, tuple[float, float]]:
+    """For each figure its rank correlation (Spearman) with the published area and delay."""
+    truth = published(platform, width)
+    figures: dict[str, dict[str, tuple[float, float]]] = {}
+    for row in rows:
+        if int(row["width"]) == width:
+            here = float(row["area_um2"]), float(row["delay_ps"])
+            figures.setdefault(row["figure"], {})[row["design"]] = here
+    restructured = {row["figure"] for row in rows if row["kind"] == "restructured"}
+    if len(restructured) > 1:
+        figures["best of the recipes that restructure"] = {
+            design: (
+                min(figures[name][design][0] for name in restructured),
+                min(figures[name][design][1] for name in restructured),
+            )
+            for design in truth
+        }
+    return {
+        name: (
+            float(spearmanr([found[d][0] for d in truth], [truth[d][0] for d in truth]).statistic),
+            float(spearmanr([found[d][1] for d in truth], [truth[d][1] for d in truth]).statistic),
+        )
+        for name, found in figures.items()
+        if found.keys() == truth.keys()
+    }
+
+
+def _row(width: int, design: str, kind: str, figure: str, area: float, delay: float) -> dict[str, Any]:
+    return {
+        "width": width, "design": design, "kind": kind, "figure": figure,
+        "area_um2": round(area, 2), "delay_ps": round(delay, 2),
+    }  # fmt: skip
+
+
+def _verilog(folder: Path, design: str) -> str:
+    """The multiplier without the registers that were put around it."""
+    files = [folder / f"{design}_wrapper" / "verilog" / name for name in ("MG_CPA.v", f"{design}.v")]
+    try:
+        return "\n".join(file.read_text(encoding="utf-8") for file in files)
+    except OSError as error:
+        raise Refusal(f"{error.filename}: {error.strerror}; FOLDER is runs/designs/multipliers of RTLGen") from error
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.exp(np.mean(np.log(values))))
+
+
+def draw() -> None:
+    """docs/pictures/cost-post-route.svg."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "amhw"
+    from matplotlib import pyplot
+
+    rows = _read("sky130hd")
+    truth = published("sky130hd", 8)
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+    shown = ((PLACED, "as designed, with wires", "o"), (SEARCH.name, f"restructured, recipe {SEARCH.name}", "x"))
+    for k, (axis, unit) in enumerate(zip(axes, ("area / µm²", "delay / ns"), strict=True)):
+        for name, label, marker in shown:
+            here = {
+                r["design"]: (float(r["area_um2"]), float(r["delay_ps"]) / 1000) for r in rows if r["figure"] == name
+            }
+            x, y = [truth[d][k] for d in truth], [here[d][k] for d in truth]
+            axis.plot(x, y, marker, label=f"{label}: Spearman {spearmanr(x, y).statistic:.2f}")
+        axis.set(xlabel=f"published, after place and route: {unit}", ylabel=f"here: {unit}")
+        axis.set_ylim(0, axis.get_ylim()[1] * 1.25)
+        axis.legend(frameon=False, loc="upper left")
+        axis.grid(alpha=0.3)
+    figure.savefig(PICTURES / "cost-post-route.svg", metadata={"Date": None})
+    click.echo("docs/pictures/cost-post-route.svg")
+
+
+def _read(platform: str) -> list[dict[str, Any]]:
+    with (FIGURES / f"cost-post-route-{platform}.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@click.command(cls=Command)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--platform", type=click.Choice(["sky130hd", "asap7"]), default="sky130hd", show_default=True)
+@click.option("--all", "every", is_flag=True, help="Every recipe; minutes.")
+@click.option("--tech", default="sky130hd", show_default=True, help="Our technology, shipped or imported.")
+def command(folder: Path, platform: str, every: bool, tech: str) -> None:
+    """Measure the designs in FOLDER and print the correlations; FOLDER `draw`: the picture of what was measured."""
+    if str(folder) == "draw":
+        draw()
+        return
+    rows = measure(folder, platform, tech, BOTH_KINDS if every else (SEARCH, AS_DESIGNED))
+    lines = [",".join(rows[0]), *(",".join(str(value) for value in row.values()) for row in rows)]
+    write_atomically(FIGURES / f"cost-post-route-{platform}.csv", "\n".join(lines) + "\n")
+    for width in WIDTHS:
+        click.echo(f"{platform}, {width} × {width}: rank correlation with the published area and delay")
+        for name, (area, delay) in correlations(rows, platform, width).items():
+            click.echo(f"  {name:36s} {area:7.3f} {delay:7.3f}")
+
+
+if __name__ == "__main__":
+    command()
