@@ -141,7 +141,7 @@ def target_lines(selection: Selection, points: list[Solution], baseline: Baselin
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("bench-select"))
-    parser.add_argument("--tech", nargs="*", default=["sky130hd", "sg13g2"])
+    parser.add_argument("--tech", nargs="*", default=["sky130hd", "sg13g2"], help="none: the ranking alone")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="no reduced-precision table, no rank correlation")
     arguments = parser.parse_args()

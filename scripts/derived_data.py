@@ -41,13 +41,13 @@ def on_uneven_ground(images: np.ndarray, seed: int) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data_dir", type=Path, help="folder with the four IDX files")
+    parser.add_argument("data", type=Path, help="images with labels, as amhw takes them with --data")
     parser.add_argument("out", type=Path, help="folder for the new ones")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     parts: tuple[tuple[str, DataSet, int], ...] = (
-        ("train", data_source(arguments.data_dir).training, 1),
-        ("t10k", data_source(arguments.data_dir).test, 2),
+        ("train", data_source(arguments.data).training, 1),
+        ("t10k", data_source(arguments.data).test, 2),
     )
     for prefix, data, seed in parts:
         images = on_uneven_ground(data.images, seed)

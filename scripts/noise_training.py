@@ -43,13 +43,13 @@ def under_noise(net: QuantisedNetwork, noise: dict[str, tuple[float, float]], im
 
 @click.command()
 @click.argument("name", default="mul_u8s8_pp_0_0_0_0_0_e0_f0_f8")
-@click.option("--data-dir", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path))
 @click.option("--epochs", default=TrainingRecipe.epochs)
 @click.option("--seeds", default=2)
-def main(name: str, data_dir: Path | None, epochs: int, seeds: int) -> None:
+def main(name: str, data: Path | None, epochs: int, seeds: int) -> None:
     table = ProductTable.of(parse(name))
-    source = data_source(data_dir)
-    training = source.calibration if data_dir is None else source.training
+    source = data_source(data)
+    training = source.calibration if data is None else source.training
     test, start = source.test, float_network()
     tables = {"conv1": table, "conv2": table}
     noise = measured_noise(network(), tables, balanced(training, 20).images)

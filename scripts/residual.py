@@ -1,8 +1,8 @@
-"""`approximate` on a network that is no LeNet: python scripts/residual.py [--data-dir FOLDER] [--multiplier NAME]
+"""`approximate` on a network that is no LeNet: python scripts/residual.py [--data DATA] [--multiplier NAME]
 
 A small residual network (two blocks, batch normalisation, global pooling, 18 thousand weights) is trained in floating
-point on the folder's training images (default: the packaged 5,000 of MNIST), its convolutions are swapped for the
-multiplier, and it is fine-tuned. Accuracy is of the folder's test images.
+point on the data set's training images (default: the packaged 5,000 of MNIST), its convolutions are swapped for the
+multiplier, and it is fine-tuned. Accuracy is of its test images.
 """
 
 from pathlib import Path
@@ -73,12 +73,12 @@ def accuracy(model: nn.Module, data: DataSet) -> float:
 
 
 @click.command()
-@click.option("--data-dir", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path))
 @click.option("--multiplier", default="mul_u8s8_pp_0_0_0_0_0_0_f0_f0")
 @click.option("--epochs", default=4)
-def main(data_dir: Path | None, multiplier: str, epochs: int) -> None:
-    source = data_source(data_dir)
-    training = source.calibration if data_dir is None else source.training
+def main(data: Path | None, multiplier: str, epochs: int) -> None:
+    source = data_source(data)
+    training = source.calibration if data is None else source.training
     test = source.test
     torch.manual_seed(0)
     model = trained(residual(), training, 2 * epochs, 1e-2)

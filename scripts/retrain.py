@@ -1,4 +1,4 @@
-"""Retrain the shipped network, about four minutes on two cores: python scripts/retrain.py [--data-dir FOLDER]
+"""Retrain the shipped network, about four minutes on two cores: python scripts/retrain.py [--data DATA]
 
 Training is repeatable with the same torch and thread count; elsewhere the last bits, and so the file's hash,
 may differ.

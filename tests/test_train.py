@@ -7,12 +7,13 @@ import pytest
 from click.testing import CliRunner
 from random_networks import with_weights
 
+from amhw.commands.accuracy import command as accuracy
 from amhw.commands.train import command
 from amhw.datasets import Identity, balanced, data_source, mnist_slice, mnist_test
 from amhw.datasets.idx import write_idx
 from amhw.network.inference import Inference
 from amhw.network.models import model_named
-from amhw.network.models.lenet5 import NETWORK, network
+from amhw.network.models.lenet5 import NETWORK, float_network, network
 from amhw.network.quantised import Operands, QuantisedNetwork
 from amhw.network.real import FloatNetwork
 from amhw.network.training import train
@@ -48,6 +49,23 @@ def test_the_command_writes_both_networks_and_reports_them(folder, tmp_path):
     assert record["network_sha256"] == quantised.sha256
     assert quantised.network.trained_on == data_source(folder).identity != data_source().identity
     assert sorted(path.name for path in out.parent.iterdir()) == ["own-float.npz", "own.npz"]
+
+
+def test_fine_tuning_on_other_data_says_on_which(folder, tmp_path):
+    out = tmp_path / "tuned.npz"
+    result = run("mul_u8s8_pp_0_0_0_0_0_0_f0_f0", "--data", folder, "--epochs", 1, "--out", out, "--json")
+    assert result.exit_code == 0, result.stderr
+    record, other = json.loads(result.stdout), vars(data_source(folder).identity)
+    assert record["data"] == record["trained_on"] == other
+    assert record["started_on"] == vars(data_source().identity) != other
+    assert "was trained on MNIST" in result.stderr
+
+
+def test_a_float_network_is_refused_with_what_to_do(folder, tmp_path):
+    file = float_network().save(tmp_path / "own-float.npz")
+    result = CliRunner().invoke(accuracy, ["mul_u8s8_pp_full", "--network", str(file)])
+    assert result.exit_code == 2
+    assert "own-float.npz holds a float network; wanted a quantised network; amhw train writes both" in result.stderr
 
 
 def test_training_learns_and_is_seeded():

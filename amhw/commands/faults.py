@@ -123,8 +123,9 @@ def command(
     from amhw.datasets import data_source
     from amhw.faults import files
     from amhw.faults.campaign import Campaign, Images
+    from amhw.faults.codes import has_free_bits
     from amhw.faults.models import MODELS
-    from amhw.faults.protection import PROTECTIONS, fits
+    from amhw.faults.protection import PROTECTIONS
     from amhw.network.trained_on import other_data
 
     source = data_source(data)
@@ -133,7 +134,7 @@ def command(
     names = tuple(MODELS) if "all" in models else tuple(dict.fromkeys(models))
     only = None if places is None else tuple(name.strip() for name in places.split(","))
     if "all" in protections:
-        free = any(fits(table) for table in tables.values())
+        free = any(has_free_bits(table) for table in tables.values())
         protections = tuple(name for name in PROTECTIONS if free or name != "free-bits")
     if protections or rank:
         refuse_without_effect(["margin"], "protections and rankings are of all faults")

@@ -19,13 +19,13 @@ from amhw.synth.store import technology_named
 
 
 @click.command(cls=Command, epilog="Example: amhw import mul8s_1KR3.v --signed both --out imports")
-@click.argument("file", type=click.Path(path_type=Path))
+@shared.multiplier(file=True)
 @reading_options
 @shared.name()
 @shared.tech()
 @shared.out(default=Path("imports"))
 @shared.json()
-def command(file: Path, reading: Reading, name: str | None, tech: str, out: Path, as_json: bool) -> None:
+def command(multiplier: str, reading: Reading, name: str | None, tech: str, out: Path, as_json: bool) -> None:
     """Import a multiplier (Verilog) or a product table (.npy, .bin, .csv, .h).
 
     Verilog (several files if need be; a pipeline too) is simulated for every operand pair and synthesised. What
@@ -35,6 +35,7 @@ def command(file: Path, reading: Reading, name: str | None, tech: str, out: Path
     Of a table must be said which operands are signed; of Verilog the declarations count unless the products contradict
     them. --tech none leaves synthesis out.
     """
+    file = Path(multiplier)
     if file.suffix not in VERILOG:
         refuse_without_effect(["tech"], f"{file} is a table, which has no cost")
     technology = None if tech == "none" or file.suffix not in VERILOG else technology_named(tech)

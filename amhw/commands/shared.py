@@ -132,22 +132,29 @@ multipliers = partial(_multiplier, "multipliers", multiple=True)
 NO_MULTIPLIER = "which multiplier? give NAME|FILE: a name, as amhw families lists some, or a file that holds one"
 
 
-def multiplier(*, required: bool = True, old: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+NO_FILE = "which multiplier? give a FILE: Verilog or a product table"
+
+
+def multiplier(
+    *, required: bool = True, old: Sequence[str] = (), file: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command a multiplier, as its first argument or as ``--multiplier``; its function gets ``multiplier``.
+
+    With `file`, it is a file and no name.
 
     Running the command raises a `Refusal` if it is given both ways, or neither though it is `required`.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @click.argument("first", required=False, metavar="[NAME|FILE]")
-        @_multiplier(old=old)
+        @click.argument("first", required=False, metavar="[FILE]" if file else "[NAME|FILE]")
+        @_multiplier(old=old, **({"metavar": "FILE", "help": "The file that holds the multiplier."} if file else {}))
         @wraps(function)
         def command(first: str | None, multiplier: str | None, **arguments: Any) -> Any:
             if first is not None and multiplier is not None:
                 raise Refusal(f"{first} and {multiplier}: give one multiplier, as the argument or as --multiplier")
             chosen = multiplier if first is None else first
             if chosen is None and required:
-                raise Refusal(NO_MULTIPLIER)
+                raise Refusal(NO_FILE if file else NO_MULTIPLIER)
             return function(multiplier=chosen, **arguments)
 
         return command

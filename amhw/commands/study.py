@@ -96,7 +96,7 @@ def command(
     record = record_of(plan, rows, exact, array)
     written = write(record, out)
     if as_json:
-        print_json(record.plain())
+        print_json({**record.plain(), "files": list(map(str, written))})
     else:
         console = Console()
         for place in dict.fromkeys((row.data, row.tech) for row in rows):

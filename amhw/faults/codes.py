@@ -112,10 +112,9 @@ class Hamming:
         Raises:
             Refusal: too few are left.
         """
-        read = bits_read(table.products.T)
-        free = tuple(k for k in range(table.width_b) if k not in read)
+        read, free = _read_and_free(table)
         need = check_bits(len(read))
-        if len(free) < need:
+        if not has_free_bits(table):
             raise Refusal(
                 f"{table.name} reads {len(read)} of {table.width_b} weight bits: a code for these takes {need} more, "
                 f"and {len(free)} are free; wanted a multiplier that reads fewer, or --protect hamming"
@@ -162,3 +161,15 @@ def _mask(places: Sequence[int]) -> int:
 
 def _odd(words: Patterns, width: int) -> Patterns:
     return reduce(xor, (words >> k & 1 for k in range(width)))
+
+
+def has_free_bits(table: ProductTable) -> bool:
+    """Whether a code has room in the weight bits that a multiplier does not read."""
+    read, free = _read_and_free(table)
+    return len(free) >= check_bits(len(read))
+
+
+def _read_and_free(table: ProductTable) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The weight bits that a multiplier reads, and the others."""
+    read = bits_read(table.products.T)
+    return read, tuple(k for k in range(table.width_b) if k not in read)

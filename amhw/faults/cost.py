@@ -8,8 +8,7 @@ from amaranth.lib import wiring
 from amhw.array.widths import SUM_BITS
 from amhw.documents import Amount
 from amhw.faults.circuits import HammingReader, LesserOf, ParityReader, Requantiser, Voter
-from amhw.faults.codes import Hamming
-from amhw.faults.protection import fits
+from amhw.faults.codes import Hamming, has_free_bits
 from amhw.network.quantised import QuantisedNetwork
 from amhw.synth import Recipe, Synthesiser, Technology
 from amhw.table import ProductTable
@@ -44,7 +43,7 @@ def circuits(
         case "hamming":
             return "decoder, one a weight read", {"hamming_reader": HammingReader(Hamming.added(width))}
         case "free-bits":
-            table = next(table for table in tables.values() if fits(table))
+            table = next(table for table in tables.values() if has_free_bits(table))
             return "decoder, one a weight read", {"free_bits_reader": HammingReader(Hamming.in_free_bits(table))}
         case "triplicate":
             return "voter, one a weight read", {"voter": Voter(width)}

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from amhw.datasets import DataSet
-from amhw.faults.codes import Code, Hamming, Parity, Plain
+from amhw.faults.codes import Code, Hamming, Parity, Plain, has_free_bits
 from amhw.faults.golden import CHUNK, Arithmetic
 from amhw.faults.incremental import Words
 from amhw.faults.memories import Memory
@@ -49,7 +49,7 @@ def check_protection(name: str, network: QuantisedNetwork, tables: Mapping[str, 
     if name not in PROTECTIONS:
         raise Refusal(f"no protection {name!r}; there are {', '.join(PROTECTIONS)}")
     if name == "free-bits":
-        fitting = {layer for layer, table in tables.items() if fits(table)}
+        fitting = {layer for layer, table in tables.items() if has_free_bits(table)}
         if not fitting:
             exact = next((layer for layer in network.layer_names if layer not in tables), None)
             if exact is not None and not tables:
@@ -66,18 +66,10 @@ def code_of(name: str, memory: Memory, tables: Mapping[str, ProductTable]) -> Co
         return Parity(memory.width)
     if name == "hamming":
         return Hamming.added(memory.width)
-    if name == "free-bits" and memory.kind == "weights" and memory.layer in tables and fits(tables[memory.layer]):
-        return Hamming.in_free_bits(tables[memory.layer])
+    table = tables.get(memory.layer)
+    if name == "free-bits" and memory.kind == "weights" and table is not None and has_free_bits(table):
+        return Hamming.in_free_bits(table)
     return Plain(memory.width)
-
-
-def fits(table: ProductTable) -> bool:
-    """Whether a code has room in the weight bits that a multiplier does not read."""
-    try:
-        Hamming.in_free_bits(table)
-    except Refusal:
-        return False
-    return True
 
 
 def flips(name: str, memory: Memory, words: np.ndarray, tables: Mapping[str, ProductTable]) -> Words:

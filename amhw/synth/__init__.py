@@ -7,7 +7,7 @@ from amhw.synth.failure import SynthesisError
 from amhw.synth.noise import noise_band, wins
 from amhw.synth.pool import Synthesiser, synthesise
 from amhw.synth.recipe import AS_DESIGNED, BOTH_KINDS, RECIPES, SEARCH, Kind, Recipe
-from amhw.synth.result import Failure, Mapping, SynthesisResult
+from amhw.synth.result import Mapping, SynthesisResult
 from amhw.synth.store import technology_named
 from amhw.synth.technology import Technology, technologies
 from amhw.synth.truth import Expected, WrongNetlistError
@@ -18,7 +18,6 @@ __all__ = [
     "RECIPES",
     "SEARCH",
     "Expected",
-    "Failure",
     "Kind",
     "Mapping",
     "Recipe",

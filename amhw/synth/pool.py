@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from amhw.synth.netlist import LoopError, Netlist
 from amhw.synth.process import MOST_MEMORY, ending, out_of_memory, why
 from amhw.synth.recipe import RECIPES, Recipe
 from amhw.synth.reports import error_in
-from amhw.synth.result import Failure, Mapping, Store, SynthesisResult, modules_of
+from amhw.synth.result import Mapping, Store, SynthesisResult, modules_of
 from amhw.synth.technology import MOST_READERS, Technology
 from amhw.synth.timing import timing
 from amhw.synth.truth import Expected, WrongNetlistError, check
@@ -131,17 +131,6 @@ class Synthesiser:
         source = Source(verilog) if isinstance(verilog, str) else verilog
         chosen = self.recipes if recipes is None else self._usable(recipes)
         return self._threads.submit(self._synthesise, source, top, expected, chosen, prove, hierarchical)
-
-    def map(self, designs: Iterable[tuple[str, str | None]]) -> Iterator[SynthesisResult | Failure]:
-        """The results of (verilog, top) pairs in their order; a `Failure` where one failed."""
-        futures = [self.submit(verilog, top) for verilog, top in designs]
-        for future in futures:
-            try:
-                yield future.result()
-            except Refusal as refusal:
-                yield Failure(str(refusal), refused=True)
-            except SynthesisError as error:
-                yield Failure(str(error), refused=False)
 
     def _usable(self, recipes: Sequence[Recipe]) -> tuple[Recipe, ...]:
         """Those for which the technology has the cells."""

@@ -222,14 +222,6 @@ class SynthesisResult:
         }
 
 
-@dataclass(frozen=True)
-class Failure:
-    """The record a failed design leaves in a study. `refused`: the design's own fault, not the tool's."""
-
-    message: str
-    refused: bool
-
-
 def _whole(mapping: Mapping) -> dict[str, Any]:
     """The figures of one netlist with its cells and its longest path."""
     return {**_figures(mapping), "cells_by_type": mapping.cells_by_type, "path": _path(mapping)}

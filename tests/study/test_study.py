@@ -23,6 +23,7 @@ from amhw.commands.study import _table as table_of
 from amhw.commands.study import command
 from amhw.network.models import lenet5
 from amhw.network.quantised import MadeFor
+from amhw.simulation import default_simulator
 from amhw.study.plan import Plan
 from amhw.study.plot import accuracy_against_cost
 from amhw.study.record import Row
@@ -67,7 +68,10 @@ def test_every_stage_of_every_design_and_nothing_twice(tmp_path):
     for file in ("sweep.csv", "sweep.json", "sweep.png"):
         assert str(tmp_path / file) in again.stdout.splitlines()[-3:]
     as_json = CliRunner().invoke(command, [*arguments, "--json"])
-    assert json.loads(as_json.stdout) == json.loads((tmp_path / "sweep.json").read_text())
+    printed, written = json.loads(as_json.stdout), json.loads((tmp_path / "sweep.json").read_text())
+    assert printed.pop("files") == [str(tmp_path / f"sweep.{ending}") for ending in ("csv", "json", "png")]
+    assert printed == written
+    assert {"icarus", "verilator"} & written["provenance"].keys() == {default_simulator()}
 
 
 def test_interrupted_it_keeps_what_is_finished(tmp_path):

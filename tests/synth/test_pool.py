@@ -130,8 +130,8 @@ STUDY = f"""
 from amhw.synth import Synthesiser, Technology
 with Synthesiser(Technology.named("sky130hd"), workers=2) as synthesiser:
     print("started", synthesiser._folder, flush=True)
-    for _ in synthesiser.map([({LONG!r}, None)] * 4):
-        pass
+    for future in [synthesiser.submit({LONG!r}) for _ in range(4)]:
+        future.result()
 """
 
 

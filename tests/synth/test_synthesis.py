@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from amhw.commands.synth import command
 from amhw.refusal import Refusal
-from amhw.synth import RECIPES, SEARCH, Failure, Synthesiser, Technology, technologies
+from amhw.synth import RECIPES, SEARCH, Synthesiser, Technology, technologies
 from amhw.synth.recipe import AREA
 
 INVERTER = "module inverter(input a, output y); assign y = ~a; endmodule"
@@ -175,10 +175,11 @@ def test_top_is_found_or_chosen(quick):
         quick.submit(text, "absent").result()
 
 
-def test_map_keeps_the_order_and_records_failures(quick):
-    first, second, third = quick.map([(INVERTER, None), ("module", None), (INVERTER, "inverter")])
-    assert first == third
-    assert isinstance(second, Failure) and second.refused and "syntax error" in second.message
+def test_a_refused_design_costs_no_other(quick):
+    first, second, third = [quick.submit(*job) for job in ((INVERTER,), ("module",), (INVERTER, "inverter"))]
+    assert first.result() == third.result()
+    with pytest.raises(Refusal, match="syntax error"):
+        second.result()
 
 
 def test_library_without_flip_flops_maps_combinational_logic_only():
