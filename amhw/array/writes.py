@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
 from amhw.array.program import BUS_BITS, Sizes
@@ -34,9 +35,11 @@ def writes(sizes: Sizes, memory_map: Mapping[str, MemoryPlace], schedule: Schedu
     ):
         if needed > there:
             raise Refusal(f"{schedule.network.name} needs {needed} {what}; this engine has {there}")
-    needed, there = Sizes((schedule,)).scaled, sizes.scaled
-    if needed.width + (there.signed and not needed.signed) > there.width or needed.signed > there.signed:
-        raise Refusal(f"{schedule.network.name} scales sums of {needed!r}; this engine scales {there!r}")
+    (low, high), (least, most) = _bounds(Sizes((schedule,)).scaled), _bounds(sizes.scaled)
+    if low < least or high > most:
+        raise Refusal(
+            f"{schedule.network.name} has different codes for sums of {low}…{high}; this engine only for {least}…{most}"
+        )
     if sizes.plain and not schedule.plain:
         raise Refusal(
             f"{schedule.network.name} pools, adds or copies codes by themselves; this engine stores only the bits "
@@ -52,6 +55,11 @@ def writes(sizes: Sizes, memory_map: Mapping[str, MemoryPlace], schedule: Schedu
         contents[f"{kind} program"] = [_lanes(word, place) for word in sizes.program(kind, schedule)]
     found = [pair for name, place in memory_map.items() for pair in _addressed(place, contents[name])]
     return np.array(found, np.uint64)
+
+
+def _bounds(shape: Shape) -> tuple[int, int]:
+    """The least and the greatest integer of a shape."""
+    return (-(1 << shape.width - 1) if shape.signed else 0), (1 << shape.width - shape.signed) - 1
 
 
 def _lanes(word: int, place: MemoryPlace | None) -> list[int]:

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from chains import chain, convolution, linear
+from chains import chain, convolution, linear, with_layer
 from random_networks import with_weights
 from test_schedule import EXACT, small
 
@@ -101,6 +101,9 @@ def test_what_does_not_fit_an_engine_is_refused():
         Refusal, match=re.escape(f"greater needs {needed} words of activations in a bank; this engine has {there}")
     ):
         writes(sizes, {}, other)
+    finer = with_layer(small(name="finer"), 0, requantisation=Requantisation.of(0.002, 255))
+    with pytest.raises(Refusal, match=r"finer has different codes for sums of 0…131071; this engine only for 0…8191"):
+        writes(sizes, {}, Schedule(finer, config))
     joins = Schedule(joined(), ArrayConfig(EXACT, 9, 2))
     with pytest.raises(Refusal, match=r"needs \d+ words of weights"):
         writes(sizes, {}, joins)
