@@ -12,9 +12,12 @@ and the −2^k joins the heap's constant, so that only bits of positive weight a
 
 Sources: bit heap: Brunie, de Dinechin, Istoan, Sergent, Illyes, Popa, "Arithmetic core generation using bit
 heaps", FPL 2013. Trees: Wallace, "A suggestion for a fast multiplier", 1964; Dadda, "Some schemes for
-parallel multipliers", 1965. Adders: Kogge and Stone, 1973; Brent and Kung, 1982.
+parallel multipliers", 1965; three-greedy: Stelling, Martel, Oklobdzija, Ravi, "Optimal circuits for parallel
+multipliers", IEEE Trans. Computers 47, 1998. Adders: Sklansky, 1960; Kogge and Stone, 1973; Brent and Kung, 1982; Han
+and Carlson, 1987.
 """
 
+import itertools
 from collections import deque
 from collections.abc import Iterator
 
@@ -22,8 +25,8 @@ from amaranth.hdl import Cat, Const, Fragment, Module, Signal, Value
 
 from amhw.refusal import Refusal
 
-TREES = ("dadda", "wallace", "array")
-ADDERS = ("auto", "ripple", "brent-kung", "kogge-stone")
+TREES = ("dadda", "wallace", "array", "three-greedy")
+ADDERS = ("auto", "ripple", "brent-kung", "kogge-stone", "sklansky", "han-carlson")
 
 
 class BitHeap:
@@ -167,6 +170,10 @@ def _reductions(wires: _Wires, heap: BitHeap, width: int, tree: str) -> Iterator
             columns = _dadda_stage(wires, columns, limit)
             yield columns
         return
+    if tree == "three-greedy":
+        if _height(columns) > 2:
+            yield _three_greedy(wires, columns)
+        return
     stage = _wallace_stage if tree == "wallace" else _array_stage
     while _height(columns) > 2:
         columns = stage(wires, columns)
@@ -239,6 +246,38 @@ def _array_stage(wires: _Wires, columns: list[list[Value]]) -> list[list[Value]]
     return [[*stage.sums[k], *stage.carries[k], *stage.waiting[k]] for k in range(len(columns))]
 
 
+def _three_greedy(wires: _Wires, columns: list[list[Value]]) -> list[list[Value]]:
+    """Column by column, an adder for the bits that are ready first, until two are left; not in layers.
+
+    The latest of three bits goes to the input of the full adder that is passed through fastest. A bit of the heap is
+    ready at once; an exclusive or takes two units, an AND or an OR one.
+    """
+    wires.next_stage()
+    waiting: list[list[tuple[int, int, Value]]] = [[] for _ in columns]  # when it is ready, its number, the bit
+    count = itertools.count()
+    for k, column in enumerate(columns):
+        for bit in column:
+            waiting[k].append((0, next(count), bit))
+    for k, ready in enumerate(waiting):
+        while len(ready) > 2:
+            ready.sort(key=lambda each: each[:2])
+            taken = [ready.pop(0) for _ in range(3 if len(ready) % 2 == 0 or len(ready) == 3 else 2)]
+            total, carry = wires.add_bits([bit for *_, bit in taken], k)
+            pair = taken[1][0]
+            if len(taken) == 2:
+                at_sum, at_carry = pair + _XOR, pair + _AND
+            else:
+                second = max(pair + _XOR, taken[2][0])
+                at_sum, at_carry = second + _XOR, second + 2 * _AND
+            ready.append((at_sum, next(count), total))
+            if k + 1 < len(waiting):  # a carry out of the top column has no place in the result
+                waiting[k + 1].append((at_carry, next(count), carry))
+    return [[bit for *_, bit in sorted(ready, key=lambda each: each[:2])] for ready in waiting]
+
+
+_XOR, _AND = 2, 1
+
+
 def _add_rows(wires: _Wires, columns: list[list[Value]], adder: str) -> Value:
     """Add the two rows that are left; columns below the first pair of bits need no adder."""
     wires.next_stage()
@@ -288,6 +327,30 @@ def _brent_kung(wires: _Wires, low: int, generate: list[Value], propagate: list[
     return g
 
 
+def _sklansky(wires: _Wires, low: int, generate: list[Value], propagate: list[Value]) -> list[Value]:
+    """Every prefix in log2(n) levels of n/2 cells; one carry feeds up to n/2 of them."""
+    g, p = list(generate), list(propagate)
+    distance = 1
+    while distance < len(g) - 1:
+        cells = [(k, k // distance * distance - 1) for k in range(distance, len(g) - 1) if k // distance % 2]
+        _prefix_level(wires, low, g, p, cells)
+        distance *= 2
+    return g
+
+
+def _han_carlson(wires: _Wires, low: int, generate: list[Value], propagate: list[Value]) -> list[Value]:
+    """Kogge and Stone's levels at every other position, and one level more for the positions between."""
+    g, p = list(generate), list(propagate)
+    used = len(g) - 1
+    _prefix_level(wires, low, g, p, [(k, k - 1) for k in range(1, used, 2)])
+    distance = 2
+    while distance < used:
+        _prefix_level(wires, low, g, p, [(k, k - distance) for k in range(distance + 1, used, 2)])
+        distance *= 2
+    _prefix_level(wires, low, g, p, [(k, k - 1) for k in range(2, used, 2)])
+    return g
+
+
 def _prefix_level(wires: _Wires, low: int, g: list[Value], p: list[Value], cells: list[tuple[int, int]]) -> None:
     """(g, p)[k] ← (g, p)[k] ∘ (g, p)[j] for every cell (k, j), all reading the level before."""
     wires.next_stage()
@@ -297,4 +360,10 @@ def _prefix_level(wires: _Wires, low: int, g: list[Value], p: list[Value], cells
         p[k] = wires.wire(before_p[k] & before_p[j], "p", low + k)
 
 
-_CARRIES = {"ripple": _ripple, "kogge-stone": _kogge_stone, "brent-kung": _brent_kung}
+_CARRIES = {
+    "ripple": _ripple,
+    "kogge-stone": _kogge_stone,
+    "brent-kung": _brent_kung,
+    "sklansky": _sklansky,
+    "han-carlson": _han_carlson,
+}

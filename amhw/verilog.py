@@ -59,7 +59,7 @@ class Design:
         """The multiplier's name, and a suffix for each choice that is not the default; `parse` inverts it."""
         name = self.multiplier.name
         if self.tree != TREES[0]:
-            name += f"__{self.tree}"
+            name += f"__{self.tree.replace('-', '_')}"
         if self.adder != ADDERS[0]:
             name += f"__{self.adder.replace('-', '_')}"
         return name
@@ -80,7 +80,7 @@ class Design:
                     return design
         raise Refusal(
             f"{name!r} is no design's name; after {stem} may follow one of "
-            + ", ".join(f"__{tree}" for tree in TREES[1:])
+            + ", ".join(f"__{tree.replace('-', '_')}" for tree in TREES[1:])
             + " and then one of "
             + ", ".join(f"__{adder.replace('-', '_')}" for adder in ADDERS[1:])
         )

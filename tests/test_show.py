@@ -54,7 +54,9 @@ def test_svg_says_what_its_colours_and_stages_are(tmp_path):
 
 @pytest.mark.parametrize("tree", TREES)
 def test_every_tree_ends_in_two_rows(tree):
-    dots = ElementTree.fromstring(picture(Design.parse("mul_u8u8_pp_full" + ("" if tree == TREES[0] else f"__{tree}"))))
+    dots = ElementTree.fromstring(
+        picture(Design.parse("mul_u8u8_pp_full" + ("" if tree == TREES[0] else f"__{tree.replace('-', '_')}")))
+    )
     assert len(dots.findall(CIRCLE)) > 64
 
 

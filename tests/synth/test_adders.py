@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from amhw.synth import RECIPES, Expected, Synthesiser, Technology
+from amhw.synth import AS_DESIGNED, RECIPES, Expected, Synthesiser, Technology
 from amhw.synth.library import Library
 from amhw.synth.recipe import ADDERS_AREA
+from amhw.verilog import Design
 
 FULL, HALF = "sky130_fd_sc_hd__fa_1", "sky130_fd_sc_hd__ha_1"
 MULTIPLIER = "module m(input [4:0] a, b, output [9:0] p); assign p = a * b; endmodule"
@@ -55,3 +56,15 @@ def test_without_a_cell_worth_using_the_recipe_is_left_out(variant):
     technology = Technology.of("variant", variant)
     with Synthesiser(technology, workers=1) as synthesiser:
         assert set(RECIPES) - set(synthesiser.recipes) == {ADDERS_AREA}
+
+
+@pytest.mark.parametrize("structure", ["dadda__sklansky", "wallace__han_carlson", "three_greedy__sklansky"])
+def test_later_trees_and_adders_multiply(structure):
+    """All products of the netlist, against integers."""
+    codes = np.arange(64)
+    products = codes[:, None] * np.where(codes < 32, codes, codes - 64)
+    design = Design.parse(f"mul_u6s6_pp_full__{structure}".replace("__dadda", ""))
+    with Synthesiser(Technology.named("sky130hd"), (AS_DESIGNED,), workers=1) as synthesiser:
+        result = synthesiser.submit(design.verilog(), design.name, Expected(products)).result()
+    assert result.verified == "4096 products"
+    assert result.as_designed.cells_by_type[FULL] >= 12
