@@ -2,6 +2,8 @@
 
     python scripts/cost_figures.py published             against the published figures of 13 signed circuits
     python scripts/cost_figures.py timers NAME FILE.lib  against the complete library and OpenSTA, 54 designs
+    python scripts/cost_figures.py as-designed           the same figures, and a selection's, as designed
+    python scripts/cost_figures.py structures            exact 8 × 8 multipliers of several generators, as designed
     python scripts/cost_figures.py recipes               the recipes against other scripts, on random masks
     python scripts/cost_figures.py speed                 multipliers a second
     python scripts/cost_figures.py adders                what adder cells gain or lose, 40 designs
@@ -14,12 +16,15 @@ Each writes docs/figures/cost-*.csv, prints its summary, and is quick enough to 
 import csv
 import functools
 import gzip
+import io
 import itertools
 import re
 import resource
 import sys
 import tempfile
 import time
+import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,14 +33,18 @@ import click
 import numpy as np
 from scipy.stats import rankdata, spearmanr
 
-from amhw.bitheap import ADDERS, TREES
+from amhw import bitheap
 from amhw.commands.base import Group
-from amhw.families import Masked
+from amhw.families import Booth, Masked
+from amhw.families.exact import exact_structures
 from amhw.files import write_atomically
+from amhw.multiplier import parse
+from amhw.pareto import nondominated
 from amhw.stimulus import uniform_trace
-from amhw.synth import RECIPES, SEARCH, Expected, Recipe, Synthesiser, Technology, technologies
+from amhw.synth import AS_DESIGNED, RECIPES, SEARCH, Expected, Recipe, Synthesiser, Technology, technologies
 from amhw.synth.energy import energy
 from amhw.synth.fpga import FAMILIES, fpga
+from amhw.synth.layout import laid_out
 from amhw.synth.netlist import Gate, Netlist
 from amhw.synth.opensta import available, timing_by_opensta
 from amhw.synth.recipe import ADDERS_AREA, AREA, AREA_AS_GIVEN, DELAY
@@ -47,6 +56,10 @@ ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ROOT / "docs" / "figures"
 PICTURES = ROOT / "docs" / "pictures"
 sys.path.insert(0, str(ROOT / "tests"))
+
+TREES = ("dadda", "wallace", "array")
+ADDERS = ("auto", "ripple", "brent-kung", "kogge-stone")
+"""Of the figures here; the trees and adders that came later are not among them."""
 
 LIKE_THE_PUBLISHED = ("array", "ripple", AREA_AS_GIVEN.name)
 """The published circuits descend from array multipliers, so this tree, this adder and the recipe that keeps the
@@ -128,6 +141,120 @@ def summarise_published(rows: list[dict[str, str]]) -> None:
             for figure, target in (("area_um2", area), ("delay_ps", delay))
         )
         print(f"{name}: geometric mean over all of these: area {areas:.3f}, delay {delays:.3f}")
+
+
+@command.command(name="as-designed")
+def as_designed() -> None:
+    """As designed: rank correlation with the published PDK45 figures, and what changes on a selection's front."""
+    from evoapprox import SIGNED, mask_of
+
+    area, delay = ([float(c[key]) for c in SIGNED] for key in ("pdk45_area_um2", "pdk45_delay_ns"))
+    rows: list[dict[str, Any]] = []
+    for name in technologies():
+        with Synthesiser(Technology.named(name), (AS_DESIGNED,), workers=1) as synthesiser:
+
+            def figures(design: Design, synthesiser: Synthesiser = synthesiser) -> tuple[float, float]:
+                expected = Expected(ProductTable.of(design.multiplier).products)
+                found = synthesiser.submit(design.verilog(), design.name, expected).result().as_designed
+                assert found is not None
+                return found.area_um2, found.delay_ps
+
+            for tree, adder in ((TREES[0], ADDERS[0]), LIKE_THE_PUBLISHED[:2]):
+                here = [figures(Design(mask_of(circuit), tree, adder)) for circuit in SIGNED]
+                print(f"{name}: as designed, {tree} {adder}: "
+                      f"area {spearmanr([a for a, _ in here], area).statistic:.3f}, "
+                      f"delay {spearmanr([d for _, d in here], delay).statistic:.3f}")  # fmt: skip
+            exact = [figures(Design(*found)) for found in exact_structures(8, 8, signed_b=True)]
+            least = min(a for a, _ in exact), min(d for _, d in exact)
+            print(f"{name}: exact, as designed: smallest {least[0]:.1f} µm², fastest {least[1]:.1f} ps")
+            for row in _read(f"selection-front-{name}.csv"):
+                a, d = figures(Design(parse(row["multiplier"])))
+                rows.append(
+                    {
+                        "tech": name, "multiplier": row["multiplier"], "loss_points": row["loss_points"],
+                        "restructured_area_ratio": row["smallest_area"],
+                        "restructured_delay_ratio": row["fastest_delay"],
+                        "as_designed_area_um2": round(a, 2), "as_designed_delay_ps": round(d, 2),
+                        "as_designed_area_ratio": round(a / least[0], 4),
+                        "as_designed_delay_ratio": round(d / least[1], 4),
+                    }
+                )  # fmt: skip
+    _write("cost-as-designed.csv", rows)
+    for name in technologies():
+        mine = [row for row in rows if row["tech"] == name]
+        for figure in ("area", "delay"):
+            one, two = ([float(row[f"{kind}_{figure}_ratio"]) for row in mine] for kind in KINDS)
+            quotient = np.array(two) / one
+            print(f"{name}: {len(mine)} multipliers, {figure} × exact, as designed against restructured: "
+                  f"rank correlation {spearmanr(one, two).statistic:.3f}; as designed it is "
+                  f"{quotient.min():.2f} to {quotient.max():.2f}, median {np.median(quotient):.2f} "
+                  f"times as large")  # fmt: skip
+        fronts = [_front([(float(r["loss_points"]), float(r[f"{kind}_area_ratio"])) for r in mine]) for kind in KINDS]
+        print(f"{name}: on the front of loss and area: {len(fronts[0])} restructured, {len(fronts[1])} as designed, "
+              f"{len(fronts[0] & fronts[1])} on both")  # fmt: skip
+
+
+@command.command()
+def structures() -> None:
+    """Exact unsigned 8×8 multipliers in sky130hd, as designed, with wires: ours, Yosys', ariths-gen's, RTLGen's."""
+    technology = Technology.named("sky130hd")
+    products = Expected(np.arange(256)[:, None] * np.arange(256))
+    rows: list[dict[str, Any]] = []
+    with Synthesiser(technology, (AS_DESIGNED,), workers=1, netlists=True) as synthesiser:
+        for generator, name, verilog, expected in _exact_multipliers(products):
+            kept = synthesiser.submit(verilog, name, expected).result().as_designed
+            assert kept is not None and kept.gates is not None
+            layout = laid_out(kept.gates, technology, seeds=(1,))
+            rows.append(
+                {
+                    "generator": generator, "design": name, "area_um2": round(layout.area_um2, 2),
+                    "delay_ps": kept.delay_ps, "delay_with_wires_ps": layout.delay_ps,
+                }
+            )  # fmt: skip
+    for row in _read("cost-post-route-sky130hd.csv"):
+        if row["design"].startswith("mult8u") and row["figure"] == "as-designed with wires":
+            known = {"area_um2": row["area_um2"], "delay_ps": "", "delay_with_wires_ps": row["delay_ps"]}
+            rows.append({"generator": "RTLGen", "design": row["design"], **known})
+    _write("cost-structures.csv", rows)
+    best = _front([(float(row["area_um2"]), float(row["delay_with_wires_ps"])) for row in rows])
+    for k in sorted(best, key=lambda k: float(rows[k]["area_um2"])):
+        print(f"on the front: {rows[k]['generator']:10s} {float(rows[k]['area_um2']):8.1f} µm² "
+              f"{float(rows[k]['delay_with_wires_ps']):7.1f} ps  {rows[k]['design']}")  # fmt: skip
+    others = [row for row in rows if row["generator"] != "amhw"]
+    for row in sorted(others, key=lambda row: float(row["delay_with_wires_ps"]))[:4]:
+        print(f"fastest of others: {row['generator']:10s} {float(row['area_um2']):8.1f} µm² "
+              f"{float(row['delay_with_wires_ps']):7.1f} ps  {row['design']}")  # fmt: skip
+
+
+def _exact_multipliers(products: Expected) -> Iterator[tuple[str, str, str, Expected]]:
+    """Generator, module, Verilog and what it must compute."""
+    for multiplier in (Masked.exact(8, 8), Booth(width_a=8, width_b=8)):
+        for tree, adder in itertools.product(bitheap.TREES, bitheap.ADDERS):
+            design = Design(multiplier, tree, adder)
+            yield "amhw", design.name, design.verilog(), products
+    plain = "module plain(input [7:0] a, b, output [15:0] p); assign p = a * b; endmodule"
+    yield "Yosys", "plain", plain, products
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from ariths_gen.multi_bit_circuits import adders, multipliers
+        from ariths_gen.wire_components.buses import Bus
+    named = replace(products, p="peer_out")
+    for tree in ("Dadda", "Wallace", "CarrySave"):
+        for adder in ("RippleCarry", "KoggeStone", "Sklansky", "BrentKung", "HanCarlson"):
+            text = io.StringIO()
+            make = getattr(multipliers, f"Unsigned{tree}Multiplier")
+            chosen = {"unsigned_adder_class_name": getattr(adders, f"Unsigned{adder}Adder")}
+            make(Bus("a", 8), Bus("b", 8), name="peer", **chosen).get_v_code_hier(text)
+            module = f"ariths_{tree}_{adder}"
+            yield "ariths-gen", module, text.getvalue().replace("module peer(", f"module {module}("), named
+
+
+KINDS = ("restructured", "as_designed")
+
+
+def _front(points: list[tuple[float, float]]) -> set[int]:
+    """The points that no other dominates."""
+    return {int(k) for k in nondominated(np.array(points))}
 
 
 def _means(rows: list[dict[str, str]], circuits: list[str], figure: str) -> list[float]:

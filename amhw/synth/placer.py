@@ -12,7 +12,8 @@ import random
 import sys
 from typing import Any
 
-EFFORT = 3
+EFFORT = 1
+"""Of Coloquinte, 1 to 9. Effort 3 shortens the wires of a multiplier by 2 % and takes twice the time."""
 
 
 def serve() -> None:
