@@ -126,7 +126,7 @@ INPUTS = {
     "amhw.multiplier": {"Multiplier", "operands_text", "parse"},
     "amhw.network.models.lenet5": {"float_network", "network"},
     "amhw.stages.content": {"check_unchanged", "images_at", "packed", "technology_at", "unpacked"},
-    "amhw.synth.recipe": {"RECIPES", "SEARCH", "Recipe"},
+    "amhw.synth.recipe": {"AS_DESIGNED", "BOTH_KINDS", "Kind", "RECIPES", "SEARCH", "Recipe"},
     "amhw.synth.store": {"named", "technology_named"},
 }
 """Names that only make inputs, whose content is in every key, or say what they are."""
