@@ -11,8 +11,10 @@ memory, and the ratio. What the command does besides (starting processes, writin
 import argparse
 import time
 
+import numpy as np
+
 from amhw.datasets import mnist_test
-from amhw.faults.campaign import Campaign, Images, counted, faults_of, flipped, golden_run
+from amhw.faults.campaign import Campaign, Images, counted, flipped, golden_run
 from amhw.faults.memories import memories
 from amhw.network.inference import Inference
 from amhw.network.models import lenet5
@@ -31,14 +33,13 @@ def main() -> None:
     for golden in golden_run(network, {}, campaign.images):
         del golden
     for memory in campaign.memories:
-        counted(network, {}, campaign.images, memory, flipped(memory, range(1), 1))
+        counted(network, {}, campaign.images, memory, flipped(memory, np.arange(1), 1))
     spent: dict[str, float] = {}
     for part in campaign.tasks:
-        import numpy as np
-
         [memory] = memories(network, [part.memory])
+        faults = flipped(memory, np.arange(part.first, part.first + part.count), 1)
         start = time.process_time()
-        counted(network, {}, campaign.images, memory, flipped(memory, np.arange(part.first, part.first + part.count), 1))
+        counted(network, {}, campaign.images, memory, faults)
         middle = time.process_time()
         spent[part.memory] = spent.get(part.memory, 0.0) + middle - start
         inference.logits(images)

@@ -1,7 +1,7 @@
 """Write faults into the memories of LeNet-5's convolution engine, in Verilator, and compare its codes with the
 campaign's.
 
-    python scripts/check_faults_rtl.py [--faults 200] [--images 3] [--cols 6] [--multiplier NAME] [--network FILE]
+    python scripts/check_faults_rtl.py [--faults 200] [--images 3] [--cols 2] [--multiplier NAME] [--network FILE]
 
 Prints how many faults and codes were compared; status 1 if a code differs.
 """
@@ -24,7 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--images", type=int, default=3)
-    parser.add_argument("--cols", type=int, default=6)
+    parser.add_argument("--cols", type=int, default=2)
     parser.add_argument("--multiplier", default="mul_u8s8_pp_full")
     parser.add_argument("--network", help="a network file that was made for the multiplier")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""The command `amhw report`: studies and selections become one HTML page, pictures and tables."""
+"""The command `amhw report`: studies, selections and fault campaigns become one HTML page, pictures and tables."""
 
 import sys
 from pathlib import Path
@@ -21,9 +21,9 @@ from amhw.commands.progress import progress
 def command(sources: tuple[Path, ...], peers: Path | None, out: Path | None, parquet: bool, as_json: bool) -> None:
     """Write one HTML page that opens without a network, its fronts as PNG and SVG, its points as CSV.
 
-    Each FOLDER is where amhw study or amhw select wrote (default: study), or a file that amhw select --json
-    printed. Several are drawn on the same axes where technology and test images are the same. The files go into the
-    first FOLDER if no --out is given.
+    Each FOLDER is where amhw study, amhw select or amhw faults wrote (default: study), or a file that amhw select
+    --json printed; fault campaigns in its sub-folders are shown, too. Several are drawn on the same axes where
+    technology and test images are the same. The files go into the first FOLDER if no --out is given.
     """
     # This needs torch and the libraries that draw, which a help text does not wait for.
     from amhw.report.files import write

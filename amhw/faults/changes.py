@@ -1,16 +1,17 @@
 """Few codes change, and only those are carried from layer to layer.
 
-A `Changes` holds, for *pairs* of an image and a fault, the places whose codes are others than without the fault. A layer
-takes its golden sums and adds, for each changed input, the difference of its products with the layer's weights. A sum
-that stays in the interval that is rounded to the golden code changes nothing; the others are rounded anew and are the
-next layer's changes. A fault of LeNet-5's first layer changes 20 of 196 codes of its channel, 60 of the 400 that follow,
-14 of 120 and 12 of 84, on average.
+A `Changes` holds, for *pairs* of an image and a fault, the places whose codes are others than without the fault. A
+layer takes its golden sums and adds, for each changed input, the difference of its products with the layer's weights.
+A sum that stays in the interval that is rounded to the golden code changes nothing; the others are rounded anew and are
+the next layer's changes. A fault in a weight of LeNet-5's first layer changes 20 of the 196 codes of its channel, 60 of
+the 400 that follow, 14 of 120 and 12 of 84, on average.
 
 Products come as separable terms T[a, b] = Σ_r u_r[a]·v_r[b] (`amhw.network.inference`). Every number is an integer and
 exact: with the bound of that module on Σ_k Σ_r max|u_r|·|v_r[w_k]|, no sum of differences exceeds twice the bound.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ class Changes:
         """All codes of each pair: [P, …], those of `golden` [N, …] but for the changes."""
         found = golden[self.images]
         pairs = np.repeat(np.arange(len(self)), np.diff(self.starts))
-        found.reshape(len(self), -1)[pairs, self.places] = self.codes
+        found.reshape(len(self), golden[0].size)[pairs, self.places] = self.codes
         return found
 
 
@@ -151,6 +152,7 @@ class GoldenStep:
             codes.swapaxes(1, -1), layer.requantisation, ceilings.astype(np.int64), layer.bias.astype(np.int64)
         )
         lows, highs = (each.swapaxes(1, -1).astype(step.exact) for each in found)
+        self._given: tuple[Any, ...]
         self._rounding = self._bias, ceilings, constants_of(layer.requantisation)
         if layer.is_linear:
             self._compute = kernels.linear_changes

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from amhw.faults import kernels
 from amhw.faults.brute import rounded
@@ -116,11 +117,11 @@ class _Work:
         return _Work(faulty.words % layer.matrix.shape[1], which, deltas, none, faulty.lesser)
 
     @property
-    def active(self) -> np.ndarray:
+    def active(self) -> NDArray[np.int64]:
         """Which faults do anything: values that no multiplication tells from the right one, such as those of bits that
         the multiplier does not read, do not."""
-        found: np.ndarray = np.flatnonzero(self.deltas.any(axis=1)[self.which] | (self.shifts != 0))
-        return found
+        different = (self.deltas != 0).any(axis=1)
+        return np.flatnonzero(different[self.which] | (self.shifts != 0))
 
     def at(self, chosen: np.ndarray | slice) -> "_Work":
         """Some of them."""

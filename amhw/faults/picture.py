@@ -28,7 +28,7 @@ def heat_map(run: FaultRun, model: str) -> str:
         for cell in cells:
             harm[cell.bit, layers.index(cell.layer)] = 100 * run.figures(model, cell.layer, kind, cell.bit).harm
         image = ax.imshow(harm, cmap=_COLOURS, norm=_scale(harm), aspect="auto", origin="lower")
-        ax.set_xticks(range(len(layers)), layers)
+        ax.set_xticks(range(len(layers)), map(_plain, layers))
         ax.set_yticks(range(0, bits, 1 if bits <= 8 else 4))
         ax.set(title=f"{kind}: mean loss of accuracy, points", ylabel="bit" if kind == kinds[0] else "")
         if bits <= 8:
@@ -39,7 +39,7 @@ def heat_map(run: FaultRun, model: str) -> str:
                         layer, bit, _short(value), ha="center", va="center", size=8, color="white" if dark else "black"
                     )
         figure.colorbar(image, ax=ax)
-    figure.suptitle(f"{run.subject.network}, {model}, {run.images} images")
+    figure.suptitle(_plain(f"{run.subject.network}, {model}, {run.images} images"))
     return _svg(figure)
 
 
@@ -66,6 +66,11 @@ def kernel_map(kernels: Mapping[str, tuple[tuple[int, ...], Counts]], model: str
         figure.colorbar(image, ax=ax)
     figure.suptitle(f"{model}, {images} images")
     return _svg(figure)
+
+
+def _plain(text: str) -> str:
+    """Names from a file are no formulas."""
+    return text.replace("$", r"\$")
 
 
 def _scale(values: np.ndarray) -> SymLogNorm:

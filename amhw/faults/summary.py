@@ -12,11 +12,16 @@ With F faults and I images each, a group of faults has F·I *trials*, one an ima
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
+import msgspec
 import numpy as np
 
 from amhw.documents import Count, Document, Share
 from amhw.faults.outcome import IDENTICAL, RIGHT_TO_WRONG, SAME_CLASS, STATUSES, WRONG_TO_RIGHT, Counts
+
+Bit = Annotated[int, msgspec.Meta(ge=0, lt=64)]
+"""Which of a word's bits."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Cell:
     model: str
     layer: str
     kind: str
-    bit: Count
+    bit: Bit
     faults: Count
     identical: Count
     same_class: Count
@@ -114,7 +119,11 @@ class Subject:
     network_sha256: str
     multipliers: dict[str, tuple[str, str]]
     data: tuple[str, str]
-    images: tuple[int, int]
+    images: tuple[Count, Count]
+
+    def __post_init__(self) -> None:
+        if self.images[0] >= self.images[1]:
+            raise ValueError(f"no images: {self.images[0]} to {self.images[1]}")
 
 
 @dataclass(frozen=True)

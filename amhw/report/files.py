@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from amhw.extras import optional
+from amhw.faults.summary import FaultRun
 from amhw.files import check_writable, write_atomically
 from amhw.refusal import Refusal
 from amhw.report import charts
+from amhw.report.faults import fault_source
 from amhw.report.points import EXACT, Point, distinct, drawn
 from amhw.report.sections import bands, html, places
 from amhw.report.selections import selection_setting, selection_source
-from amhw.report.source import ReportSource, Setting, UnavailableError, records_of, told_apart
+from amhw.report.source import Found, ReportSource, Setting, UnavailableError, records_of, told_apart
 from amhw.report.studies import peer_point, study_setting, study_source
 from amhw.select.record import SelectionRecord
 from amhw.study.peers import read_peers
@@ -27,7 +29,7 @@ def write(
     """Write ``front-*.png`` and ``.svg``, ``report.csv``, ``report.parquet`` if asked for, and last ``report.html``.
 
     Args:
-        sources: folders of studies and selections, or their JSON files.
+        sources: folders of studies, selections and fault campaigns, or their JSON files.
         peers: a CSV file of published circuits.
         out: the folder; default that of the first source.
 
@@ -51,7 +53,8 @@ def write(
         still = charts.still(drawn(here), bands(found, where[0]))
         for form in ("png", "svg"):
             pictures[folder / f"front-{_slug(where)}.{form}"] = _rendered(still, form)
-    text = html(found, [_setting(record) for _, record in read], points)
+    settings = [_setting(record) for _, record in read if not isinstance(record, FaultRun)]
+    text = html(found, settings, points)
     written = [write_atomically(file, data) for file, data in pictures.items()]
     records = [point.record() for point in points]
     written.append(write_atomically(folder / "report.csv", _csv(records)))
@@ -61,7 +64,9 @@ def write(
     return written
 
 
-def _source(file: Path, record: StudyRecord | SelectionRecord) -> ReportSource:
+def _source(file: Path, record: Found) -> ReportSource:
+    if isinstance(record, FaultRun):
+        return fault_source(file, record)
     return study_source(file, record) if isinstance(record, StudyRecord) else selection_source(file, record)
 
 

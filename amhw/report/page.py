@@ -1,5 +1,6 @@
 """The report page: one HTML file that needs no network."""
 
+import base64
 import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -85,6 +86,12 @@ def heading(text: str) -> str:
 def side_by_side(*parts: str) -> str:
     """Charts in a row, beneath each other where there is no room."""
     return '<div class="row">\n' + "\n".join(parts) + "\n</div>"
+
+
+def picture(svg: bytes, words: str) -> str:
+    """An SVG as an image, in which no script runs; `words` say what it shows."""
+    address = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    return f'<div class="scroll"><img class="picture" alt="{html.escape(words)}" src="{address}"></div>'
 
 
 def paragraph(text: str) -> str:

@@ -7,6 +7,7 @@ from amhw.imports.source import table_of
 from amhw.report import charts, page
 from amhw.report.demands import demands
 from amhw.report.error_maps import caption, data_url, thumbnail
+from amhw.report.faults import fault_section
 from amhw.report.operands import IMAGES, operands_of
 from amhw.report.points import EXACT, FLOOR, Point, drawn
 from amhw.report.source import PageTable, ReportSource, Setting, UnavailableError, needed_for_a_part
@@ -58,6 +59,8 @@ def html(
         sections.append(page.section(f"{data}, {tech}", *parts))
     sections += _operand_sections(settings)
     sections += [_array_section(source.array) for source in sources if source.array]
+    campaigns = [source.campaign for source in sources if source.campaign]
+    sections += [fault_section(campaign, number) for number, campaign in enumerate(campaigns)]
     facts = [part for source in sources for part in (page.heading(source.title), page.facts(source.provenance))]
     sections.append(page.section("Provenance", *facts))
     return page.page(" + ".join(dict.fromkeys(source.title for source in sources)), sections)

@@ -1,4 +1,5 @@
-"""Where a page's points come from: a study's folder or a selection's, or a JSON file of either."""
+"""Where a page's points and tables come from: the folder of a study, a selection or a fault campaign, or a JSON file of
+one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from amhw.datasets import DataSet
 from amhw.documents import Document, Header, one_of
+from amhw.faults.summary import FaultRun
 from amhw.files import read_whole
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
@@ -16,8 +18,11 @@ from amhw.study.array import Breakdown
 from amhw.study.record import StudyRecord
 from amhw.verilog import Design
 
-FILES = ("sweep.json", "front.json")
-"""What `amhw study` and `amhw select` write into their folders."""
+FILES = ("sweep.json", "front.json", "faults.json")
+"""What `amhw study`, `amhw select` and `amhw faults` write into their folders."""
+
+Found = StudyRecord | SelectionRecord | FaultRun
+"""What they hold."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,14 @@ class PageTable:
 
 
 @dataclass(frozen=True, eq=False)
+class Campaign:
+    """A fault campaign, and the picture of its kernels as SVG if it has one."""
+
+    run: FaultRun
+    kernels: bytes | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Setting:
     """A network and the images that go through it."""
 
@@ -72,7 +85,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class ReportSource:
-    """A study or a selection, ready to be shown.
+    """A study, a selection or a fault campaign, ready to be shown.
 
     Attributes:
         title: its own.
@@ -82,6 +95,7 @@ class ReportSource:
         provenance: versions, hashes, date.
         array: where its clocks and its area go, if a study looked at one.
         images: hash of each data set's test images, by the name under which they are drawn.
+        campaign: the fault campaign that it is, if it is one.
     """
 
     title: str
@@ -91,6 +105,7 @@ class ReportSource:
     bands: Mapping[tuple[str, str], float] = field(default_factory=dict)
     array: Breakdown | None = None
     images: Mapping[str, str] = field(default_factory=dict)
+    campaign: Campaign | None = None
 
 
 def told_apart(sources: Sequence[ReportSource]) -> list[ReportSource]:
@@ -134,31 +149,34 @@ def needed_for_a_part() -> Iterator[None]:
         raise UnavailableError(str(refusal)) from None
 
 
-def records_of(path: Path) -> list[tuple[Path, StudyRecord | SelectionRecord]]:
-    """The JSON file that `path` is, or those that it holds, each with its content.
+def records_of(path: Path) -> list[tuple[Path, Found]]:
+    """The JSON file that `path` is, or those that it holds, each with its content; fault campaigns in its folders, too.
 
     Raises:
-        Refusal: there is none, or one is no study and no selection of this version.
+        Refusal: there is none, or one is no study, selection or fault campaign of this version.
     """
     if path.suffix == ".json":
         return [(path, _read(path))]
     found = [path / name for name in FILES if (path / name).exists()]
+    found += sorted(path.glob("*/faults.json"))
     if not found:
         raise Refusal(
-            f"{path} holds neither {' nor '.join(FILES)}; run amhw study --out {path} or amhw select --out {path}"
+            f"{path} holds neither {' nor '.join(FILES)}; run amhw study --out {path}, or amhw select or amhw faults"
         )
     return [(file, _read(file)) for file in found]
 
 
-def _read(file: Path) -> StudyRecord | SelectionRecord:
+def _read(file: Path) -> Found:
     content = read_whole(file)
-    types: tuple[type[Document], ...] = (StudyRecord, SelectionRecord, SelectedMultiplier)
-    kind = one_of(types, Header.of(content), file, "study or selection of this version", "amhw study or amhw select")
+    types: tuple[type[Document], ...] = (StudyRecord, SelectionRecord, SelectedMultiplier, FaultRun)
+    called, commands = "study, selection or fault campaign of this version", "amhw study, amhw select or amhw faults"
+    kind = one_of(types, Header.of(content), file, called, commands)
     record = kind.of(content, file)
     if isinstance(record, SelectedMultiplier):
         record = SelectionRecord(record.technology, (record,))
-    assert isinstance(record, StudyRecord | SelectionRecord)
-    _check_names(file, record)
+    assert isinstance(record, Found)
+    if not isinstance(record, FaultRun):
+        _check_names(file, record)
     return record
 
 

@@ -10,7 +10,7 @@ from random_networks import networks, with_weights
 
 from amhw import Masked, ProductTable, Refusal, parse
 from amhw.datasets import DataSet, mnist_test
-from amhw.faults import brute, downstream, incremental, kernels
+from amhw.faults import brute, changes, downstream, incremental, kernels
 from amhw.faults.golden import Arithmetic
 from amhw.faults.incremental import Words, counts
 from amhw.faults.memories import Fault, faults, memories
@@ -21,6 +21,7 @@ from amhw.network.inference import Inference
 from amhw.network.models import lenet5
 from amhw.network.quantise import quantise
 from amhw.network.quantised import Operands
+from amhw.network.requantisation import Requantisation
 
 PUBLISHED = mnist_test().taken(slice(200, 250), "200:250")
 
@@ -32,10 +33,10 @@ TABLES = {
 }
 
 
-def some_faults(network, random, each):
+def some_faults(network, random, each, models=tuple(MODELS)):
     """A few of every memory and model, as (memory, faults)."""
     for memory in memories(network):
-        for model in MODELS.values():
+        for model in map(MODELS.get, models):
             values = memory.faulty(model)
             if values.size:
                 chosen = random.choice(values.size, min(each, values.size), replace=False)
@@ -49,7 +50,7 @@ def some_faults(network, random, each):
                 )
 
 
-def differences(network, tables, data, random, each):
+def differences(network, tables, data, random, each, models=tuple(MODELS)):
     """How many faults were compared, and those that the two campaigns count differently."""
     arithmetic = Arithmetic(network, tables)
     golden = arithmetic.golden(data)
@@ -57,7 +58,7 @@ def differences(network, tables, data, random, each):
     logits = anew.logits(data.images)
     assert np.array_equal(golden.logits, logits)
     compared, different = 0, []
-    for memory, some in some_faults(network, random, each):
+    for memory, some in some_faults(network, random, each, models):
         words = Words(np.array([f.word for f in some]), np.array([f.value for f in some]))
         found = counts(arithmetic, golden, memory, words)
         for fault, mine in zip(some, found, strict=True):
@@ -141,24 +142,25 @@ def test_faults_that_nothing_reads_are_silent():
     assert read.tolist() == [False] * 5 + [True] * 3, "the mask reads three bits of eight"
 
 
+def replaced(place, change):
+    """A function of which one argument is another, or less of it is."""
+    return lambda real: lambda *given: real(*given[:place], change(given[place]), *given[place + 1 :])
+
+
 BROKEN = {
-    "a channel's rounding": (
-        kernels,
-        "channel_codes",
-        lambda real: lambda *a: real(*a[:9], (*a[9][:1], 0.0, *a[9][2:]), *a[10:]),
-    ),
-    "a neuron's bias": (kernels, "neuron_codes", lambda real: lambda *a: real(*a[:4], 0 * a[4], *a[5:])),
-    "what follows": (
+    "a channel's rounding": (kernels, "channel_changes", replaced(12, lambda c: (c[0], 0.0, *c[2:]))),
+    "a channel's interval": (kernels, "channel_changes", replaced(8, lambda lows: lows - 40)),
+    "a neuron's bias": (kernels, "neuron_changes", replaced(6, lambda shifts: 0 * shifts)),
+    "what a convolution adds": (kernels, "convolution_changes", replaced(6, lambda runs: runs[..., ::-1].copy())),
+    "what a linear layer adds": (kernels, "linear_changes", replaced(6, lambda rows: 2 * rows)),
+    "the last layer": (kernels, "last_statuses", replaced(8, lambda bias: bias + 10**7 * (np.arange(10) == 3))),
+    "one logit": (kernels, "logit_counts", replaced(8, lambda moved: 0 * moved)),
+    "a constant": (incremental, "_unscaled", lambda real: lambda *given: tuple(x + 300 for x in real(*given))),
+    "all that follows": (
         downstream.Downstream,
         "statuses",
-        lambda real: lambda self, i, c: np.minimum(real(self, i, c), 1),
+        lambda real: lambda self, images, codes: np.minimum(real(self, images, codes), 1),
     ),
-    "one logit": (
-        kernels,
-        "logit_counts",
-        lambda real: lambda *a: real(*a[:5], a[5] + 10**6 * (np.arange(10) == 3), *a[6:]),
-    ),
-    "a constant": (incremental, "_unscaled", lambda real: lambda *a: real(*a) + 300),
 }
 
 
@@ -166,8 +168,57 @@ BROKEN = {
 def test_a_broken_rule_is_caught(monkeypatch, rule):
     place, name, broken = BROKEN[rule]
     monkeypatch.setattr(place, name, broken(getattr(place, name)))
-    _, different = differences(lenet5.network(), {}, PUBLISHED.taken(slice(30), "30"), np.random.default_rng(2), 2)
+    _, different = differences(
+        lenet5.network(), {}, PUBLISHED.taken(slice(12), "12"), np.random.default_rng(2), 5, ["flip"]
+    )
     assert different
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    multiplier=st.integers(1, 2**16 - 1),
+    shift=st.integers(1, 40),
+    minimum=st.sampled_from((-128, 0)),
+    ceiling=st.integers(1, 127),
+    bias=st.integers(-(2**20), 2**20),
+    seed=st.integers(0, 99),
+)
+def test_a_sum_within_its_range_keeps_its_code_and_the_next_ones_do_not(
+    multiplier, shift, minimum, ceiling, bias, seed
+):
+    rounding = Requantisation(multiplier, shift, 127, minimum)
+
+    def code(sums):
+        return np.minimum(rounding(sums + bias), ceiling)
+
+    sums = np.random.default_rng(seed).integers(-(2**24), 2**24, 50)
+    codes = code(sums)
+    lows, highs = changes.ranges(codes, rounding, np.array(ceiling), np.array(bias))
+    assert ((lows <= sums) & (sums <= highs)).all()
+    for ends, step in ((lows, -1), (highs, 1)):
+        inside = np.isfinite(ends) & (np.abs(ends) < 2**45 / multiplier)
+        at = ends[inside].astype(np.int64)
+        assert (code(at) == codes[inside]).all() and (code(at + step) != codes[inside]).all()
+    assert (codes[np.isinf(lows)] == minimum).all() and (codes[np.isinf(highs)] >= min(ceiling, 127)).all()
+
+
+def test_faults_that_change_the_same_codes_are_followed_once(monkeypatch):
+    network = lenet5.network()
+    arithmetic = Arithmetic(network, {})
+    golden = arithmetic.golden(PUBLISHED.taken(slice(20), "20"))
+    [memory] = memories(network, ["conv2.weights"])
+    followed = []
+
+    def statuses(changes):
+        followed.append(len(changes))
+        return real(changes)
+
+    real = downstream.statuses_behind(arithmetic, golden, "conv2", 5)
+    monkeypatch.setattr(incremental, "statuses_behind", lambda *given: statuses)
+    values, words = memory.faulty(MODELS["flip"]), np.arange(750, 900)
+    found = counts(arithmetic, golden, memory, Words(np.repeat(words, 8), values[words].reshape(-1)))
+    trials = found[:, 1:].sum()
+    assert 0 < sum(followed) < 0.8 * trials
 
 
 def test_a_sum_that_a_faulty_weight_could_take_out_of_its_range_is_refused():
