@@ -21,6 +21,8 @@ COMMANDS = {
     "synth": ("amhw.commands.synth", "Synthesise Verilog: area, critical-path delay, cells."),
     "tech": ("amhw.commands.tech", "List, show and import technologies: cell libraries."),
     "energy": ("amhw.commands.energy", "Energy of a multiplier, an array or any Verilog, on real and random operands."),
+    "fpga": ("amhw.commands.fpga", "Put a whole network on an FPGA: a bitstream, what it takes and how fast it is."),
+    "classify": ("amhw.commands.classify", "Classes of images, by a network on an FPGA or by its simulation."),
     "accuracy": ("amhw.commands.accuracy", "A network's accuracy with a multiplier in its layers."),
     "faults": ("amhw.commands.faults", "What flipped bits in a network's memories cost, every one of them."),
     "select": ("amhw.commands.select", "Choose partial products and weight codes from what the network multiplies."),

@@ -16,6 +16,8 @@ from amhw.table import ProductTable
 
 if TYPE_CHECKING:
     from amhw.array.schedule import Schedule
+    from amhw.multiplier import Multiplier
+    from amhw.network.quantised import QuantisedNetwork
 
 NETWORK = ".npz"
 """Suffix of a network file."""
@@ -29,15 +31,13 @@ BATCH = 32
     epilog="Example: amhw array mul_u8s8_pp_0_0_0_0_0_0_f0_f0 --rows 25 --cols 16 --out rtl_out",
 )
 @shared.multiplier(required=False)
-@click.option("--rows", type=int, default=25, show_default=True, help="Rows of the array.")
-@click.option("--cols", type=int, default=16, show_default=True, help="Columns of the array.")
-@click.option("--depth", type=int, default=1, show_default=True, help="Operand pairs that share an element's adder.")
+@shared.rows()
+@shared.cols()
+@shared.depth()
 @shared.network()
 @click.option("--whole", is_flag=True, help="The whole network, from its images to its classes.")
-@click.option(
-    "--window", metavar="H,W", help="Of --whole: taps that are read at once. [default: as square as the rows]"
-)
-@click.option("--batch", type=int, help="Of --whole: images that share the linear layers' weights. [default: 32]")
+@shared.window()
+@shared.batch()
 @shared.show()
 @click.option("--matmul", metavar="M,K,N", help="Not a network: a matrix product of this shape.")
 @click.option(
@@ -70,10 +70,8 @@ def command(
     With --whole, a network FILE (.npz) instead of a multiplier says which multiplier each layer was made for. Masks
     of partial products (pp) that differ from layer to layer share one array.
     """
-    from amhw.array.config import ArrayConfig
-    from amhw.array.designs import conv_engine, matrix_product, multipliers_made_for, network_engine
+    from amhw.array.designs import conv_engine, matrix_product, network_engine
     from amhw.array.plan import ConvPlan
-    from amhw.array.schedule import Schedule
     from amhw.network.models import lenet5 as shipped
     from amhw.network.quantised import QuantisedNetwork
 
@@ -106,17 +104,7 @@ def command(
             raise Refusal(f"a network's convolutions are {DATAFLOWS[0]}; {dataflow} is for --matmul")
         value = shipped.network() if network is None else QuantisedNetwork.load(network)
         if whole:
-            taps = (0, 0) if window is None else _numbers("--window H,W, such as 5,5", window, 2)
-            multipliers = multipliers_made_for(value) if chosen is None else dict.fromkeys(value.layer_names, chosen)
-            config = ArrayConfig.joining(
-                multipliers.values(),
-                rows=rows,
-                cols=cols,
-                depth=depth,
-                window=(taps[0], taps[1]),
-                batch=BATCH if batch is None else batch,
-            )
-            schedule = Schedule(value, config, multipliers if config.masks else {})
+            schedule = schedule_of(value, chosen, rows, cols, depth, window, batch)
             if show:
                 _show(schedule, as_json)
                 return
@@ -141,6 +129,39 @@ def command(
     print_next("sim", written[1])
 
 
+def schedule_of(
+    network: "QuantisedNetwork",
+    multiplier: "Multiplier | None",
+    rows: int,
+    cols: int,
+    depth: int,
+    window: str | None,
+    batch: int | None,
+) -> "Schedule":
+    """A network on an array that these options describe; without a multiplier, with those that its layers were made for.
+
+    Raises:
+        Refusal: they do not fit each other.
+    """
+    from amhw.array.config import ArrayConfig
+    from amhw.array.designs import multipliers_made_for
+    from amhw.array.schedule import Schedule
+
+    if multiplier is None:
+        multipliers = multipliers_made_for(network)
+    else:
+        multipliers = dict.fromkeys(network.layer_names, multiplier)
+    config = ArrayConfig.joining(
+        multipliers.values(),
+        rows=rows,
+        cols=cols,
+        depth=depth,
+        window=_taps(window),
+        batch=BATCH if batch is None else batch,
+    )
+    return Schedule(network, config, multipliers if config.masks else {})
+
+
 def _speed(schedule: "Schedule") -> str:
     return (
         f"{schedule.clocks_per_image:.0f} clocks an image, {schedule.image_clocks} of them before the layers that a "
@@ -161,6 +182,18 @@ def _show(schedule: "Schedule", as_json: bool) -> None:
         return
     click.echo(aligned(listing(schedule)))
     click.echo(_speed(schedule), err=True)
+
+
+def _taps(window: str | None) -> tuple[int, int]:
+    """Height and width that --window states; (0, 0) is for the configuration to choose.
+
+    Raises:
+        Refusal: it states something else.
+    """
+    if window is None:
+        return 0, 0
+    height, width = _numbers("--window H,W, such as 5,5", window, 2)
+    return height, width
 
 
 def _product(text: str) -> tuple[int, int, int]:

@@ -123,11 +123,30 @@ signed = partial(
     help="Which operands are two's complement.",
 )
 
-_multiplier = partial(
+rows = partial(option, "--rows", type=int, default=25, show_default=True, help="Rows of the array.")
+
+cols = partial(option, "--cols", type=int, default=16, show_default=True, help="Columns of the array.")
+
+depth = partial(
+    option, "--depth", type=int, default=1, show_default=True, help="Operand pairs that share an element's adder."
+)
+
+window = partial(
+    option,
+    "--window",
+    metavar="H,W",
+    help="Of a whole network: taps that are read at once. [default: as square as the rows]",
+)
+
+batch = partial(
+    option, "--batch", type=int, help="Of a whole network: images that share the linear layers' weights. [default: 32]"
+)
+
+multiplier_option = partial(
     option, "--multiplier", metavar="NAME|FILE", help="A multiplier: its name, or a file that holds one."
 )
 
-multipliers = partial(_multiplier, "multipliers", multiple=True)
+multipliers = partial(multiplier_option, "multipliers", multiple=True)
 
 NO_MULTIPLIER = "which multiplier? give NAME|FILE: a name, as amhw families lists some, or a file that holds one"
 
@@ -147,7 +166,7 @@ def multiplier(
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @click.argument("first", required=False, metavar="[FILE]" if file else "[NAME|FILE]")
-        @_multiplier(old=old, **({"metavar": "FILE", "help": "The file that holds the multiplier."} if file else {}))
+        @multiplier_option(old=old, **({"metavar": "FILE", "help": "The file that holds the multiplier."} if file else {}))
         @wraps(function)
         def command(first: str | None, multiplier: str | None, **arguments: Any) -> Any:
             if first is not None and multiplier is not None:

@@ -68,6 +68,16 @@ def read_part(folder: Path, part: str, name: str) -> DataSet:
     return DataSet(name, images, np.array([label for _, label, _ in files], np.uint8))
 
 
+def picture(file: Path) -> np.ndarray:
+    """A PNG file as uint8[C, H, W]; 8-bit grey or colour.
+
+    Raises:
+        Refusal: it is something else.
+    """
+    opened = _opened(file)
+    return _pixels(opened, file)
+
+
 def near_miss(folder: Path) -> str:
     """A folder inside that holds class folders, for a refusal; or nothing."""
     for path in _folders(folder):
