@@ -25,7 +25,7 @@ SECTIONS = {
     "First steps": ["index.md", "notebooks/first-steps.md", "python.md", "glossary.md"],
     "Multipliers": ["families.md", "adding-a-family.md", "exchange.md"],
     "Networks": ["networks.md", "training.md", "selection.md", "faults.md"],
-    "Hardware": ["cost.md", "array.md"],
+    "Hardware": ["cost.md", "array.md", "fpga.md"],
     "Studies": ["study.md", "reproducing.md"],
     "Project": ["architecture.md", "contributing.md", "changelog.md"],
 }

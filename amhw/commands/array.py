@@ -138,7 +138,7 @@ def schedule_of(
     window: str | None,
     batch: int | None,
 ) -> "Schedule":
-    """A network on an array that these options describe; without a multiplier, with those that its layers were made for.
+    """A network on the array of these options; without a multiplier, with those that its layers were made for.
 
     Raises:
         Refusal: they do not fit each other.

@@ -1,5 +1,6 @@
 """The command `amhw fpga`."""
 
+import tempfile
 from pathlib import Path
 
 import click
@@ -25,7 +26,9 @@ from amhw.synth.failure import SynthesisError
 @shared.depth()
 @shared.window()
 @shared.batch()
-@click.option("--clock", type=float, default=50.0, show_default=True, metavar="MHZ", help="The engine's clock.")
+@click.option(
+    "--clock", type=click.IntRange(10, 400), default=50, show_default=True, metavar="MHZ", help="The engine's clock."
+)
 @click.option("--baud", type=int, default=1_000_000, show_default=True, help="Bits a second of the serial line.")
 @click.option("--dsp", is_flag=True, help="Let the requantisers multiply in DSP blocks.")
 @shared.seed(default=1)
@@ -42,7 +45,7 @@ def command(
     depth: int,
     window: str | None,
     batch: int | None,
-    clock: float,
+    clock: int,
     baud: int,
     dsp: bool,
     seed: int,
@@ -52,9 +55,10 @@ def command(
 ) -> None:
     """Put a whole network on an FPGA: a bitstream that takes images over a serial line and gives their classes.
 
-    NETWORK is a file of a quantised network, or lenet5 for the shipped one. All of its layers are computed with the
-    multiplier, or without one with those that they were made for. Yosys maps the engine of amhw array --whole, nextpnr places and routes it, ecppack packs it. What it
-    takes and how fast it is goes to standard output and into NAME.json, beside NAME.bit, the Verilog and the network.
+    NETWORK is a file of a quantised network, or lenet5 for the shipped one. Its layers are computed with the
+    multiplier, or without one with those that they were made for. Yosys maps the engine of amhw array --whole, nextpnr
+    places and routes it, ecppack packs it. What it takes and how fast it is goes to standard output and into NAME.json,
+    beside the bitstream NAME.bit, the Verilog and the network.
     """
     from amhw.fpga.build import Target, build
     from amhw.network.models import lenet5
@@ -65,9 +69,13 @@ def command(
     value = lenet5.network() if network == "lenet5" else QuantisedNetwork.load(network)
     schedule = schedule_of(value, chosen, rows, cols, depth, window, batch)
     name = name or f"{board}_{rows}x{cols}_d{depth}_{schedule.config.multiplier.name}"
-    with worker_failures(SynthesisError), progress("emitting") as work:
-        built = build(schedule, target, name, work.update)
-        written = built.write(out)
+    with (
+        worker_failures(SynthesisError),
+        tempfile.TemporaryDirectory(prefix="amhw-fpga-") as folder,
+        progress("emitting") as work,
+    ):
+        built = build(schedule, target, name, Path(folder), work.update)
+    written = built.write(out)
     if as_json:
         print_json(built.manifest.plain() | {"files": [str(path) for path in written]})
         return

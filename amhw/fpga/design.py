@@ -21,24 +21,24 @@ OFF = 0.02
 class Line:
     """A serial line of `baud` bits a second in a circuit whose clock has `clock_mhz`.
 
-    >>> Line(50.0, 1_000_000).divisor
+    >>> Line(50, 1_000_000).divisor
     50
 
     Raises:
         Refusal: the clock has no such divisor.
     """
 
-    clock_mhz: float
+    clock_mhz: int
     baud: int
 
     def __post_init__(self) -> None:
         if self.baud < 1 or self.clock_mhz * 1e6 / self.baud < FEWEST:
             raise Refusal(
-                f"--baud {self.baud} at {self.clock_mhz:g} MHz; wanted 1 to {int(self.clock_mhz * 1e6 / FEWEST)}"
+                f"--baud {self.baud} at {self.clock_mhz} MHz; wanted 1 to {int(self.clock_mhz * 1e6 / FEWEST)}"
             )
         if abs(self.actual / self.baud - 1) > OFF:
             raise Refusal(
-                f"--baud {self.baud} cannot be made of {self.clock_mhz:g} MHz: the nearest is {self.actual:.0f}; "
+                f"--baud {self.baud} cannot be made of {self.clock_mhz} MHz: the nearest is {self.actual:.0f}; "
                 f"wanted one within {OFF:.0%}"
             )
 

@@ -57,14 +57,14 @@ class SerialPort:
 
     def __init__(self, path: Path | str, baud: int) -> None:
         self._path = path
-        rate = getattr(termios, f"B{baud}", None)
-        if rate is None:
-            raise Refusal(f"serial ports of this system know no {baud} baud")
         try:
             self._file = os.open(path, os.O_RDWR | os.O_NOCTTY)
         except OSError as error:
             raise Refusal(f"cannot open the serial port {path}: {error.strerror}") from None
+        rate = getattr(termios, f"B{baud}", None)
         try:
+            if rate is None:
+                raise Refusal(f"serial ports of this system know no {baud} baud; give amhw fpga another --baud")
             settings = termios.tcgetattr(self._file)
             settings[0] = settings[1] = settings[3] = 0  # bytes as they are, in both directions
             settings[2] = termios.CS8 | termios.CREAD | termios.CLOCAL
@@ -73,6 +73,9 @@ class SerialPort:
         except termios.error:
             os.close(self._file)
             raise Refusal(f"{path} is no serial port") from None
+        except Refusal:
+            os.close(self._file)
+            raise
 
     def close(self) -> None:
         """Give the port back."""

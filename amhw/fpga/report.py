@@ -48,7 +48,7 @@ class FpgaManifest(Document):
     network_sha256: str
     device: Name
     board: Name
-    clock_mhz: float
+    clock_mhz: Count
     baud: Count
     divisor: Count
     input_shape: tuple[Count, Count, Count]
@@ -81,7 +81,7 @@ class FpgaManifest(Document):
             [
                 f"{self.device} on {self.board}, {self.rows} × {self.cols} elements with {self.multiplier}",
                 "   ".join(f"{kind} {each.used} of {each.available}" for kind, each in kinds.items()),
-                f"Fmax {self.fmax_mhz:.1f} MHz, clock {self.clock_mhz:g} MHz",
+                f"Fmax {self.fmax_mhz:.1f} MHz, clock {self.clock_mhz} MHz",
                 f"{self.clocks_per_image:.0f} clocks an image, {self.latency} for a single one: "
                 f"{self.images_per_second:.0f} images a second, {self.images_per_second_serial:.0f} over the serial "
                 f"line of {self.baud} baud",

@@ -17,7 +17,7 @@ STATEMENTS = 64
 """Of one initial block. Yosys' reader takes a time that grows with the square of them: two minutes for 16,000, which is
 five seconds in pieces."""
 
-_HEADER = re.compile(r"\d+\.\d+\. (?:Executing|Running) (?:command )?(.+?)(?: pass)?(?: \(.*)?\.?$")
+_HEADER = re.compile(r"\d+\.\d+\. (?:Executing|Running) ([\w-]+(?: [\w-]+)*?)(?: pass)?(?=[ .:]|$)")
 """Of one of the steps of a synthesis, not of what these consist of."""
 
 

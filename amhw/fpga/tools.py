@@ -28,7 +28,9 @@ def run_python(program: str, arguments: Sequence[str], folder: Path, name: str, 
     Raises:
         SynthesisError: it fails, or takes longer than `LONGEST_S`.
     """
-    running = subprocess.Popen(
+    late = threading.Event()
+    last: list[str] = []
+    with subprocess.Popen(
         [sys.executable, "-P", "-c", program, *arguments],
         cwd=folder,
         stdin=subprocess.DEVNULL,
@@ -37,26 +39,23 @@ def run_python(program: str, arguments: Sequence[str], folder: Path, name: str, 
         text=True,
         errors="replace",
         encoding="utf-8",
-    )
-    late = threading.Event()
+    ) as running:
 
-    def stop() -> None:
-        late.set()
-        running.kill()
+        def stop() -> None:
+            late.set()
+            running.kill()
 
-    timer = threading.Timer(LONGEST_S, stop)
-    timer.start()
-    last: list[str] = []
-    try:
-        assert running.stdout is not None
-        for line in running.stdout:
-            last = [*last[1 - KEPT :], line]
-            heard(line.rstrip("\n"))
-        status = running.wait()
-    finally:
-        timer.cancel()
-        running.kill()
-        running.wait()
+        timer = threading.Timer(LONGEST_S, stop)
+        timer.start()
+        try:
+            assert running.stdout is not None
+            for line in running.stdout:
+                last = [*last[1 - KEPT :], line]
+                heard(line.rstrip("\n"))
+            status = running.wait()
+        finally:
+            timer.cancel()
+            running.kill()
     if late.is_set():
         raise SynthesisError(f"{name} took longer than {LONGEST_S} s and was stopped")
     if status:
