@@ -26,6 +26,7 @@ COMMANDS = {
     "accuracy": ("amhw.commands.accuracy", "A network's accuracy with a multiplier in its layers."),
     "faults": ("amhw.commands.faults", "What flipped bits in a network's memories cost, every one of them."),
     "select": ("amhw.commands.select", "Choose partial products and weight codes from what the network multiplies."),
+    "cascade": ("amhw.commands.cascade", "A cheap network first, a better one where the cheap one is in doubt."),
     "train": ("amhw.commands.train", "Train a network from scratch, or fine-tune it through a multiplier."),
     "study": ("amhw.commands.study", "Generate, simulate, synthesise and score a list of multipliers."),
     "report": ("amhw.commands.report", "Studies and selections as one interactive HTML page, pictures and tables."),

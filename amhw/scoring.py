@@ -86,9 +86,19 @@ def tables_made_for(network: QuantisedNetwork) -> dict[str, ProductTable]:
         Refusal: no layer says, or one says what came from a file, or a multiplier's table is not what it was when the
             network was made.
     """
-    made_for = {layer.name: layer.made_for.name for layer in network.layers if layer.made_for is not None}
-    if not made_for:
+    tables = own_tables(network)
+    if not tables:
         raise Refusal(f"{network.name} was made for exact products: give a multiplier, NAME|FILE, too")
+    return tables
+
+
+def own_tables(network: QuantisedNetwork) -> dict[str, ProductTable]:
+    """`tables_made_for`; none for a network that was made for exact products.
+
+    Raises:
+        Refusal: a layer was made for what came from a file, or a multiplier's table is not what it was then.
+    """
+    made_for = {layer.name: layer.made_for.name for layer in network.layers if layer.made_for is not None}
     for layer, name in made_for.items():
         if not is_name(name):
             raise Refusal(f"{layer} of {network.name} was made for the table {name}, from a file: give that file too")

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,14 @@ from amhw.files import decoded, read_whole
 from amhw.network.inference import Inference, im2col
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
+from amhw.table import ProductTable
 
 _MOST_BYTES = 1 << 28
 """Of a trace; more clocks would not be counted in an hour."""
 
 SEED = 1
+
+_EXACT: Mapping[str, ProductTable] = MappingProxyType({})
 
 Ports = dict[str, NDArray[Any]]
 
@@ -137,9 +141,17 @@ def check_fits(ports: Ports, widths: Mapping[str, int], source: str) -> None:
 
 
 def operand_streams(
-    network: QuantisedNetwork, layer: str, data: DataSet, images: int, random: np.random.Generator
+    network: QuantisedNetwork,
+    layer: str,
+    data: DataSet,
+    images: int,
+    random: np.random.Generator,
+    tables: Mapping[str, ProductTable] = _EXACT,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """What `layer` multiplies on so many images of `data`, drawn at random.
+
+    Args:
+        tables: by layer, as for `amhw.network.inference.Inference`: what enters a layer depends on earlier ones.
 
     Returns:
         Activations' codes [images, positions, taps] and weights' codes [outputs, taps]. A fully-connected layer has
@@ -149,7 +161,7 @@ def operand_streams(
     network.network.check_images(data)
     images = min(images, len(data))
     drawn = data.images[random.choice(len(data), images, replace=False)]
-    windows = im2col(chosen, Inference(network).inputs(drawn, (layer,))[layer])
+    windows = im2col(chosen, Inference(network, tables).inputs(drawn, (layer,))[layer])
     streams = windows.reshape(images, -1, windows.shape[-1])
     weights = chosen.weight_codes.reshape(chosen.outputs, -1).astype(np.int64)
     return (streams.transpose(1, 0, 2) if chosen.is_linear else streams), weights
@@ -161,14 +173,21 @@ def uniform_trace(width_a: int, width_b: int, length: int = OPERATIONS) -> Trace
     return {"a": random.integers(0, 1 << width_a, length), "b": random.integers(0, 1 << width_b, length)}
 
 
-def layer_trace(network: QuantisedNetwork, layer: str, data: DataSet, length: int = OPERATIONS) -> Trace:
+def layer_trace(
+    network: QuantisedNetwork,
+    layer: str,
+    data: DataSet,
+    length: int = OPERATIONS,
+    tables: Mapping[str, ProductTable] = _EXACT,
+) -> Trace:
     """Consecutive operand codes of multipliers in a weight-stationary array that computes `layer` on images of `data`.
 
     A multiplier keeps one weight while the activations of all output positions of an image stream past, row by row;
-    then comes another weight of the layer and another image, both drawn at random.
+    then comes another weight of the layer and another image, both drawn at random. `tables` are as in
+    `operand_streams`.
     """
     random = np.random.default_rng(SEED)
-    streams, weights = operand_streams(network, layer, data, TRACE_IMAGES, random)
+    streams, weights = operand_streams(network, layer, data, TRACE_IMAGES, random, tables)
     a, b, have = [], [], 0
     while have < length:
         tap = random.integers(streams.shape[-1])

@@ -195,7 +195,7 @@ def _network(
     """The network and the product tables of its layers, as `amhw accuracy` takes them; exact products by default."""
     from amhw.network.models import lenet5
     from amhw.network.quantised import QuantisedNetwork
-    from amhw.scoring import tables_made_for
+    from amhw.scoring import own_tables
 
     chosen = None if network is None else QuantisedNetwork.load(network)
     if multiplier is not None:
@@ -204,8 +204,7 @@ def _network(
         raise Refusal(shared.NO_MULTIPLIER)
     if chosen is None:
         return lenet5.network(), {}
-    made = any(layer.made_for is not None for layer in chosen.layers)
-    return chosen, tables_made_for(chosen) if made else {}
+    return chosen, own_tables(chosen)
 
 
 def _done(

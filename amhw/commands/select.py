@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command, epilog="Example: amhw select --max-area-ratio 0.06")
 @click.option("--kept", type=int, metavar="N", help="The best multiplier with N partial products.")
-@click.option("--max-loss", type=float, metavar="POINTS", help="The smallest that loses at most so many points.")
+@shared.max_loss()
 @click.option("--max-area-ratio", type=float, metavar="R", help="The best of at most R times the exact area.")
 @click.option("--per-layer", is_flag=True, help="Each layer may have a multiplier of its own.")
 @click.option("--finetune", is_flag=True, help="Train the networks of the front (of --kept's multiplier) further.")

@@ -62,6 +62,14 @@ images = partial(
     help="Which test images: the first N, those from FIRST to before END, or all.",
 )
 
+max_loss = partial(
+    option,
+    "--max-loss",
+    type=float,
+    metavar="POINTS",
+    help="The cheapest that loses at most so many points on training images.",
+)
+
 out = partial(option, "--out", type=_PATH, metavar="PATH", show_default=True, help="Where to write; folders are made.")
 
 results = partial(

@@ -30,6 +30,7 @@ from amhw.network.models.lenet5 import network_for
 from amhw.network.quantised import Operands, QuantisedNetwork
 from amhw.network.trained_on import Meeting, own_data
 from amhw.refusal import Refusal
+from amhw.scoring import own_tables
 from amhw.stimulus import (
     OPERATIONS,
     SEED,
@@ -79,7 +80,10 @@ class MultiplierWork:
         source = own_data(network.network, data)
         self.meeting: Meeting | None = Meeting(network.network, source)
         images = source.representative
-        self.real = {f"{source.name} {layer}": layer_trace(network, layer, images, self.clocks) for layer in layers}
+        self.real = {
+            f"{source.name} {layer}": layer_trace(network, layer, images, self.clocks, own_tables(network))
+            for layer in layers
+        }
 
     def synthesised(self, synthesiser: Synthesiser) -> SynthesisResult:
         expected = Expected(self.table.products)
@@ -172,7 +176,10 @@ class VerilogWork:
         self.meeting = Meeting(network.network, source)
         images = source.representative
         traces = {"uniform": uniform_trace(widths[a], widths[b], clocks)}
-        traces |= {f"{source.name} {layer}": layer_trace(network, layer, images, clocks) for layer in self.layers}
+        traces |= {
+            f"{source.name} {layer}": layer_trace(network, layer, images, clocks, own_tables(network))
+            for layer in self.layers
+        }
         others = known | random_bits(free, clocks)
         return {given: Stimulus(others | {a: codes["a"], b: codes["b"]}) for given, codes in traces.items()}
 
@@ -226,7 +233,7 @@ class ArrayWork:
         """What the mesh multiplies, by what it is called: of each layer, and random in its shape."""
         for layer in layers:
             random = np.random.default_rng(SEED)
-            real = operand_streams(network, layer, source.representative, TRACE_IMAGES, random)
+            real = operand_streams(network, layer, source.representative, TRACE_IMAGES, random, own_tables(network))
             most = network[layer].operands.activation_max
             noise = (
                 random.integers(0, most + 1, real[0].shape),

@@ -109,13 +109,9 @@ class Loaded:
         images, labels = self.training.images, self.training.labels
         other = slice(1, None, max(2, len(images) // _TEACHING))
         some = np.arange(len(images))[:: max(1, len(images) // _MOVED)][:_MOVED]
-        with torch.random.fork_rng():
-            torch.manual_seed(_SEED)
-            moved = augmented(pixels(images[some]))
-        distorted = (moved.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
         return DataSet(
             f"{self.training.name}, moved",
-            np.concatenate([images[other], distorted]),
+            np.concatenate([images[other], moved(images[some], _SEED)]),
             np.concatenate([labels[other], labels[some]]),
         )
 
@@ -132,6 +128,14 @@ class Loaded:
     def training_loss(self, predictions: np.ndarray) -> float:
         """The share of the judging images that are lost against exact products when these classes are predicted."""
         return self.exact_accuracy - float((predictions == self.judging.labels).mean())
+
+
+def moved(images: np.ndarray, seed: int) -> np.ndarray:
+    """Each image moved and distorted as in training; the same ones for the same seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        found = augmented(pixels(images))
+    return (found.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
 
 
 @functools.cache
