@@ -81,18 +81,32 @@ class LayerSums:
         return self._sums(_at_the_multiplier(layer, codes))
 
 
+Sums = Callable[[torch.Tensor], torch.Tensor]
+"""The sums of a layer before the bias, of its input codes, as `LayerSums` gives them."""
+
+
 class Inference:
     """`network` with a product table in place of the exact product in each layer that `tables` names.
+
+    In the layers that `sums` names another arithmetic takes the place of both product and addition.
 
     Raises:
         Refusal: a name is no layer's, or its table does not fit (see `LayerSums`), or a layer was made for another.
     """
 
-    def __init__(self, network: QuantisedNetwork, tables: Mapping[str, ProductTable] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        network: QuantisedNetwork,
+        tables: Mapping[str, ProductTable] = MappingProxyType({}),
+        sums: Mapping[str, Sums] = MappingProxyType({}),
+    ) -> None:
         self.network = network
-        network.network.check_layers(tables)
+        network.network.check_layers([*tables, *sums])
         network.check_tables(tables)
-        self._sums = {layer.name: LayerSums(layer, tables.get(layer.name)) for layer in network.layers}
+        self._sums: dict[str, Sums] = {
+            layer.name: sums[layer.name] if layer.name in sums else LayerSums(layer, tables.get(layer.name))
+            for layer in network.layers
+        }
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """int32[N, classes] of uint8 images [N, C, H, W]."""
