@@ -38,7 +38,7 @@ class Multiplier(ABC):
     complement.
 
     Attributes:
-        width_a, width_b: bits of each operand, 2…32.
+        width_a, width_b: bits of each operand, 2…32; of some families 1…32.
         signed_a, signed_b: whether each operand is two's complement.
 
     Raises:
@@ -56,6 +56,9 @@ class Multiplier(ABC):
     overestimates: ClassVar[bool] = True
     """Whether a product of unsigned operands may exceed the exact one; False only where it provably cannot."""
 
+    narrowest: ClassVar[int] = MIN_WIDTH
+    """Bits that an operand has at least."""
+
     _families: ClassVar[dict[str, type["Multiplier"]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -69,8 +72,8 @@ class Multiplier(ABC):
 
     def __post_init__(self) -> None:
         for operand, width in (("a", self.width_a), ("b", self.width_b)):
-            if not MIN_WIDTH <= width <= MAX_WIDTH:
-                raise Refusal(f"width of {operand} is {width}; choose {MIN_WIDTH} to {MAX_WIDTH} bits")
+            if not self.narrowest <= width <= MAX_WIDTH:
+                raise Refusal(f"width of {operand} is {width}; choose {self.narrowest} to {MAX_WIDTH} bits")
 
     # What it is called
 

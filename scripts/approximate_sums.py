@@ -3,7 +3,7 @@
     python scripts/approximate_sums.py [--network FILE] [--data DATA] [--images N] [--tech NAME]
 
 Every layer adds its products one after another; the products are those of the network's own multipliers. The cost is
-that of a multiply-accumulate of the first layer's multiplier with a 24-bit sum.
+that of a multiply-accumulate of the first layer's multiplier with a 24-bit sum, by the quick recipe.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from amhw.network.inference import Inference
 from amhw.network.models import lenet5
 from amhw.network.quantised import QuantisedNetwork
 from amhw.scoring import own_tables
-from amhw.synth import Synthesiser, technology_named
+from amhw.synth import SEARCH, Synthesiser, technology_named
 from amhw.verilog import Design, emit
 
 WIDTH = 24
@@ -39,7 +39,7 @@ def main() -> None:
     multiplier = Design.parse(name).multiplier
     print(f"{network.name}\n{name} in {', '.join(tables) or 'no layer'}; {len(test)} images; {arguments.tech}")
     print(" L  accuracy, %  area, µm²  delay, ps")
-    with Synthesiser(technology_named(arguments.tech)) as synthesiser:
+    with Synthesiser(technology_named(arguments.tech), (SEARCH,), workers=1) as synthesiser:
         for bits in BITS:
             sums = {layer.name: LowerOrSums(layer, bits, tables.get(layer.name)) for layer in network.layers}
             accuracy = float(Inference(network, tables, sums).correct(test).mean())

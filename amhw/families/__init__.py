@@ -14,6 +14,7 @@ from amhw.families.or_compressed import OrCompressed
 from amhw.families.roba import Roba
 from amhw.families.segmented import Drum, StaticSegment
 from amhw.families.sign_magnitude import SignMagnitude
+from amhw.families.signs import Signs
 
 __all__ = [
     "Bfloat16",
@@ -29,6 +30,7 @@ __all__ = [
     "OrCompressed",
     "Roba",
     "SignMagnitude",
+    "Signs",
     "StaticSegment",
     "broken_array",
     "perforated",

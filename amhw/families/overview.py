@@ -8,6 +8,7 @@ from amhw.families.bfloat16 import Bfloat16
 from amhw.families.catalogue import CATALOGUE, Entry
 from amhw.families.masked import Masked
 from amhw.families.sign_magnitude import SignMagnitude
+from amhw.families.signs import Signs
 from amhw.multiplier import SIGNEDNESS, Multiplier
 from amhw.refusal import Refusal
 
@@ -33,7 +34,7 @@ def overview(width: int = 8, signed: str = "none") -> list[dict[str, Any]]:
     groups: dict[Any, list[Entry]] = {}  # by family; the last two multiply with any of the others
     for entry in CATALOGUE:
         groups.setdefault(entry.family, []).append(entry)
-    groups |= {SignMagnitude: [], Bfloat16: []}
+    groups |= {Signs: [], SignMagnitude: [], Bfloat16: []}
     return [
         {
             "family": family.__name__,
