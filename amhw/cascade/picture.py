@@ -8,13 +8,14 @@ from amhw.cascade.record import CascadeRun
 
 
 def picture(run: CascadeRun) -> str:
-    """Test-image losses in points (linear near zero, then logarithmic) against energy as a share of the exact one's."""
+    """Test-image losses in points (linear near zero, then logarithmic) against the energy of the layers with multipliers,
+    as a share of the exact one's."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     ax = figure.subplots()
     exact = next(each for each in run.networks if not each.multipliers)
     others = [each for each in run.networks if each.multipliers]
     ax.scatter(
-        [each.energy_ratio for each in others],
+        [each.approximate_energy_ratio for each in others],
         [100 * (exact.accuracy - each.accuracy) for each in others],
         marker="x",
         color="tab:gray",
@@ -23,7 +24,7 @@ def picture(run: CascadeRun) -> str:
     ax.scatter([1], [0], marker="s", color="black", label="exact network", zorder=3)
     both = [each for each in run.cascades if each.threshold]
     ax.errorbar(
-        [each.energy_ratio for each in both],
+        [each.approximate_energy_ratio for each in both],
         [each.loss_points for each in both],
         yerr=[(each.loss_interval[1] - each.loss_interval[0]) / 2 for each in both],
         fmt="o",
@@ -39,7 +40,7 @@ def picture(run: CascadeRun) -> str:
     lowest = min([-0.15, *(each.loss_interval[0] for each in both)])
     ax.set_ylim(lowest, 1.3 * max([0.2, *(100 * (exact.accuracy - each.accuracy) for each in others)]))
     ax.set(
-        xlabel="energy of an image's multiplications, all layers, ÷ exact",
+        xlabel=f"energy of an image's multiplications in {', '.join(run.layers)}, ÷ exact",
         ylabel="accuracy lost on test images, points",
         title=f"{len(run.networks)} networks, {run.images} test images, {run.technology}",
     )
