@@ -9,8 +9,9 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.results import Task
 from amhw.stages.emission import Emitted
 from amhw.stages.energy import OperationEnergy, energy
+from amhw.stages.synthesis import Synthesised
 from amhw.stimulus import layer_trace
-from amhw.synth import Expected
+from amhw.synth import RECIPES, Expected
 from amhw.table import ProductTable
 from amhw.verilog import Design
 
@@ -27,11 +28,16 @@ class Operands:
     tables: Mapping[str, ProductTable]
     images: DataSet
 
-    def task(self, design: Design, emitted: Emitted, technology: str) -> Task[OperationEnergy]:
-        """The energy of one multiplication by `design`."""
+    def task(self, design: Design, emitted: Emitted, technology: str, found: Synthesised) -> Task[OperationEnergy]:
+        """The energy of one multiplication by `design`, of the netlist with the least area × delay that was `found`."""
         trace = layer_trace(self.network, self.layer, self.images, tables=self.tables)
-        expected = Expected(ProductTable.of(design.multiplier).products)
-        return energy(emitted.verilog, design.name, technology, expected, trace["a"], trace["b"])
+        recipe = next(recipe for recipe in RECIPES if recipe.name == found.balanced.recipe)
+        return energy(emitted.verilog, design.name, technology, expected_of(design), recipe, trace["a"], trace["b"])
+
+
+def expected_of(design: Design) -> Expected:
+    """What every netlist of a design is checked against."""
+    return Expected(ProductTable.of(design.multiplier).products)
 
 
 def exact_designs(network: QuantisedNetwork, layer: str) -> list[Design]:

@@ -8,8 +8,8 @@ from amhw.cascade.record import CascadeRun
 
 
 def picture(run: CascadeRun) -> str:
-    """Test-image losses in points (linear near zero, then logarithmic) against the energy of the layers with multipliers,
-    as a share of the exact one's."""
+    """Test-image losses in points (linear near zero, then logarithmic) against energy, that of the layers with
+    multipliers as a share of the exact one's."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     ax = figure.subplots()
     exact = next(each for each in run.networks if not each.multipliers)

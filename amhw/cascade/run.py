@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from amhw.cascade.answers import Answers, answering, judging
-from amhw.cascade.energy import Operands, exact_designs, per_image
+from amhw.cascade.energy import Operands, exact_designs, expected_of, per_image
 from amhw.cascade.front import front
 from amhw.cascade.record import CascadedNetwork, CascadeRun, MeasuredCascade
 from amhw.cascade.threshold import Cascade, Curve
@@ -17,6 +17,8 @@ from amhw.results import R, Results, Task, run
 from amhw.select.solutions import Loss
 from amhw.stages.emission import emission
 from amhw.stages.problem import Problem
+from amhw.stages.synthesis import synthesis
+from amhw.synth import RECIPES
 from amhw.table import ProductTable
 from amhw.verilog import Design
 
@@ -194,17 +196,21 @@ class Cascades:
     def _energies(self, wanted: Sequence[tuple[int, str, Design]], what: str) -> dict[tuple[int, str, Design], float]:
         """Femtojoules for one multiplication of a network's layer by a design."""
         designs = list(dict.fromkeys(design for *_, design in wanted))
-        emitted = dict(
-            zip(designs, self._run([emission(design) for design in designs], f"{what}: Verilog"), strict=True)
-        )
-        images = own_data(self.networks[0].network.network, self.problem.data_dir).representative
+        emitted = self._run([emission(design) for design in designs], f"{what}: Verilog")
+        texts = dict(zip(designs, emitted, strict=True))
         tasks = [
+            synthesis(text.verilog, design.name, self.technology, expected_of(design), RECIPES)
+            for design, text in texts.items()
+        ]
+        netlists = dict(zip(designs, self._run(tasks, f"{what}: synthesis"), strict=True))
+        images = own_data(self.networks[0].network.network, self.problem.data_dir).representative
+        counts = [
             Operands(self.networks[index].network, layer, self.networks[index].tables, images).task(
-                design, emitted[design], self.technology
+                design, texts[design], self.technology, netlists[design]
             )
             for index, layer, design in wanted
         ]
-        found = self._run(tasks, what)
+        found = self._run(counts, what)
         return {key: record.timed_fj for key, record in zip(wanted, found, strict=True)}
 
     def _run(self, tasks: Sequence[Task[R]], what: str) -> list[R]:

@@ -158,8 +158,10 @@ multipliers = partial(multiplier_option, "multipliers", multiple=True)
 
 NO_MULTIPLIER = "which multiplier? give NAME|FILE: a name, as amhw families lists some, or a file that holds one"
 
-
 NO_FILE = "which multiplier? give a FILE: Verilog or a product table"
+
+
+_OF_A_FILE = {"metavar": "FILE", "help": "The file that holds the multiplier."}
 
 
 def multiplier(
@@ -174,7 +176,7 @@ def multiplier(
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @click.argument("first", required=False, metavar="[FILE]" if file else "[NAME|FILE]")
-        @multiplier_option(old=old, **({"metavar": "FILE", "help": "The file that holds the multiplier."} if file else {}))
+        @multiplier_option(old=old, **(_OF_A_FILE if file else {}))
         @wraps(function)
         def command(first: str | None, multiplier: str | None, **arguments: Any) -> Any:
             if first is not None and multiplier is not None:
