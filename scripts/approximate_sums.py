@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from amhw.datasets import data_source
-from amhw.effort.accumulation import LowerOrSums, MultiplyAccumulate
+from amhw.effort.accumulation import LowerOrSums, multiply_accumulate
 from amhw.network.inference import Inference
 from amhw.network.models import lenet5
 from amhw.network.quantised import QuantisedNetwork
@@ -43,7 +43,7 @@ def main() -> None:
         for bits in BITS:
             sums = {layer.name: LowerOrSums(layer, bits, tables.get(layer.name)) for layer in network.layers}
             accuracy = float(Inference(network, tables, sums).correct(test).mean())
-            unit = MultiplyAccumulate(multiplier, WIDTH, bits)
+            unit = multiply_accumulate(multiplier, WIDTH, bits)
             result = synthesiser.submit(emit(unit, unit.name), unit.name).result()
             print(f"{bits:2}  {accuracy:11.2%}  {result.area_um2:9.1f}  {result.delay_ps:9.0f}", flush=True)
 

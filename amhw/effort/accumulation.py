@@ -89,15 +89,9 @@ class MultiplyAccumulate(wiring.Component):
     Members:
         a, b: In, the multiplier's operands.
         s_in, s_out: In and Out, signed `width` bits; s_out is taken modulo 2^width.
-
-    Raises:
-        Refusal: L is out of range or no smaller than the product's width.
     """
 
     def __init__(self, multiplier: Multiplier, width: int, bits: int) -> None:
-        check_bits(bits)
-        if bits >= multiplier.shape_p.width:
-            raise Refusal(f"{bits} OR-ed bits; a product has {multiplier.shape_p.width}, wanted fewer than these")
         self.multiplier, self.width, self.bits = multiplier, width, bits
         super().__init__(
             {
@@ -127,6 +121,18 @@ class MultiplyAccumulate(wiring.Component):
         high = self.s_in[cut:].as_signed() + upper + (self.s_in[cut - 1] & product[cut - 1])
         m.d.comb += self.s_out.eq(Cat(self.s_in[:cut] | product[:cut], high[: self.width - cut]))
         return m
+
+
+def multiply_accumulate(multiplier: Multiplier, width: int, bits: int) -> MultiplyAccumulate:
+    """The unit with L = `bits`.
+
+    Raises:
+        Refusal: L is out of range or no smaller than the product's width.
+    """
+    check_bits(bits)
+    if bits >= multiplier.shape_p.width:
+        raise Refusal(f"{bits} OR-ed bits; a product has {multiplier.shape_p.width}, wanted fewer than these")
+    return MultiplyAccumulate(multiplier, width, bits)
 
 
 def check_bits(bits: int) -> None:

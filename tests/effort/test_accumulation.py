@@ -6,7 +6,7 @@ import torch
 
 from amhw.circuit import Circuit
 from amhw.datasets import mnist_test
-from amhw.effort.accumulation import LowerOrSums, MultiplyAccumulate, added
+from amhw.effort.accumulation import LowerOrSums, added, multiply_accumulate
 from amhw.network.inference import Inference
 from amhw.network.models import lenet5
 from amhw.refusal import Refusal
@@ -44,7 +44,7 @@ def test_the_adder_is_the_published_one(bits):
 @pytest.mark.parametrize("bits", [0, 1, 3])
 def test_the_verilog_is_the_golden_model(name, bits):
     multiplier = Design.parse(name).multiplier
-    unit = MultiplyAccumulate(multiplier, WIDTH, bits)
+    unit = multiply_accumulate(multiplier, WIDTH, bits)
     circuit = Circuit.read(emit(unit, unit.name), unit.name)
     table = ProductTable.of(multiplier)
     random = np.random.default_rng(bits)
@@ -91,4 +91,4 @@ def test_impossible_parts_are_refused(bits):
 
 def test_more_bits_than_a_product_has_are_refused():
     with pytest.raises(Refusal, match="a product has 8, wanted fewer"):
-        MultiplyAccumulate(Design.parse("mul_u4s4_pp_full").multiplier, WIDTH, 8)
+        multiply_accumulate(Design.parse("mul_u4s4_pp_full").multiplier, WIDTH, 8)
