@@ -152,7 +152,7 @@ def command(
         refuse_without_effect(["protections", "rank", "margin", "models", "places"], "--stuck-nets has no memories")
         _stuck_nets(campaign, multiplier, subject, tech, quick, seed, out, store, workers, as_json)
         return
-    files.check_folder(out, subject)
+    files.begin(out, subject)
     if margin is not None:
         _sample(campaign, subject, margin, confidence, seed, out, store, workers, as_json)
         return

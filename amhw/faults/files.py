@@ -11,11 +11,14 @@ from amhw.extras import optional
 from amhw.faults.campaign import Campaign, Part, golden_run
 from amhw.faults.models import MODELS
 from amhw.faults.outcome import IDENTICAL, RIGHT_TO_WRONG, SAME_CLASS, WRONG_TO_RIGHT, WRONG_TO_WRONG, Counts
-from amhw.faults.summary import Cell, FaultRun, Figures, Subject
+from amhw.faults.summary import Begun, Cell, FaultRun, Figures, Subject
 from amhw.files import write_atomically
 from amhw.refusal import Refusal
 
 RECORD = "faults.json"
+
+BEGUN = "campaign.json"
+"""What a campaign is of, written before its first fault."""
 
 COLUMNS = (
     *("model", "layer", "kind", "index", "bit", "value", "faulty_value", "images"),
@@ -37,16 +40,19 @@ def subject_of(campaign: Campaign) -> Subject:
     )
 
 
-def check_folder(folder: Path, subject: Subject) -> None:
-    """Refuse a folder in which a campaign of something else lies.
+def begin(folder: Path, subject: Subject) -> None:
+    """Write what a campaign is of, unless one of something else lies in the folder or was begun there.
 
     Raises:
         Refusal: says what differs.
     """
-    path = folder / RECORD
-    if not path.exists():
+    if (folder / RECORD).exists():
+        there = FaultRun.read(folder / RECORD).subject
+    elif (folder / BEGUN).exists():
+        there = Begun.read(folder / BEGUN).subject
+    else:
+        Begun(subject).write(folder / BEGUN)
         return
-    there = FaultRun.read(path).subject
     for what, here, before in (
         ("the network", subject.network_sha256, there.network_sha256),
         ("the multipliers", subject.multipliers, there.multipliers),

@@ -127,6 +127,18 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Begun(Document):
+    """What `amhw faults` writes first, so that it goes on with the same campaign or refuses."""
+
+    kind = "begun fault campaign"
+    schema = 1
+    called = "begun fault campaign"
+    written_by = "amhw faults"
+
+    subject: Subject
+
+
+@dataclass(frozen=True)
 class FaultRun(Document):
     """What `amhw faults` writes beside the tables.
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -109,6 +110,43 @@ def test_another_network_in_the_same_folder_is_refused(out):
     assert "the choice of images changed since" in refused("--images", "200:203", *changed)
     mask = "mul_u8s8_pp_0_0_0_e0_e0_e0_e0_e0"
     assert "the multipliers changed since" in refused("--images", "200:204", mask, *changed)
+
+
+def test_a_network_that_changed_since_the_campaign_began_is_refused(tmp_path, monkeypatch):
+    """Interrupted before anything is written but what is finished; with the right network it then goes on."""
+    file, out = tmp_path / "network.npz", tmp_path / "out"
+    network = lenet5.network()
+    network.save(file)
+    what = (
+        "--network",
+        file,
+        "--images",
+        "200:202",
+        "--parameters",
+        "conv1.shift,fc3.bias",
+        "--workers",
+        "1",
+        "--out",
+        out,
+    )
+    with monkeypatch.context() as broken:
+        broken.setattr("amhw.faults.files.write", interrupted)
+        assert run(*what).exit_code == 130
+    assert sorted(path.name for path in out.iterdir()) == ["campaign.json", "results.sqlite"]
+    with Results(out / "results.sqlite") as store:
+        finished = len(store)
+    last = network.layers[-1]
+    layers = (*network.layers[:-1], replace(last, bias=last.bias + 1))
+    replace(network, layers=layers).save(file)
+    assert "the network changed since" in refused(*what)
+    network.save(file)
+    assert run(*what).exit_code == 0
+    with Results(out / "results.sqlite") as store:
+        assert len(store) == finished == 2, "what was finished is there, and nothing is done twice"
+
+
+def interrupted(*arguments, **others):
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
