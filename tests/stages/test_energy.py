@@ -5,6 +5,7 @@ import pytest
 
 from amhw.multiplier import parse
 from amhw.stages.energy import energy
+from amhw.stages.synthesis import synthesiser
 from amhw.synth import RECIPES, Expected, Synthesiser, Technology
 from amhw.synth.energy import energy as energy_of
 from amhw.table import ProductTable
@@ -19,12 +20,14 @@ def test_energy_is_of_the_netlist_that_synthesis_with_all_recipes_calls_best(nam
     technology = Technology.named("sky130hd")
     verilog = Design(parse(name)).verilog()
     top, expected = Design(parse(name)).name, Expected(ProductTable.of(parse(name)).products)
-    with Synthesiser(technology, RECIPES, workers=1, netlists=True) as synthesiser:
-        best = synthesiser.submit(verilog, top, expected).result().best_product
+    with Synthesiser(technology, RECIPES, workers=1, netlists=True) as pool:
+        best = pool.submit(verilog, top, expected).result().best_product
     whole = energy_of(best.gates, technology, {"a": OPERANDS[0], "b": OPERANDS[1]})
     [recipe] = [recipe for recipe in RECIPES if recipe.name == best.recipe]
     task = energy(verilog, top, "sky130hd", expected, recipe, *OPERANDS)
     found = task.function(*task.arguments)
+    synthesiser("sky130hd", technology.sha256, netlists=True).close()
+    synthesiser.cache_clear()
     assert (found.recipe, found.settled_fj, found.timed_fj) == (
         best.recipe,
         round(whole.settled_fj, 4),
