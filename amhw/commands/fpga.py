@@ -7,7 +7,7 @@ import click
 
 from amhw.commands import shared
 from amhw.commands.array import schedule_of
-from amhw.commands.base import Command, print_json, worker_failures
+from amhw.commands.base import Command, print_json
 from amhw.commands.progress import progress
 from amhw.imports.designs import design_of
 from amhw.synth.failure import SynthesisError
@@ -69,12 +69,11 @@ def command(
     value = lenet5.network() if network == "lenet5" else QuantisedNetwork.load(network)
     schedule = schedule_of(value, chosen, rows, cols, depth, window, batch)
     name = name or f"{board}_{rows}x{cols}_d{depth}_{schedule.config.multiplier.name}"
-    with (
-        worker_failures(SynthesisError),
-        tempfile.TemporaryDirectory(prefix="amhw-fpga-") as folder,
-        progress("emitting") as work,
-    ):
-        built = build(schedule, target, name, Path(folder), work.update)
+    with tempfile.TemporaryDirectory(prefix="amhw-fpga-") as folder, progress("making the clock") as work:
+        try:
+            built = build(schedule, target, name, Path(folder), work.update)
+        except SynthesisError as error:
+            raise click.ClickException(f"{name}: {error}") from error
     written = built.write(out)
     if as_json:
         print_json(built.manifest.plain() | {"files": [str(path) for path in written]})
