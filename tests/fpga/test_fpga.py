@@ -23,10 +23,12 @@ from PIL import Image
 
 from amhw import ProductTable, Refusal
 from amhw.cli import main
+from amhw.fpga.board import BOARDS
 from amhw.fpga.build import Target, build
 from amhw.fpga.design import Line, serial_engine
-from amhw.fpga.devices import check_cells
+from amhw.fpga.devices import DEVICES, check_cells
 from amhw.fpga.host import SerialPort, answer, simulated
+from amhw.fpga.place import place
 from amhw.fpga.remade import remade
 from amhw.fpga.report import FpgaManifest
 from amhw.fpga.synthesis import STATEMENTS, in_pieces
@@ -133,6 +135,17 @@ def test_the_bitstream(placed):
     run_wheel("ecpunpack", ["--input", "design.bit", "--textcfg", "again.config"], folder, lambda _: None)
     wrote, found = (tables((folder / name).read_text()) for name in ("design.config", "again.config"))
     assert len(found) > 500 and found <= wrote
+
+
+@needs_nextpnr
+def test_cells_that_do_not_fit_are_told_before_they_are_placed(placed, tmp_path, monkeypatch):
+    folder, built, _ = placed
+    shutil.copy(folder / "netlist.json", tmp_path)
+    monkeypatch.setitem(DEVICES, "ecp5-12k", replace(DEVICES["ecp5-12k"], luts=1000))
+    heard = []
+    with pytest.raises(Refusal, match=rf"needs {built.manifest.luts.used} LUTs of which it has 1000; take a greater"):
+        place(tmp_path, "ecp5-12k", "CABGA381", BOARDS["ulx3s"].constraints(), 1, heard.append)
+    assert heard and not any(stage.startswith(("Creating", "Running", "Routing")) for stage in heard)
 
 
 def tables(config):
