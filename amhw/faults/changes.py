@@ -161,26 +161,23 @@ class GoldenStep:
             return
         self._compute = kernels.convolution_changes
         pool = structure.pool_of(name)
-        window, (pace, across) = ((1, 1), (1, 1)) if pool is None else (pool.window, pool.stride)
+        window, pace = ((1, 1), (1, 1)) if pool is None else (pool.window, pool.stride)
         outputs, high, wide = sums.shape[1:]
         room = (-(-layer.kernel[1] // layer.stride[1]) - 1) * outputs
         line = wide * outputs + room
-        maps = np.zeros((len(sums), high, line), step.exact)
-        maps[:, :, : wide * outputs] = sums.transpose(0, 2, 3, 1).reshape(len(sums), high, -1)
         behind = max(step.rows.shape[-1], (window[1] - 1) * outputs)
-        self._sums = np.pad(maps.reshape(len(sums), -1), ((0, 0), (room, behind)))
-        pooled_rows, pooled = codes.shape[2:]
-        columns = np.zeros((line, 2), np.int64)
-        limits = [np.full((len(sums), pooled_rows, line), end, step.exact) for end in (-np.inf, np.inf)]
-        for x in range(pooled):
-            part = slice(x * across * outputs, (x * across + 1) * outputs)
-            channels = np.arange(outputs)
-            columns[part] = np.stack([channels, channels * pooled_rows * pooled + x], axis=1)
-            for limit, each in zip(limits, (lows, highs), strict=True):
-                limit[:, :, part] = each[:, :, :, x].transpose(0, 2, 1)
         at, begins = _geometry(layer, before.shape[1:], high, room, line)
-        flat = [limit.reshape(-1, line) for limit in limits]
-        self._given = step.rows, at, begins, self._sums, room, outputs, window, pace, *flat, columns, pooled
+        self._sums = np.pad(_lines(sums, line, 1, 0).reshape(len(sums), -1), ((0, 0), (room, behind)))
+        limits = [
+            _lines(each, line, pace[1], end).reshape(-1, line)
+            for each, end in zip((lows, highs), (-np.inf, np.inf), strict=True)
+        ]
+        pooled = codes.shape[3]
+        places = np.arange(self.size).reshape(1, *codes.shape[1:])[:, :, :1]
+        channels = places // codes[0, 0].size
+        columns = np.stack([_lines(each, line, pace[1], 0)[0, 0] for each in (channels, places)], axis=1)
+        given = self._sums, room, outputs, window, pace[0], *limits, columns, pooled
+        self._given = (step.rows, at, begins, *given)
 
     def __call__(self, changes: Changes) -> Changes:
         """What changes in what leaves the layer, after the pool that alone takes it."""
@@ -251,6 +248,14 @@ def _geometry(
     y = np.arange(shape[1])[:, None] + above - np.arange(layer.kernel[0])
     hit = (y >= 0) & (y % down == 0) & (y // down < rows)
     return at, np.where(hit, room + y // down * line, -1)
+
+
+def _lines(maps: np.ndarray, line: int, step: int, fill: float) -> np.ndarray:
+    """[N, H, line] of maps [N, C, H, W]: each row with its channels last, its positions `step` apart, else `fill`."""
+    count, channels, high, wide = maps.shape
+    found = np.full((count, high, -(-line // channels), channels), fill, maps.dtype)
+    found[:, :, : wide * step : step] = maps.transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(found.reshape(count, high, -1)[:, :, :line])
 
 
 def wider(values: np.ndarray, fill: float = 0) -> np.ndarray:
