@@ -93,6 +93,7 @@ int main(int argc, char** argv) {
         ++cycle;
         if (taken) {
             offering = false;
+            idle = 0;  // a batch of great images takes its time
             if (++sent == pixels_each) first_pixels = cycle;
         }
     }

@@ -100,7 +100,7 @@ class Results:
     Attributes:
         logits: int32[N, classes].
         classes: int32[N].
-        clocks_per_image: from the first class of one batch to that of the next, the mean; NaN for a single batch.
+        clocks_per_image: from the first class of one full batch to that of the next, the mean; NaN for a single one.
         latency: clocks from the last pixel of the first image to its class.
     """
 
@@ -147,7 +147,9 @@ def run_network(
     with ThreadPoolExecutor(jobs) as threads:
         parts = list(threads.map(part, [one for one in np.split(images, cuts) if len(one)]))
     words = np.concatenate([found for found, _ in parts])
-    first = [figures[1 :: schedule.batch] for _, figures in parts]
+    # A last batch with fewer images is done sooner.
+    full = [len(ends) // schedule.batch * schedule.batch for _, (_, *ends) in parts]
+    first = [figures[1 : 1 + whole : schedule.batch] for whole, (_, figures) in zip(full, parts, strict=True) if whole]
     counted = sum(len(ends) - 1 for ends in first) * schedule.batch
     clocks = sum(ends[-1] - ends[0] for ends in first)
     return Results(words[:, :-1], words[:, -1], clocks / counted if counted else np.nan, parts[0][1][0])
