@@ -136,6 +136,15 @@ def test_cells_stand_in_rows_and_apart(technology, netlists):
     assert found[0].gates != found[1].gates
 
 
+def test_cells_that_are_connected_stand_together(technology, layout):
+    """Against the same places dealt at random, and no seed is much better than another."""
+    facts, gates = wires_of(technology.name), list(layout.placement.gates)
+    found = [interconnect(layout.netlist, place, facts, 0.0).length_um for place in place(layout.netlist, facts)]
+    np.random.default_rng(1).shuffle(gates)
+    dealt = interconnect(layout.netlist, replace(layout.placement, gates=tuple(gates)), facts, 0.0)
+    assert max(found) < 0.42 * dealt.length_um and max(found) < 1.2 * min(found)
+
+
 def test_elmore_delays_are_the_first_moments_of_the_spef(technology, layout):
     """The RC network as written, solved: T = R·C summed by algebra instead of along the tree."""
     names = {net: f"n{net}" for net in layout.wires.trees}
