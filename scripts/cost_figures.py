@@ -168,6 +168,8 @@ def as_designed() -> None:
             least = min(a for a, _ in exact), min(d for _, d in exact)
             print(f"{name}: exact, as designed: smallest {least[0]:.1f} µm², fastest {least[1]:.1f} ps")
             for row in _read(f"selection-front-{name}.csv"):
+                if row["on_front"] != "1":
+                    continue
                 a, d = figures(Design(parse(row["multiplier"])))
                 rows.append(
                     {
