@@ -46,7 +46,7 @@ def published(platform: str, width: int) -> dict[str, tuple[float, float]]:
 
 
 def agreement(platform: str, width: int) -> dict[str, tuple[float, float]]:
-    """For each utilisation the rank correlation of its runs with the means over all: what the published noise allows."""
+    """For each utilisation the rank correlation of its runs with the means over all: what published noise allows."""
     truth = published(platform, width)
     found: dict[str, dict[str, tuple[float, float]]] = {}
     for row in _published_rows():
