@@ -55,7 +55,7 @@ families with their parameters.
 
 MAE is the mean absolute error, WCE the worst, ME the mean (signed) error, MRED the mean relative error over
 pairs whose exact product is not zero, EP the share of wrong products; all over the 65,536 operand pairs,
-each counted once. Area is that of the smallest and delay that of the fastest netlist among the recipes of
+each counted once. Areas and delays are restructured: of the smallest and of the fastest netlist among the recipes of
 `amhw synth`, as in `amhw study`, in {technology} ({tool}); the ratios are to the smallest and to the
 fastest exact circuit of this package (Dadda trees and Booth recoding with several final adders,
 `amhw.families.exact`). Families that multiply magnitudes stand in the u8s8 table inside `SignMagnitude`,
