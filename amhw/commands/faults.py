@@ -152,12 +152,12 @@ def command(
         refuse_without_effect(["protections", "rank", "margin", "models", "places"], "--stuck-nets has no memories")
         _stuck_nets(campaign, multiplier, subject, tech, quick, seed, out, store, workers, as_json)
         return
-    files.begin(out, subject)
     if margin is not None:
         _sample(campaign, subject, margin, confidence, seed, out, store, workers, as_json)
         return
     if parquet:
         optional("pyarrow", "parquet", "--parquet")
+    files.begin(out, subject)
     flips = _done(campaign.tasks, store, workers, lambda part: faults_in(campaign, part))
     with progress("writing"):
         record, written = files.write(campaign, flips, out, parquet=parquet)
@@ -252,11 +252,12 @@ def _sample(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    from amhw.faults import sampled
+    from amhw.faults import files, sampled
 
     if len(campaign.models) > 1:
         raise Refusal("a sample is of one --fault")
     words = sampled.sample(campaign, margin, confidence, seed)
+    files.begin(out, subject)
     found = _done(sampled.tasks(campaign, words), store, workers, lambda part: len(words[part]))
     record = sampled.said(campaign, found, margin, confidence, seed, subject)
     path = record.write(out / "sample.json")
