@@ -487,7 +487,7 @@ def test_names_are_text_and_never_html(browser, tmp_path, selection):
     ("content", "words"),
     [
         (None, "front.json"),
-        ("{}", "amhw study or amhw select"),
+        ("{}", "amhw study, amhw select or amhw faults"),
         ("[]", "no JSON object"),
         ("no json", "no JSON object"),
         ('{"kind": "multiplier", "schema": 1}', "its kind is 'multiplier'"),
