@@ -161,9 +161,6 @@ NO_MULTIPLIER = "which multiplier? give NAME|FILE: a name, as amhw families list
 NO_FILE = "which multiplier? give a FILE: Verilog or a product table"
 
 
-_OF_A_FILE = {"metavar": "FILE", "help": "The file that holds the multiplier."}
-
-
 def multiplier(
     *, required: bool = True, old: Sequence[str] = (), file: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -176,7 +173,7 @@ def multiplier(
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @click.argument("first", required=False, metavar="[FILE]" if file else "[NAME|FILE]")
-        @multiplier_option(old=old, **(_OF_A_FILE if file else {}))
+        @multiplier_option(old=old, **({"metavar": "FILE"} if file else {}))
         @wraps(function)
         def command(first: str | None, multiplier: str | None, **arguments: Any) -> Any:
             if first is not None and multiplier is not None:
