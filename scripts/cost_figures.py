@@ -204,7 +204,11 @@ def structures() -> None:
     rows: list[dict[str, Any]] = []
     with Synthesiser(technology, (AS_DESIGNED,), workers=1, netlists=True) as synthesiser:
         for generator, name, verilog, expected in _exact_multipliers(products):
-            kept = synthesiser.submit(verilog, name, expected).result().as_designed
+            outcome = synthesiser.submit(verilog, name, expected)
+            if (error := outcome.exception()) is not None:
+                print(f"left out: {error}")
+                continue
+            kept = outcome.result().as_designed
             assert kept is not None and kept.gates is not None
             layout = laid_out(kept.gates, technology, seeds=(1,))
             rows.append(
@@ -231,7 +235,7 @@ def structures() -> None:
 def _exact_multipliers(products: Expected) -> Iterator[tuple[str, str, str, Expected]]:
     """Generator, module, Verilog and what it must compute."""
     for multiplier in (Masked.exact(8, 8), Booth(width_a=8, width_b=8)):
-        for tree, adder in itertools.product(bitheap.TREES, bitheap.ADDERS):
+        for tree, adder in itertools.product(("dadda", "wallace", "three-greedy"), bitheap.ADDERS[1:]):
             design = Design(multiplier, tree, adder)
             yield "amhw", design.name, design.verilog(), products
     plain = "module plain(input [7:0] a, b, output [15:0] p); assign p = a * b; endmodule"
