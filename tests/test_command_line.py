@@ -90,7 +90,7 @@ def test_every_option_says_what_it_is(name):
 
 def test_the_commands_of_a_multiplier():
     assert set(OF_A_MULTIPLIER) == {
-        *("gen", "show", "errors", "export", "sim", "array", "synth", "energy", "accuracy", "faults", "train")
+        *("gen", "show", "errors", "import", "export", "sim", "array", "synth", "energy", "accuracy", "faults", "train")
     }
 
 

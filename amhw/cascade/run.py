@@ -18,7 +18,6 @@ from amhw.select.solutions import Loss
 from amhw.stages.emission import emission
 from amhw.stages.problem import Problem
 from amhw.stages.synthesis import synthesis
-from amhw.synth import RECIPES
 from amhw.table import ProductTable
 from amhw.verilog import Design
 
@@ -199,8 +198,7 @@ class Cascades:
         emitted = self._run([emission(design) for design in designs], f"{what}: Verilog")
         texts = dict(zip(designs, emitted, strict=True))
         tasks = [
-            synthesis(text.verilog, design.name, self.technology, expected_of(design), RECIPES)
-            for design, text in texts.items()
+            synthesis(text.verilog, design.name, self.technology, expected_of(design)) for design, text in texts.items()
         ]
         netlists = dict(zip(designs, self._run(tasks, f"{what}: synthesis"), strict=True))
         images = own_data(self.networks[0].network.network, self.problem.data_dir).representative

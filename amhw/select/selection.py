@@ -45,7 +45,7 @@ from amhw.stages.problem import Problem
 from amhw.stages.scoring import Score, scoring
 from amhw.stages.simulation import simulation
 from amhw.stages.synthesis import Implementation, balanced, fastest, smallest, synthesis
-from amhw.synth import RECIPES, SEARCH, Expected, Recipe
+from amhw.synth import BOTH_KINDS, SEARCH, Expected, Recipe
 from amhw.table import ProductTable
 from amhw.verilog import Design
 
@@ -105,7 +105,7 @@ class Selection:
     # Steps
 
     def synthesise(
-        self, designs: Iterable[Design], what: str, recipes: tuple[Recipe, ...] = RECIPES
+        self, designs: Iterable[Design], what: str, recipes: tuple[Recipe, ...] = BOTH_KINDS
     ) -> dict[str, tuple[Implementation, ...]]:
         """Each recipe's netlist of each design, by the design's name."""
         different = {design.name: design for design in designs}
@@ -273,7 +273,7 @@ class Selection:
         return tuple((layer, name) for layer in self.layers)
 
     def implementations(
-        self, multipliers: Iterable[Candidate], what: str, recipes: tuple[Recipe, ...] = RECIPES
+        self, multipliers: Iterable[Candidate], what: str, recipes: tuple[Recipe, ...] = BOTH_KINDS
     ) -> dict[str, list[Implementation]]:
         """The netlists of each multiplier that no other of it dominates, by the multiplier's name.
 

@@ -39,7 +39,7 @@ def test_wrong_figures_are_refused(tmp_path, field, value):
 @pytest.mark.parametrize("name", ["<b>x</b>", "mul_u8s8_pp_full; rm -rf ~", "", "x" * 5000, "\ud800", "a\0b"])
 def test_names_of_no_design_are_refused(tmp_path, field, name):
     file = changed(tmp_path, name, "front", 0, field)
-    with pytest.raises(Refusal, match=r"front\.json is (a damaged selection|no study or selection)"):
+    with pytest.raises(Refusal, match=r"front\.json is (a damaged selection|no study, selection or fault campaign)"):
         records_of(file)
 
 
