@@ -37,7 +37,7 @@ def added(sums: NDArray[np.integer], products: NDArray[np.integer], bits: int) -
     """s + p by the lower-part-OR adder of `bits` bits; integers of any sign.
 
     >>> added(np.array([5, -1, 12]), np.array([6, 1, 0]), 2).tolist(), added(np.array([5]), np.array([6]), 0).tolist()
-    ([7, -1, 12], [11])
+    ([11, -1, 12], [11])
     """
     if bits == 0:
         return np.asarray(sums + products)
