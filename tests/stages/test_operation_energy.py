@@ -5,7 +5,6 @@ import pytest
 
 from amhw.multiplier import parse
 from amhw.stages.energy import energy
-from amhw.stages.synthesis import synthesiser
 from amhw.synth import RECIPES, Expected, Synthesiser, Technology
 from amhw.synth.energy import energy as energy_of
 from amhw.table import ProductTable
@@ -26,8 +25,6 @@ def test_energy_is_of_the_netlist_that_synthesis_with_all_recipes_calls_best(nam
     [recipe] = [recipe for recipe in RECIPES if recipe.name == best.recipe]
     task = energy(verilog, top, "sky130hd", expected, recipe, *OPERANDS)
     found = task.function(*task.arguments)
-    synthesiser("sky130hd", technology.sha256, netlists=True).close()
-    synthesiser.cache_clear()
     assert (found.recipe, found.settled_fj, found.timed_fj) == (
         best.recipe,
         round(whole.settled_fj, 4),
