@@ -1,10 +1,9 @@
 """Cascades and single networks: accuracy lost against energy, as SVG."""
 
-import io
-
 from matplotlib.figure import Figure
 
 from amhw.cascade.record import CascadeRun
+from amhw.svg import svg
 
 
 def picture(run: CascadeRun) -> str:
@@ -46,6 +45,4 @@ def picture(run: CascadeRun) -> str:
     )
     ax.grid(alpha=0.3)
     ax.legend()
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+    return svg(figure)

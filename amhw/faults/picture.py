@@ -1,6 +1,5 @@
 """Heat maps of a campaign: which bit of which layer costs how much, and which weight of which kernel."""
 
-import io
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,6 +8,7 @@ from matplotlib.figure import Figure
 
 from amhw.faults.outcome import RIGHT_TO_WRONG, WRONG_TO_RIGHT, Counts
 from amhw.faults.summary import FaultRun
+from amhw.svg import svg
 
 _COLOURS = "YlOrRd"
 
@@ -40,7 +40,7 @@ def heat_map(run: FaultRun, model: str) -> str:
                     )
         figure.colorbar(image, ax=ax)
     figure.suptitle(_plain(f"{run.subject.network}, {model}, {run.images} images"))
-    return _svg(figure)
+    return svg(figure)
 
 
 def kernel_map(kernels: Mapping[str, tuple[tuple[int, ...], Counts]], model: str, images: int) -> str:
@@ -65,7 +65,7 @@ def kernel_map(kernels: Mapping[str, tuple[tuple[int, ...], Counts]], model: str
         ax.set(title=f"{layer}: loss of accuracy by each weight's worst bit, points", xlabel="output", ylabel="input")
         figure.colorbar(image, ax=ax)
     figure.suptitle(f"{model}, {images} images")
-    return _svg(figure)
+    return svg(figure)
 
 
 def _plain(text: str) -> str:
@@ -81,9 +81,3 @@ def _scale(values: np.ndarray) -> SymLogNorm:
 
 def _short(value: float) -> str:
     return "0" if value == 0 else f"{value:.1f}" if abs(value) >= 1 else f"{value:.2g}"
-
-
-def _svg(figure: Figure) -> str:
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()

@@ -17,6 +17,7 @@ from amhw.faults.models import MODELS
 from amhw.faults.outcome import RIGHT_TO_WRONG, Counts
 from amhw.faults.protection import SELECTIVE, Accounts, Left, code_of, harm
 from amhw.faults.summary import Subject
+from amhw.svg import svg
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,4 @@ def picture(found: Protections) -> str:
         ax.margins(x=0.15)
         ax.grid(alpha=0.3)
     figure.suptitle(found.subject.network, size=9)
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+    return svg(figure)
