@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Protocol
 
 from amhw.array import files
 from amhw.array.config import ArrayConfig
@@ -113,7 +114,41 @@ def network_engine(
     return text, manifest
 
 
-def scheduled(manifest: NetworkEngineManifest, network: QuantisedNetwork) -> Schedule:
+class EngineShape(Protocol):
+    """What every manifest of an engine for whole networks says of its array."""
+
+    @property
+    def multiplier(self) -> str: ...
+
+    @property
+    def masks(self) -> tuple[str, ...]: ...
+
+    @property
+    def multipliers(self) -> dict[str, str]: ...
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def cols(self) -> int: ...
+
+    @property
+    def depth(self) -> int: ...
+
+    @property
+    def window(self) -> tuple[int, int]: ...
+
+    @property
+    def requantisers(self) -> int: ...
+
+    @property
+    def batch(self) -> int: ...
+
+    @property
+    def sums(self) -> int: ...
+
+
+def scheduled(manifest: EngineShape, network: QuantisedNetwork) -> Schedule:
     """The schedule of `network` on the engine that a manifest describes.
 
     Raises:
