@@ -79,10 +79,9 @@ class MultiplierWork:
         self.network_sha256: str | None = network.sha256
         source = own_data(network.network, data)
         self.meeting: Meeting | None = Meeting(network.network, source)
-        images = source.representative
+        images, tables = source.representative, own_tables(network)
         self.real = {
-            f"{source.name} {layer}": layer_trace(network, layer, images, self.clocks, own_tables(network))
-            for layer in layers
+            f"{source.name} {layer}": layer_trace(network, layer, images, self.clocks, tables) for layer in layers
         }
 
     def synthesised(self, synthesiser: Synthesiser) -> SynthesisResult:
@@ -174,11 +173,10 @@ class VerilogWork:
         self.network_sha256 = network.sha256
         source = own_data(network.network, self.data_path)
         self.meeting = Meeting(network.network, source)
-        images = source.representative
+        images, tables = source.representative, own_tables(network)
         traces = {"uniform": uniform_trace(widths[a], widths[b], clocks)}
         traces |= {
-            f"{source.name} {layer}": layer_trace(network, layer, images, clocks, own_tables(network))
-            for layer in self.layers
+            f"{source.name} {layer}": layer_trace(network, layer, images, clocks, tables) for layer in self.layers
         }
         others = known | random_bits(free, clocks)
         return {given: Stimulus(others | {a: codes["a"], b: codes["b"]}) for given, codes in traces.items()}
@@ -231,9 +229,10 @@ class ArrayWork:
         self.meeting: Meeting | None = Meeting(network.network, source)
         self.operands: dict[str, Codes] = {}
         """What the mesh multiplies, by what it is called: of each layer, and random in its shape."""
+        tables = own_tables(network)
         for layer in layers:
             random = np.random.default_rng(SEED)
-            real = operand_streams(network, layer, source.representative, TRACE_IMAGES, random, own_tables(network))
+            real = operand_streams(network, layer, source.representative, TRACE_IMAGES, random, tables)
             most = network[layer].operands.activation_max
             noise = (
                 random.integers(0, most + 1, real[0].shape),
