@@ -11,7 +11,8 @@ from amhw.stages.emission import Emitted
 from amhw.stages.energy import OperationEnergy, energy
 from amhw.stages.synthesis import Synthesised
 from amhw.stimulus import layer_trace
-from amhw.synth import RECIPES, Expected
+from amhw.synth import Expected
+from amhw.synth.recipe import recipe_named
 from amhw.table import ProductTable
 from amhw.verilog import Design
 
@@ -31,7 +32,7 @@ class Operands:
     def task(self, design: Design, emitted: Emitted, technology: str, found: Synthesised) -> Task[OperationEnergy]:
         """The energy of one multiplication by `design`, of the netlist with the least area × delay that was `found`."""
         trace = layer_trace(self.network, self.layer, self.images, tables=self.tables)
-        recipe = next(recipe for recipe in RECIPES if recipe.name == found.balanced.recipe)
+        recipe = recipe_named(found.balanced.recipe)
         return energy(emitted.verilog, design.name, technology, expected_of(design), recipe, trace["a"], trace["b"])
 
 

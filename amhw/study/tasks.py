@@ -24,14 +24,13 @@ from amhw.stages.simulation import simulation
 from amhw.stages.synthesis import Synthesised, synthesis
 from amhw.stimulus import Trace, layer_trace
 from amhw.study.plan import Data, Plan, PlannedDesign
-from amhw.synth import RECIPES, Expected
+from amhw.synth import Expected
+from amhw.synth.recipe import recipe_named
 from amhw.synth.store import technology_named
 from amhw.table import ProductTable
 from amhw.verilog import Design
 
 AnyDesign = Design | Imported
-
-_RECIPES = {recipe.name: recipe for recipe in RECIPES}
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ class Tasks:
 
         def task(planned: PlannedDesign, technology: str, layer: str) -> Task[OperationEnergy]:
             design, trace = planned.design, self._trace(planned, layer)
-            recipe = _RECIPES[synthesised[design, technology].balanced.recipe]
+            recipe = recipe_named(synthesised[design, technology].balanced.recipe)
             text, expected = _text(design, emitted), self._expected(design)
             return energy(text, _top(design), technology, expected, recipe, trace["a"], trace["b"])
 

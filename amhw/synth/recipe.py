@@ -96,3 +96,12 @@ stands, without choices among equivalent structures. Area and delay are of this 
 placed and routed ones, and like published ones in both technologies (docs/cost.md)."""
 
 BOTH_KINDS = (*RECIPES, AS_DESIGNED)
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of `BOTH_KINDS` that has this name.
+
+    >>> recipe_named("area-again") is AREA_AGAIN
+    True
+    """
+    return next(recipe for recipe in BOTH_KINDS if recipe.name == name)
