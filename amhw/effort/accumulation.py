@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from amhw.bitheap import compress
 from amhw.multiplier import Multiplier
-from amhw.network.inference import im2col
+from amhw.network.inference import im2col, of_positions
 from amhw.network.quantised import QuantisedLayer
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
@@ -77,8 +77,7 @@ class LowerOrSums:
             else:
                 products = self.table.products[:, layer.weight_codes[:, tap]].astype(np.int64)[column]
             sums = added(sums, products, self.bits)
-        shaped = sums.reshape(*windows.shape[:3], layer.outputs).transpose(0, 3, 1, 2).astype(np.float64)
-        return torch.from_numpy(np.ascontiguousarray(shaped[:, :, 0, 0] if layer.is_linear else shaped))
+        return of_positions(layer, sums.reshape(*windows.shape[:3], layer.outputs))
 
 
 class MultiplyAccumulate(wiring.Component):

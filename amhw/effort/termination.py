@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from amhw.network.inference import im2col
+from amhw.network.inference import im2col, of_positions
 from amhw.network.quantised import QuantisedLayer
 from amhw.network.requantisation import Requantisation
 from amhw.refusal import Refusal
@@ -92,8 +92,7 @@ class EarlySums:
             self.products += steps.size * inputs.shape[1]
             self.needed += int(steps.sum())
             self.slowest += int(steps.max(axis=1).sum()) * layer.outputs
-        shaped = sums.reshape(*windows.shape[:3], layer.outputs).transpose(0, 3, 1, 2)
-        return torch.from_numpy(np.ascontiguousarray(shaped[:, :, 0, 0] if layer.is_linear else shaped))
+        return of_positions(layer, sums.reshape(*windows.shape[:3], layer.outputs))
 
     def _orders(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.intp]]]:
         """Each output's weights, and the order of its products."""

@@ -247,6 +247,13 @@ def im2col(layer: QuantisedLayer, codes: np.ndarray) -> np.ndarray:
     return windows.flatten(3).numpy()
 
 
+def of_positions(layer: QuantisedLayer, sums: np.ndarray) -> torch.Tensor:
+    """The inverse arrangement of `im2col`: what leaves a layer, floats [N, out, H', W'] or [N, out], of sums for each
+    position [N, H', W', out]."""
+    arranged = sums.transpose(0, 3, 1, 2).astype(np.float64)
+    return torch.from_numpy(np.ascontiguousarray(arranged[:, :, 0, 0] if layer.is_linear else arranged))
+
+
 def check_operands(layer: QuantisedLayer, table: ProductTable) -> None:
     """
     Raises:
