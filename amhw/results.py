@@ -11,7 +11,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -370,6 +370,30 @@ def run(
     finally:
         for future in futures:
             future.cancel()
+
+
+def completed(
+    tasks: Sequence[Task[R]],
+    results: Results,
+    executor: Executor,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> list[R]:
+    """The tasks' records, in their order; the first failure is raised when the others are done.
+
+    Args:
+        report: hears how many tasks are done, and of how many.
+    """
+    records: dict[str, R] = {}
+    failure: Exception | None = None
+    for done, (task, outcome, _) in enumerate(run(tasks, results, executor), 1):
+        if isinstance(outcome, Exception):
+            failure = outcome
+        else:
+            records[task.key] = outcome
+        report(done, len(tasks))
+    if failure is not None:
+        raise failure
+    return [records[task.key] for task in tasks]
 
 
 def canonical(identity: Mapping[str, Any]) -> str:

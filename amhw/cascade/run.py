@@ -13,7 +13,7 @@ from amhw.cascade.threshold import Cascade, Curve
 from amhw.network.quantised import QuantisedNetwork
 from amhw.network.trained_on import own_data
 from amhw.refusal import Refusal
-from amhw.results import R, Results, Task, run
+from amhw.results import R, Results, Task, completed
 from amhw.select.solutions import Loss
 from amhw.stages.emission import emission
 from amhw.stages.problem import Problem
@@ -212,14 +212,8 @@ class Cascades:
         return {key: record.timed_fj for key, record in zip(wanted, found, strict=True)}
 
     def _run(self, tasks: Sequence[Task[R]], what: str) -> list[R]:
-        done: dict[str, R] = {}
         self._report(what, 0, len(tasks))
-        for task, outcome, _ in run(tasks, self._results, self._executor):
-            if isinstance(outcome, Exception):
-                raise outcome
-            done[task.key] = outcome
-            self._report(what, len(done), len(tasks))
-        return [done[task.key] for task in tasks]
+        return completed(tasks, self._results, self._executor, lambda done, total: self._report(what, done, total))
 
 
 def check_alike(exact: QuantisedNetwork, other: Candidate) -> None:

@@ -29,7 +29,7 @@ from amhw.families.exact import exact_structures
 from amhw.multiplier import Multiplier, parse
 from amhw.pareto import dominators
 from amhw.refusal import Refusal
-from amhw.results import R, Results, Task, run
+from amhw.results import R, Results, Task, completed
 from amhw.select.cost import CostModel, carries
 from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicted_error
 from amhw.select.searching import searched
@@ -387,18 +387,7 @@ class Selection:
         return scoring(network, self._by_layer(solution.multipliers), self.problem.data_dir, self.loaded.test)
 
     def _run(self, tasks: Sequence[Task[R]], what: str) -> list[R]:
-        """The tasks' records, in their order; the first failure is raised when the others are done."""
-        records: dict[str, R] = {}
-        failure: Exception | None = None
-        for done, (task, outcome, _) in enumerate(run(tasks, self._results, self._executor), 1):
-            if isinstance(outcome, Exception):
-                failure = outcome
-            else:
-                records[task.key] = outcome
-            self._report(what, done, len(tasks))
-        if failure is not None:
-            raise failure
-        return [records[task.key] for task in tasks]
+        return completed(tasks, self._results, self._executor, lambda done, total: self._report(what, done, total))
 
 
 @dataclass(eq=False)
