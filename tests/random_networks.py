@@ -26,9 +26,12 @@ CLASSES = 3
 
 
 @st.composite
-def networks(draw: st.DrawFn, most: int = 6) -> Network:
-    """A network of convolutions with rectangular kernels, strides and paddings, pools, additions and linear layers."""
-    builder = _Builder(draw)
+def networks(draw: st.DrawFn, most: int = 6, absolute: bool = True) -> Network:
+    """A network of convolutions with rectangular kernels, strides and paddings, pools, additions and linear layers.
+
+    Absolute values stand in place of some ReLUs where that is wanted.
+    """
+    builder = _Builder(draw, absolute)
     for _ in range(draw(st.integers(0, most))):
         builder.grow()
     return builder.finished()
@@ -37,8 +40,8 @@ def networks(draw: st.DrawFn, most: int = 6) -> Network:
 class _Builder:
     """Layers so far, and the `loose` ends: outputs that nothing takes yet."""
 
-    def __init__(self, draw: st.DrawFn) -> None:
-        self.draw = draw
+    def __init__(self, draw: st.DrawFn, absolute: bool) -> None:
+        self.draw, self.absolute = draw, absolute
         side = st.integers(3, 9)
         self.shapes: dict[str, Shape] = {IMAGE: (draw(st.integers(1, 3)), draw(side), draw(side))}
         self.layers: list[Layer] = []
@@ -107,7 +110,14 @@ class _Builder:
             else layer
             for layer in network.layers
         ]
-        return replace(network, layers=tuple(layers))
+        return replace(network, layers=tuple(map(self.with_an_absolute_value, layers)))
+
+    def with_an_absolute_value(self, layer: Layer) -> Layer:
+        """In place of its ReLU, by chance."""
+        if not self.absolute or not isinstance(layer, Convolution | Linear) or not layer.relu:
+            return layer
+        absolute = self.draw(st.booleans())
+        return replace(layer, relu=not absolute, absolute=absolute)
 
 
 def with_weights(network: Network, seed: int) -> FloatNetwork:

@@ -51,6 +51,23 @@ def test_the_command_writes_both_networks_and_reports_them(folder, tmp_path):
     assert sorted(path.name for path in out.parent.iterdir()) == ["own-float.npz", "own.npz"]
 
 
+def test_absolute_values_are_trained_and_fine_tuned(folder, tmp_path):
+    out, tuned = tmp_path / "abs.npz", tmp_path / "tuned.npz"
+    result = run("--activation", "abs", "--data", folder, "--epochs", 12, "--out", out, "--json")
+    assert result.exit_code == 0, result.stderr
+    made = QuantisedNetwork.load(out)
+    assert made.network == NETWORK.absolute().on(data_source(folder).identity)
+    assert all(layer.requantisation.absolute for layer in made.layers[:-1])
+    assert json.loads(result.stdout)["accuracy"] > 0.7
+    arguments = ["mul_u8s8_pp_0_0_0_0_0_0_f0_f0", "--network", out, "--data", folder, "--epochs", 1, "--out", tuned]
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert QuantisedNetwork.load(tuned).network == made.network
+    assert json.loads(result.stdout)["accuracy"] > 0.6
+    result = run(*arguments, "--activation", "abs")
+    assert result.exit_code == 2 and "--activation" in result.stderr, result.stderr
+
+
 def test_fine_tuning_on_other_data_says_on_which(folder, tmp_path):
     out = tmp_path / "tuned.npz"
     result = run("mul_u8s8_pp_0_0_0_0_0_0_f0_f0", "--data", folder, "--epochs", 1, "--out", out, "--json")

@@ -145,6 +145,7 @@ class Interpreter:
                 words = self._biases[finish.bias : finish.bias + finish.groups * finish.phases]
                 bias = words.reshape(finish.groups, 1, -1)
                 pooled = pooled[..., : bias.shape[-1]] + bias
+                pooled = np.abs(pooled) if finish.absolute and not finish.results else pooled
             scaled = pooled * (1 if finish.results else finish.factor_0)
         codes = scaled
         if not finish.results:

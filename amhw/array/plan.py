@@ -109,6 +109,10 @@ class ConvPlan:
             raise Refusal(
                 f"{layer.name} has stride {layer.stride[0]}; wanted 1, and a square window with equal padding"
             )
+        if layer.layer.absolute:
+            raise Refusal(
+                f"{layer.name} has absolute values; the engine of two convolutions wants a ReLU (or: --whole)"
+            )
         pool = self.network.network.pool_of(layer.name)
         if pool is None or (pool.window, pool.stride) != ((POOL, POOL), (POOL, POOL)):
             found = "no pooling" if pool is None else f"pooling {pool.window[0]}×{pool.window[1]}"

@@ -241,7 +241,8 @@ class Sizes:
 
 
 def _telling(finish: Finish) -> Range:
-    """Sums or words within these bounds have the codes of all: clamp(⌊(v · factor + offset) / 2^shift⌋)."""
+    """Sums or words within these bounds have the codes of all: clamp(⌊(v · factor + offset) / 2^shift⌋), v ≥ 0 where it
+    is an absolute value."""
     if finish.adds:
         return -128, 255
     if finish.factor_0 == 0:

@@ -122,6 +122,7 @@ class Finish:
         phases: words for a position.
         bias: word of the bias memory at which the operation's begin.
         factor_0, factor_1, offset, shift, lowest, highest: y = clamp((v · factor + offset) >> shift).
+        absolute: |v| is scaled.
         results: sums with bias are the logits.
         slot: addresses are relative to the image's slot.
         vector: words follow one another from bank to bank, not from plane to plane.
@@ -151,6 +152,7 @@ class Finish:
     shift: int
     lowest: int
     highest: int
+    absolute: int
     results: int
     slot: int
     vector: int

@@ -504,6 +504,7 @@ class Schedule:
             shift=shift,
             lowest=lowest,
             highest=highest,
+            absolute=int(isinstance(one, Requantisation) and one.absolute),
             results=int(task.target is None),
             slot=int(slot and not task.batched),
             vector=vector,

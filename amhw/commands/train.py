@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 @shared.multiplier(required=False)
 @reading_options
 @click.option("--model", metavar="NAME", help="From scratch: which network. [default: lenet5]")
+@click.option(
+    "--activation",
+    type=click.Choice(["relu", "abs"]),
+    help="From scratch: what follows each layer but the last, max(x, 0) or |x|. [default: relu]",
+)
 @shared.layers()
 @shared.network()
 @click.option("--noise", is_flag=True, help="Train on exact products with noise like the multiplier's error.")
@@ -55,6 +60,7 @@ def command(
     multiplier: str | None,
     reading: Reading,
     model: str | None,
+    activation: str | None,
     layers: str | None,
     network: Path | None,
     noise: bool,
@@ -84,7 +90,9 @@ def command(
         if reading != UNSAID:
             raise Refusal(shared.NO_MULTIPLIER)
     else:
-        refuse_without_effect(["model"], "that is for training from scratch; fine-tuning starts from --network FILE")
+        refuse_without_effect(
+            ["model", "activation"], "that is for training from scratch; fine-tuning starts from --network FILE"
+        )
     if packaged and data is not None:
         raise Refusal("give either --data or --slice")
     read = [Path(name) for name in (multiplier, network) if name is not None]
@@ -101,7 +109,9 @@ def command(
     source = data_source(data)
     trained: FromScratch | FineTuned
     if table is None:
-        trained = _from_scratch(model or "lenet5", source, epochs, seed, out, packaged=packaged)
+        trained = _from_scratch(
+            model or "lenet5", source, epochs, seed, out, packaged=packaged, absolute=activation == "abs"
+        )
     else:
         given = {"epochs": epochs, "patience": patience, "seed": seed}
         stated = {name: value for name, value in given.items() if value is not None}
@@ -122,13 +132,13 @@ def _training(network: "Network", source: "DataSource", *, packaged: bool) -> "D
 
 
 def _from_scratch(
-    model: str, source: "DataSource", epochs: int | None, seed: int, out: Path, *, packaged: bool
+    model: str, source: "DataSource", epochs: int | None, seed: int, out: Path, *, packaged: bool, absolute: bool
 ) -> "FromScratch":
     from amhw.network.models import model_named
     from amhw.network.training import EPOCHS
     from amhw.nn.runs import from_scratch
 
-    network = model_named(model)
+    network = model_named(model).absolute() if absolute else model_named(model)
     training = _training(network, source, packaged=packaged)
     passes = epochs or EPOCHS
     with progress("training") as work:

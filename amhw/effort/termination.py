@@ -41,8 +41,9 @@ def zero_limit(constants: Requantisation) -> int:
     Raises:
         Refusal: the least code is not 0: there is no ReLU that a sum could end at.
     """
-    if constants.minimum != 0:
-        raise Refusal(f"codes begin at {constants.minimum}; only what a ReLU makes 0 can end early")
+    if constants.minimum != 0 or constants.absolute:
+        found = "absolute values are never known early" if constants.absolute else f"codes begin at {constants.minimum}"
+        raise Refusal(f"{found}; only what a ReLU makes 0 can end early")
     half = 1 << constants.shift >> 1  # v·m < half rounds down to 0
     return -(-half // constants.multiplier) - 1
 

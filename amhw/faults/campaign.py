@@ -24,6 +24,7 @@ from amhw.faults.outcome import IDENTICAL, STATUSES, Counts
 from amhw.faults.protection import ceilings, check_protection, code_of, flips
 from amhw.network.layers import Convolution
 from amhw.network.quantised import QuantisedNetwork
+from amhw.refusal import Refusal
 from amhw.results import Task
 from amhw.stages.content import images_at, packed, unpacked
 from amhw.stages.keys import Stage
@@ -123,6 +124,8 @@ class Campaign:
             model_named(name)
         for name in self.protections:
             check_protection(name, self.network, self.tables)
+        if absolute := [name for name in self.network.layer_names if self.network.network.is_absolute(name)]:
+            raise Refusal(f"{absolute[0]} has absolute values; fault campaigns follow codes through ReLUs only")
         self.memories  # noqa: B018 (refuses unknown parameters)
         Arithmetic(self.network, self.tables)
         self.network.network.check_images(self.images.data)

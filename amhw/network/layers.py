@@ -1,7 +1,9 @@
 """The kinds of layers that a network is made of, as frozen values without weights.
 
 A layer takes the output of the layer before it, or of the one that its `source` names (`IMAGE` is the network's input).
-Shapes are [C, H, W], or [N] after a `Flatten`. `relu` says that what leaves the layer is max(x, 0).
+Shapes are [C, H, W], or [N] after a `Flatten`. `relu` says that what leaves the layer is max(x, 0), `absolute` that it
+is |x| (Berngardt, "Improving classification neural networks by using absolute activation function (MNIST/LeNET-5
+example)", 2023).
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -48,8 +50,10 @@ class Convolution(Layer):
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
     relu: bool = True
+    absolute: bool = False
 
     def __post_init__(self) -> None:
+        _check_activation(self)
         if self.outputs < 1:
             raise Refusal(f"{self.name} has {self.outputs} outputs; wanted at least 1")
         if min(*self.kernel, *self.stride) < 1 or min(self.padding) < 0:
@@ -75,8 +79,10 @@ class Linear(Layer):
 
     outputs: int
     relu: bool = True
+    absolute: bool = False
 
     def __post_init__(self) -> None:
+        _check_activation(self)
         if self.outputs < 1:
             raise Refusal(f"{self.name} has {self.outputs} outputs; wanted at least 1")
 
@@ -151,6 +157,11 @@ KINDS: dict[str, type[Layer]] = {
     "flatten": Flatten,
 }
 """What each kind is called in a network file."""
+
+
+def _check_activation(layer: Convolution | Linear) -> None:
+    if layer.relu and layer.absolute:
+        raise Refusal(f"{layer.name} has a ReLU and an absolute value; wanted one of them, or none")
 
 
 def _pair(pair: Pair) -> str:

@@ -39,7 +39,7 @@ class NetworkModule(nn.Module):
         for layer in network.layers:
             inputs = [values[name] for name in network.sources[layer.name]]
             value = self.get_submodule(layer.name)(*inputs)
-            values[layer.name] = torch.relu(value) if _rectifies(layer) else value
+            values[layer.name] = activated(layer, value)
             for name in network.sources[layer.name]:
                 left[name] -= 1
                 if not left[name]:
@@ -47,8 +47,11 @@ class NetworkModule(nn.Module):
         return values[network.layers[-1].name]
 
 
-def _rectifies(layer: Layer) -> bool:
-    return isinstance(layer, Convolution | Linear | Add) and layer.relu
+def activated(layer: Layer, x: torch.Tensor) -> torch.Tensor:
+    """What leaves a layer that computes x: max(x, 0) with a ReLU, |x| with an absolute value, else x."""
+    if isinstance(layer, Convolution | Linear | Add) and layer.relu:
+        return torch.relu(x)
+    return x.abs() if isinstance(layer, Convolution | Linear) and layer.absolute else x
 
 
 def _module(layer: Layer, network: Network) -> nn.Module:

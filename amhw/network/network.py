@@ -58,10 +58,10 @@ class Network:
             raise Refusal(f"{self.name} has no convolution and no linear layer; wanted at least one")
         self.shapes  # noqa: B018 (refuses layers that do not follow one another)
         last = self.layers[-1]
-        if not isinstance(last, Linear) or last.relu or last.outputs != self.classes:
+        if not isinstance(last, Linear) or last.relu or last.absolute or last.outputs != self.classes:
             raise Refusal(
-                f"{last.name} is the last layer: wanted a linear one without ReLU, with {self.classes} outputs, one "
-                "for each class"
+                f"{last.name} is the last layer: wanted a linear one without ReLU or absolute value, with "
+                f"{self.classes} outputs, one for each class"
             )
         for name in names[:-1]:
             if not self.consumers[name]:
@@ -111,7 +111,9 @@ class Network:
 
     def pool_of(self, name: str) -> MaxPool | None:
         """The max-pool that alone takes what leaves layer `name`, which may then be pooled before it is rounded: both
-        never decrease."""
+        never decrease. An absolute value does, so that what leaves it is pooled afterwards."""
+        if self.is_absolute(name):
+            return None
         consumers = self.consumers[name]
         following = self[consumers[0]] if len(consumers) == 1 else None
         return following if isinstance(following, MaxPool) else None
@@ -136,13 +138,18 @@ class Network:
         return name
 
     def never_negative(self, name: str) -> bool:
-        """Whether what leaves layer `name` is never below 0: it has been through a ReLU, as the image might have."""
+        """Whether what leaves layer `name` is never below 0: it has been through a ReLU or an absolute value, as the
+        image might have."""
         if name == IMAGE:
             return True
         layer = self[name]
-        if isinstance(layer, Convolution | Linear | Add) and layer.relu:
+        if self.is_absolute(name) or (isinstance(layer, Convolution | Linear | Add) and layer.relu):
             return True
         return not isinstance(layer, Multiplying) and all(map(self.never_negative, self.sources[name]))
+
+    def is_absolute(self, name: str) -> bool:
+        """Whether |x| leaves layer `name`."""
+        return any(layer.name == name and layer.absolute for layer in self.multiplying)
 
     # Layers with weights
 
@@ -196,6 +203,16 @@ class Network:
         for name in names:
             if name not in self.layer_names:
                 raise Refusal(f"no layer {name}; this network has {', '.join(self.layer_names)}")
+
+    def absolute(self) -> "Network":
+        """The same network with an absolute value where layers that multiply have a ReLU; additions keep theirs."""
+        layers = tuple(
+            replace(layer, relu=False, absolute=True)
+            if isinstance(layer, Convolution | Linear) and layer.relu
+            else layer
+            for layer in self.layers
+        )
+        return replace(self, name=f"{self.name} with absolute values", layers=layers)
 
     # What it was trained on
 
@@ -262,4 +279,6 @@ class _Described:
 
 
 def _said(layer: Layer) -> dict[str, Any]:
-    return {name: value for name, value in vars(layer).items() if (name, value) != ("source", None)}
+    """What is not said is the default: files of networks without it are as they were before there was such a field."""
+    unsaid = {"source": None, "absolute": False}
+    return {name: value for name, value in vars(layer).items() if name not in unsaid or value != unsaid[name]}

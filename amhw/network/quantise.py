@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from amhw.network.inference import LayerSums, averaged, finish, im2col, pooled
 from amhw.network.layers import IMAGE, Add, AveragePool, Convolution, Flatten, Linear, MaxPool
+from amhw.network.module import activated
 from amhw.network.network import Network
 from amhw.network.quantised import PIXEL_SCALE, Join, Operands, QuantisedLayer, QuantisedNetwork
 from amhw.network.real import FloatLayer, FloatNetwork, pixels
@@ -81,7 +82,7 @@ def quantise(
 def code_range(network: Network, name: str, operands: Mapping[str, Operands]) -> tuple[int, int]:
     """The least and the greatest code that should leave a layer: what all that compute with them take.
 
-    Where codes are only added they have 8 bits, with a sign if there is no ReLU.
+    Where codes are only added they have 8 bits, with a sign if there is no ReLU or absolute value.
 
     Raises:
         Refusal: two layers that take them have different operands, or one multiplies what no ReLU has made positive.
@@ -131,7 +132,7 @@ class _Calibration:
         made, out_scale = _quantise_layer(layer, pool, own, limits, codes, scale, target)
         self.layers[layer.name] = made
         name = network.leaving(layer.name)
-        self.exact[layer.name] = self.exact[name] = torch.relu(target) if layer.layer.relu else target
+        self.exact[layer.name] = self.exact[name] = activated(layer.layer, target)
         if out_scale is not None:
             self.codes[name], self.scales[name] = finish(made, pooled(LayerSums(made)(codes), pool)), out_scale
 
@@ -157,7 +158,7 @@ class _Calibration:
         """An addition, its scale the one with the least squared error of the real sums."""
         first, second = self.network.sources[layer.name]
         exact = self.exact[first] + self.exact[second]
-        self.exact[layer.name] = torch.relu(exact) if layer.relu else exact
+        self.exact[layer.name] = activated(layer, exact)
         lowest, highest = code_range(self.network, layer.name, self.operands)
         constants = addition(self.scales[first], self.scales[second], self.exact[layer.name].numpy(), lowest, highest)
         self.joins[layer.name] = constants
@@ -188,11 +189,13 @@ def best_scale(values: np.ndarray, greatest: int) -> float:
     return _least(error, float(values.max()) / greatest)
 
 
-def rescaled(values: np.ndarray, unit: float, lowest: int, highest: int) -> tuple[Requantisation, float]:
-    """The requantisation of sums, one step of which is worth `unit`, into codes lowest…highest, for real outputs like
+def rescaled(
+    values: np.ndarray, unit: float, lowest: int, highest: int, absolute: bool = False
+) -> tuple[Requantisation, float]:
+    """The requantisation of sums, one step of which is worth `unit`, into codes lowest…highest, for real sums like
     `values`; and the scale of the codes that it comes nearest to."""
-    scale = _scale(values, lowest, highest)
-    return Requantisation.of(unit / scale, highest, lowest), scale
+    scale = _scale(np.abs(values) if absolute else values, lowest, highest)
+    return Requantisation.of(unit / scale, highest, lowest, absolute), scale
 
 
 def _scale(values: np.ndarray, lowest: int, highest: int) -> float:
@@ -236,7 +239,7 @@ def _quantise_layer(
     if limits is None:
         return replace(bare, bias=bias), None
     outputs = (sums + (bias if sums.ndim == 2 else bias[:, None, None])) * bare.unit
-    constants, _ = rescaled(outputs, bare.unit, *limits)
+    constants, _ = rescaled(outputs, bare.unit, *limits, real.layer.absolute)
     return replace(bare, bias=bias, requantisation=constants), bare.unit / constants.scale
 
 

@@ -7,8 +7,8 @@ For each layer that multiplies, with activation codes x, weight codes w and inte
     y   = `Requantisation` of acc + bias, or acc + bias itself: the last layer's are the logits
 
 The clamp of the requantisation at 0 is the ReLU, and y_max is the greatest code of the next layer's activations.
-Because it never decreases, a max-pool gives the same before it as after it. An average-pool requantises the sum of its
-window, an addition scales and rounds both of its inputs (`Addition`).
+Because it never decreases, a max-pool gives the same before it as after it; not so where |acc + bias| is requantised.
+An average-pool requantises the sum of its window, an addition scales and rounds both of its inputs (`Addition`).
 
 A code that is multiplied is not negative: it has n bits in an unsigned operand of n bits, n − 1 in a signed one;
 x_max = 2^bits − 1. The pixel p of an image enters as x = min((p + ⌊2^(7−bits)⌋) >> (8−bits), x_max): p itself
@@ -148,8 +148,11 @@ class QuantisedLayer:
         for what in ("activation_scale", "weight_scale"):
             if not 0 < getattr(self, what) < np.inf:
                 raise Refusal(f"{self.name}: {what.replace('_', ' ')} {getattr(self, what)}; wanted a positive number")
-        if self.requantisation is not None and (self.requantisation.minimum == 0) != self.layer.relu:
-            raise Refusal(f"{self.name}: codes from {self.requantisation.minimum}, but ReLU is {self.layer.relu}")
+        constants, absolute = self.requantisation, self.layer.absolute
+        if constants is not None and (constants.minimum == 0) != (self.layer.relu or absolute):
+            raise Refusal(f"{self.name}: codes from {constants.minimum}, but ReLU is {self.layer.relu}")
+        if constants is not None and constants.absolute != absolute:
+            raise Refusal(f"{self.name}: absolute sums are {constants.absolute}, but absolute values are {absolute}")
         for member, array, dtype in (("weights", weights, np.int8), ("bias", bias, np.int32)):
             copy = np.array(array, dtype=dtype, order="C")
             copy.flags.writeable = False
@@ -303,7 +306,7 @@ class QuantisedNetwork(WeightedNetwork[QuantisedLayer]):
     def _constants(self) -> dict[str, Any]:
         return {
             "layers": {layer.name: _described(layer) for layer in self.layers},
-            "pools": {name: vars(join) for name, join in self.joins.items() if isinstance(join, Requantisation)},
+            "pools": {name: _said(join) for name, join in self.joins.items() if isinstance(join, Requantisation)},
             "additions": {name: vars(join) for name, join in self.joins.items() if isinstance(join, Addition)},
         }
 
@@ -336,12 +339,17 @@ class _Header:
 def _described(layer: QuantisedLayer) -> dict[str, Any]:
     return {
         "operands": vars(layer.operands),
-        "requantisation": None if layer.requantisation is None else vars(layer.requantisation),
+        "requantisation": None if layer.requantisation is None else _said(layer.requantisation),
         "input_rounding": layer.input_rounding,
         "activation_scale": layer.activation_scale,
         "weight_scale": layer.weight_scale,
         "made_for": None if layer.made_for is None else vars(layer.made_for),
     }
+
+
+def _said(constants: Requantisation) -> dict[str, Any]:
+    """Without absolute values nothing is said of them, as before there were any."""
+    return {name: value for name, value in vars(constants).items() if (name, value) != ("absolute", False)}
 
 
 def _layer(layer: Multiplying, given: _Constants, arrays: Mapping[str, np.ndarray]) -> QuantisedLayer:

@@ -1,11 +1,11 @@
 """From sums to codes: the only place where integers are scaled and rounded. Everything else that does so, torch layers
 and gateware, is tested against these functions over every code.
 
-    requantisation  y = clamp(⌊(v·m + 2^(s−1)) / 2^s⌋, minimum, maximum)
+    requantisation  y = clamp(⌊(v·m + 2^(s−1)) / 2^s⌋, minimum, maximum), v or |v|
     addition        y = clamp(⌊(x·m_x + z·m_z + 2^(s−1)) / 2^s⌋, minimum, maximum)
 
 ⌊(… + 2^(s−1)) / 2^s⌋ rounds half up; in hardware it is one multiplication (of each term), one addition and one
-arithmetic shift right. A minimum of 0 is the ReLU.
+arithmetic shift right. A minimum of 0 is the ReLU; |v| is the absolute value in its place.
 """
 
 from dataclasses import dataclass
@@ -26,6 +26,11 @@ class Requantisation:
     >>> half = Requantisation(multiplier=1, shift=1, maximum=255)
     >>> half(np.array([-3, -1, 0, 1, 2, 3, 600])).tolist()  # ties go up
     [0, 0, 0, 1, 1, 2, 255]
+    >>> Requantisation(1, 1, 255, absolute=True)(np.array([-3, -1, 0, 1])).tolist()
+    [2, 1, 0, 1]
+
+    Attributes:
+        absolute: |v| is scaled.
 
     Raises:
         Refusal: a constant is out of range.
@@ -35,13 +40,18 @@ class Requantisation:
     shift: int
     maximum: int
     minimum: int = 0
+    absolute: bool = False
 
     def __post_init__(self) -> None:
         _check((self.multiplier,), self.shift, self.minimum, self.maximum)
+        if self.absolute and self.minimum:
+            raise Refusal(f"requantisation of absolute values with the minimum {self.minimum}; wanted 0")
 
     def __call__(self, value: np.ndarray) -> np.ndarray:
         """Codes, uint8 or, where they may be negative, int8, of integers of any type below 2^46 in magnitude."""
         wide = value.astype(np.int64)
+        if self.absolute:
+            np.abs(wide, out=wide)
         wide *= self.multiplier
         return _rounded(wide, self.shift, self.minimum, self.maximum)
 
@@ -51,14 +61,14 @@ class Requantisation:
         return self.multiplier * 2.0**-self.shift
 
     @staticmethod
-    def of(scale: float, maximum: int, minimum: int = 0) -> "Requantisation":
+    def of(scale: float, maximum: int, minimum: int = 0, absolute: bool = False) -> "Requantisation":
         """The constants nearest to y = scale·v, with as many bits in the multiplier as fit in 16.
 
         Raises:
             Refusal: the scale is not representable.
         """
         shift = _shift(scale)
-        return Requantisation(round(scale * 2.0**shift), shift, maximum, minimum)
+        return Requantisation(round(scale * 2.0**shift), shift, maximum, minimum, absolute)
 
 
 @dataclass(frozen=True)

@@ -56,10 +56,11 @@ class Grid(nn.Module):
 @dataclass(frozen=True)
 class Codes:
     """What leaves a layer that requantises: codes of the grid of those that take them, `lowest` (0 after a ReLU) to the
-    grid's highest."""
+    grid's highest; of |x| where they are `absolute`."""
 
     grid: Grid
     lowest: int = 0
+    absolute: bool = False
 
     @property
     def highest(self) -> int:
@@ -75,8 +76,8 @@ class Codes:
         return requantised(x, 1 / scale, scale, self)
 
     def values(self, scaled: torch.Tensor) -> torch.Tensor:
-        """clamp(⌊scaled + 1/2⌋)·scale ."""
-        return rounded_half_up(scaled, self.lowest, self.highest) * self.scale
+        """clamp(⌊scaled + 1/2⌋)·scale, of |scaled| where codes are absolute."""
+        return rounded_half_up(scaled.abs() if self.absolute else scaled, self.lowest, self.highest) * self.scale
 
 
 class ApproxLayer(nn.Module):
@@ -173,7 +174,9 @@ class ApproxLayer(nn.Module):
     def requantisation(self) -> Requantisation | None:
         """The integer constants with which this layer feeds the next; None if it gives real values."""
         output = self.output
-        return None if output is None else Requantisation.of(self.unit / output.scale, output.highest, output.lowest)
+        if output is None:
+            return None
+        return Requantisation.of(self.unit / output.scale, output.highest, output.lowest, output.absolute)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self._training_forward(x) if self.training else self._exact_forward(x)
@@ -315,7 +318,10 @@ class _Quantise(torch.autograd.Function):
 
 
 def requantised(sums: torch.Tensor, ratio: torch.Tensor, scale: torch.Tensor, output: Codes) -> torch.Tensor:
-    """clamp(⌊sums·ratio + 1/2⌋)·scale; the gradient passes the rounding where nothing was clamped."""
+    """clamp(⌊sums·ratio + 1/2⌋)·scale, of |sums| where codes are absolute; the gradient passes the rounding where
+    nothing was clamped."""
+    if output.absolute:
+        sums = sums.abs()
     found: torch.Tensor = _Requantise.apply(sums, ratio, scale, output.lowest, output.highest)
     return found
 

@@ -169,13 +169,14 @@ def _round(module: NetworkModule, inputs: torch.Tensor) -> None:
         if not readers or not (whole or len(taking) == len(readers)):
             continue
         lowest, highest = code_range(network, name, operands)  # refuses codes that do not fit
+        absolute = network.is_absolute(name)
         if taking:
-            leaving[name] = Codes(taking[0].grid, lowest)
+            leaving[name] = Codes(taking[0].grid, lowest, absolute)
             continue
         grid = Grid(lowest, highest)
         _, values = _passing(module, [name], inputs)[name]
-        grid.set(best_scale((torch.relu(values) if lowest == 0 else values.abs()).numpy(), highest))
-        leaving[name] = Codes(grid, lowest)
+        grid.set(best_scale((torch.relu(values) if lowest == 0 and not absolute else values.abs()).numpy(), highest))
+        leaving[name] = Codes(grid, lowest, absolute)
     for name, layer in swapped_layers(module).items():
         layer.output = leaving.get(name)
     leaving[IMAGE] = Codes(Grid(0, 255))

@@ -111,6 +111,10 @@ def fit(
         if base[name].is_linear:
             known = ", ".join(base.convolutions)
             raise Refusal(f"{name} is linear; weights are chosen for convolutions: {known}")
+        if base[name].layer.absolute:
+            raise Refusal(
+                f"{name} has absolute values; weights are chosen for layers with a ReLU, or amhw train fine-tunes"
+            )
         LayerSums(base[name], tables[name])  # refuses what does not fit
     network = base.network
     operands = {layer.name: layer.operands for layer in base.layers}

@@ -32,7 +32,7 @@ def written(folder, schedule, others=()):
 
 
 def joined():
-    """Two channels in, strides, a way around, pools of their own, additions of signed codes."""
+    """Two channels in, strides, a way around, pools of their own, additions of signed codes, an absolute value."""
     structure = Network(
         "joined",
         (2, 6, 6),
@@ -45,7 +45,7 @@ def joined():
             AveragePool("mean", (2, 1), (1, 1), source="sum"),
             Add("both", "greatest"),
             Flatten("flat"),
-            Linear("hidden", 5),
+            Linear("hidden", 5, relu=False, absolute=True),
             Linear("logits", 3, relu=False),
         ),
     )

@@ -21,7 +21,8 @@ PARTS = 4
 
 
 class Requantiser(wiring.Component):
-    """y = clamp(⌊(v · factor + offset) / 2^shift⌋) of `requantisers` columns a clock; v = held + bias.
+    """y = clamp(⌊(v · factor + offset) / 2^shift⌋) of `requantisers` columns a clock; v = held + bias or
+    |held + bias|.
 
     A sum is clipped before it meets the factor: beyond `Sizes.scaled`, all have the same code. A window's columns take
     `phases` clocks. A pair of words is scaled one after the other; the second one's code is
@@ -102,7 +103,8 @@ class Requantiser(wiring.Component):
             m.d.sync += biased.eq(Mux(now.element, chosen, summed) if sizes.pooled else summed)
             m.d.comb += self.sums[unit].eq(biased)
             clipped = Signal(clipped_type, name=f"clipped_{unit}")
-            m.d.comb += clipped.eq(_clipped(biased, clipped_type))
+            value = _magnitude(biased, now.absolute) if most("absolute") else biased
+            m.d.comb += clipped.eq(_clipped(value, clipped_type))
             wide, wider = (Shape(clipped_type.width + parts * part, clipped_type.signed) for parts in (1, 2))
             products = [Signal(wide, name=f"product_{unit}_{k}", reset_less=True) for k in range(PARTS)]
             for k, product in enumerate(products):
@@ -168,7 +170,13 @@ class Requantiser(wiring.Component):
         return memory.word
 
 
-def _clipped(value: Signal, shape: Shape) -> Value:
+def _magnitude(value: Signal, wanted: Value) -> Value:
+    """|value| of a signed value where that is wanted, one bit wider."""
+    negative = wanted & value[-1]
+    return ((value ^ negative.replicate(len(value)).as_signed()) + negative).as_signed()
+
+
+def _clipped(value: Value, shape: Shape) -> Value:
     """The nearest value of this shape to a signed one, `shape` being signed or its values not negative."""
     magnitude = shape.width - shape.signed
     if magnitude >= len(value) - 1:
