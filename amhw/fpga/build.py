@@ -15,7 +15,7 @@ from amhw.fpga.design import Line, on_board, serial_engine
 from amhw.fpga.devices import check_bits, device_named
 from amhw.fpga.place import place, pll
 from amhw.fpga.report import FpgaManifest, Used
-from amhw.fpga.synthesis import in_pieces, synthesise
+from amhw.fpga.synthesis import contents_in_files, synthesise
 from amhw.fpga.tools import require
 from amhw.fpga.uart import FRAME
 from amhw.manifests import tools
@@ -105,7 +105,7 @@ def build(
         )
     heard("writing Verilog")
     verilog = serial_engine(schedule, line, name)
-    (folder / "design.v").write_text(in_pieces(verilog), encoding="utf-8")
+    (folder / "design.v").write_text(contents_in_files(verilog, folder), encoding="utf-8")
     (folder / "board.v").write_text(on_board(board, name), encoding="utf-8")
     files = ["design.v", "board.v", "pll.v"]
     synthesise(folder, files, "board", dsp=target.dsp, heard=lambda step: heard(f"Yosys: {step}"))

@@ -13,12 +13,11 @@ for command in sys.argv[1:]:
     libyosys.run_pass(command, design)
 """
 
-STATEMENTS = 64
-"""Of one initial block. Yosys' reader takes a time that grows with the square of them: two minutes for 16,000, which is
-five seconds in pieces."""
-
 _HEADER = re.compile(r"\d+\.\d+\. (?:Executing|Running) ([\w-]+(?: [\w-]+)*?)(?: pass)?(?=[ .:]|$)")
 """Of one of the steps of a synthesis, not of what these consist of."""
+
+_CONTENTS = re.compile(r"^  initial begin\n((?:    (\w+)\[\d+\] = \d+'[hd][\da-f]+;\n)+)  end\n", re.MULTILINE)
+_WORD = re.compile(r"\[(\d+)\] = \d+'([hd])([\da-f]+);")
 
 
 def synthesise(folder: Path, files: list[str], top: str, *, dsp: bool, heard: Heard) -> None:
@@ -41,15 +40,18 @@ def synthesise(folder: Path, files: list[str], top: str, *, dsp: bool, heard: He
     run_python(_RUN, commands, folder, "Yosys", listen)
 
 
-def in_pieces(verilog: str) -> str:
-    """The same Verilog, its long initial blocks as several."""
-    lines, found = [], 0
-    for line in verilog.split("\n"):
-        lines.append(line)
-        if line == "  initial begin":
-            found = 0
-        elif line.startswith("    memory["):
-            found += 1
-            if found % STATEMENTS == 0:
-                lines += ["  end", "  initial begin"]
-    return "\n".join(lines)
+def contents_in_files(verilog: str, folder: Path) -> str:
+    """The same Verilog, with what memories contain at the start in files of `folder`.
+
+    Yosys reads a statement a word in a time that grows with the square of them: minutes for the weights of LeNet-5,
+    which is a second in a file.
+    """
+
+    def moved(found: re.Match[str]) -> str:
+        words = _WORD.findall(found[1])
+        file = folder / f"{found.start()}.hex"
+        lines = (f"@{int(word):x} {int(value, 16 if base == 'h' else 10):x}\n" for word, base, value in words)
+        file.write_text("".join(lines), encoding="utf-8")
+        return f'  initial $readmemh("{file.name}", {found[2]});\n'
+
+    return _CONTENTS.sub(moved, verilog)

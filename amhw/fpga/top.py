@@ -33,7 +33,7 @@ class SerialEngine(wiring.Component):
     """
 
     def __init__(self, sizes: Sizes, divisor: int) -> None:
-        self.engine = Engine(sizes)
+        self.engine = Engine(sizes, fixed=True)
         self._divisor = divisor
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "led": Out(LEDS)})
 
@@ -49,7 +49,6 @@ class SerialEngine(wiring.Component):
             engine.image.valid.eq(receiver.bytes.valid),
             engine.image.payload.data.eq(receiver.bytes.payload),
             receiver.bytes.ready.eq(engine.image.ready),
-            engine.config.valid.eq(0),
         ]
         # A word of results, byte by byte.
         waiting = Signal(range(5))

@@ -22,6 +22,7 @@ from ctrl_c import listening
 from PIL import Image
 
 from amhw import ProductTable, Refusal
+from amhw.array.engine.memory import ConfiguredMemory
 from amhw.cli import main
 from amhw.fpga.board import BOARDS
 from amhw.fpga.build import Target, build
@@ -31,10 +32,11 @@ from amhw.fpga.host import SerialPort, answer, simulated
 from amhw.fpga.place import place
 from amhw.fpga.remade import remade
 from amhw.fpga.report import FpgaManifest
-from amhw.fpga.synthesis import STATEMENTS, in_pieces
+from amhw.fpga.synthesis import contents_in_files
 from amhw.fpga.tools import PACKAGE, run_wheel
 from amhw.network.inference import Inference
 from amhw.network.quantised import MadeFor
+from amhw.verilog import emit
 
 LINE = Line(50, tiny.BAUD)
 
@@ -386,9 +388,29 @@ def test_what_is_not_what_the_manifest_names(tmp_path, manifest):
         remade(manifest, replace(described, network_sha256="0" * 64))
 
 
-def test_long_initial_blocks_in_pieces():
-    count = 3 * STATEMENTS + 1
-    text = "\n".join(["  initial begin", *(f"    memory[{k}] = 4'h{k % 16:x};" for k in range(count)), "  end"])
-    pieces = in_pieces(text).split("  initial begin\n")[1:]
-    assert [piece.count("memory[") for piece in pieces] == [STATEMENTS] * 3 + [1]
-    assert "".join(pieces).replace("  end\n", "").replace("  end", "").split() == text.split("\n", 1)[1][:-6].split()
+CONTENTS = """
+import sys
+from pyosys import libyosys
+design = libyosys.Design()
+for command in ("read_verilog design.v", "proc", "memory_collect", "write_json design.json"):
+    libyosys.run_pass(command, design)
+"""
+
+
+@pytest.mark.parametrize("bits", [13, 40])
+def test_contents_in_files(tmp_path, bits):
+    """Yosys finds in the memory what was put into it; narrow words are written as decimals, wide ones not."""
+    words = np.random.default_rng(bits).integers(0, 1 << bits, 300).tolist()
+    text = contents_in_files(emit(ConfiguredMemory(words, len(words), 1, bits, fixed=True), "store"), tmp_path)
+    assert "initial begin" not in text
+    (tmp_path / "design.v").write_text(text)
+    subprocess.run([sys.executable, "-c", CONTENTS], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    cells = [
+        cell
+        for module in json.loads((tmp_path / "design.json").read_text())["modules"].values()
+        for cell in module["cells"].values()
+        if cell["type"] == "$mem_v2"
+    ]
+    [memory] = cells
+    assert memory["parameters"]["INIT"] == "".join(f"{word:0{bits}b}" for word in reversed(words))
+    assert int(memory["parameters"]["WR_PORTS"], 2) == 0

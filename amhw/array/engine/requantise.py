@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from amhw.array.config import REQUANTISED
 from amhw.array.delay import delay_line
-from amhw.array.engine.memory import ADDRESS_BITS, ConfiguredMemory
+from amhw.array.engine.memory import ConfiguredMemory, written_members
 from amhw.array.engine.pool import held_shape
-from amhw.array.program import BUS_BITS, Sizes
+from amhw.array.program import Sizes
 from amhw.array.widths import width_of
 
 BIASED = 2
@@ -30,6 +30,7 @@ class Requantiser(wiring.Component):
 
     Args:
         sizes: of the engine.
+        fixed: there is no configuration port.
 
     Members:
         record: In, `amhw.array.records.Finish`.
@@ -42,15 +43,15 @@ class Requantiser(wiring.Component):
         write, to, data: In, of the configuration port, for biases.
     """
 
-    def __init__(self, sizes: Sizes) -> None:
-        self._sizes = sizes
+    def __init__(self, sizes: Sizes, *, fixed: bool = False) -> None:
+        self._sizes, self._fixed = sizes, fixed
         config, schedule = sizes.config, sizes.schedules[0]
         mask = (1 << sizes.bias_width) - 1
         init = [
             sum((int(bias) & mask) << (k * sizes.bias_width) for k, bias in enumerate(word))
             for word in schedule.bias_words
         ]
-        self.memory = ConfiguredMemory(init, sizes.bias_words, config.requantisers, sizes.bias_width)
+        self.memory = ConfiguredMemory(init, sizes.bias_words, config.requantisers, sizes.bias_width, fixed=fixed)
         super().__init__(
             {
                 "record": In(sizes.finish.width),
@@ -63,9 +64,7 @@ class Requantiser(wiring.Component):
                 "last_phase": Out(1),
                 "sums": Out(data.ArrayLayout(biased_shape(sizes), config.requantisers)),
                 "codes": Out(data.ArrayLayout(8, config.requantisers)),
-                "write": In(1),
-                "to": In(ADDRESS_BITS),
-                "data": In(BUS_BITS),
+                **written_members(fixed),
             }
         )
 
@@ -154,10 +153,9 @@ class Requantiser(wiring.Component):
         m.d.comb += [
             memory.address.eq(Mux(self.start, group, word)),
             further.eq(memory.address + 1),
-            memory.write.eq(self.write),
-            memory.to.eq(self.to),
-            memory.data.eq(self.data),
         ]
+        if not self._fixed:
+            m.d.comb += [memory.write.eq(self.write), memory.to.eq(self.to), memory.data.eq(self.data)]
         group_ends = Signal(name="in_last_window")
         with m.If(self.start):
             m.d.sync += group_ends.eq(self.group_ends)

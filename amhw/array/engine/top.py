@@ -32,31 +32,35 @@ class Engine(wiring.Component):
 
     Args:
         sizes: what it has to be able to run.
+        fixed: it runs the first of its schedules and nothing else; there is no configuration port.
 
     Members:
         image: In, stream of 8-bit pixels by channel, row and column, with ``last``.
         results: Out, stream of an image's logits and its class, 32 bits each, with ``last``.
-        config: In, stream of writes to the memories: data in bits 0…31, address in bits 32…63 (`memory_map`).
+        config: In, stream of writes to the memories: data in bits 0…31, address in bits 32…63 (`memory_map`); where it
+            is not `fixed`.
     """
 
-    def __init__(self, sizes: Sizes) -> None:
-        self.sizes = sizes
+    def __init__(self, sizes: Sizes, *, fixed: bool = False) -> None:
+        self.sizes, self._fixed = sizes, fixed
         config, schedule = sizes.config, sizes.schedules[0]
         self.array = SystolicArray(
             config.multiplier, sizes.widths, config.rows, config.cols, config.depth, config.gates
         )
-        self._weights = WeightLoader(sizes)
-        self._requantiser = Requantiser(sizes)
+        self._weights = WeightLoader(sizes, fixed=fixed)
+        self._requantiser = Requantiser(sizes, fixed=fixed)
         self._programs = {
-            kind: program_memory(sizes.program(kind, schedule), sizes.operations, getattr(sizes, kind).width)
+            kind: program_memory(
+                sizes.program(kind, schedule), sizes.operations, getattr(sizes, kind).width, fixed=fixed
+            )
             for kind in ("fetch", "weights", "finish")
         }
-        self._setup = program_memory([sizes.setup.word(schedule.setup)], 1, sizes.setup.width)
+        self._setup = program_memory([sizes.setup.word(schedule.setup)], 1, sizes.setup.width, fixed=fixed)
         super().__init__(
             {
                 "image": In(stream.Signature(data.StructLayout({"data": PIXEL_BITS, "last": 1}))),
                 "results": Out(stream.Signature(data.StructLayout({"data": RESULT_BITS, "last": 1}))),
-                "config": In(stream.Signature(64)),
+                **({} if fixed else {"config": In(stream.Signature(64))}),
             }
         )
 
@@ -118,7 +122,8 @@ class Engine(wiring.Component):
         m.submodules.setup = setup = self._setup
         wiring.connect(m, wiring.flipped(self.image), images.image)
         wiring.connect(m, results.results, wiring.flipped(self.results))
-        self._configure(m)
+        if not self._fixed:
+            self._configure(m)
 
         # The programs: each unit's record of the operation that it is at.
         fetch, finish = self._programs["fetch"], self._programs["finish"]

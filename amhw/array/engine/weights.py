@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from amhw.array.config import FETCH
 from amhw.array.delay import delayed_flag
 from amhw.array.element import pack
-from amhw.array.engine.memory import ADDRESS_BITS, ConfiguredMemory
-from amhw.array.program import BUS_BITS, Sizes
+from amhw.array.engine.memory import ConfiguredMemory, written_members
+from amhw.array.program import Sizes
 from amhw.array.tiling import swap_time
 
 
@@ -17,6 +17,7 @@ class WeightLoader(wiring.Component):
 
     Args:
         sizes: of the engine.
+        fixed: there is no configuration port.
 
     Members:
         record: In, `amhw.array.records.Weights` of the operation that `begin` announces.
@@ -27,8 +28,8 @@ class WeightLoader(wiring.Component):
         write, to, data: In, of the configuration port.
     """
 
-    def __init__(self, sizes: Sizes) -> None:
-        self._sizes = sizes
+    def __init__(self, sizes: Sizes, *, fixed: bool = False) -> None:
+        self._sizes, self._fixed = sizes, fixed
         config, bits = sizes.config, len(sizes.widths.bits_b)
         lanes = config.cols * config.depth
         schedule = sizes.schedules[0]
@@ -36,7 +37,7 @@ class WeightLoader(wiring.Component):
             sum(_packed_code(int(code), sizes.widths.bits_b) << (k * bits) for k, code in enumerate(word))
             for word in schedule.weight_words.reshape(-1, lanes)
         ]
-        self.memory = ConfiguredMemory(init, sizes.weight_words, lanes, bits)
+        self.memory = ConfiguredMemory(init, sizes.weight_words, lanes, bits, fixed=fixed)
         super().__init__(
             {
                 "record": In(sizes.weights.width),
@@ -46,9 +47,7 @@ class WeightLoader(wiring.Component):
                 "ready": Out(1),
                 "load": Out(1),
                 "weights": Out(data.ArrayLayout(config.depth * bits, config.cols)),
-                "write": In(1),
-                "to": In(ADDRESS_BITS),
-                "data": In(BUS_BITS),
+                **written_members(fixed),
             }
         )
 
@@ -68,10 +67,13 @@ class WeightLoader(wiring.Component):
             memory.address.eq(address),
             self.load.eq(delayed_flag(m, fetch)),
             Value.cast(self.weights).eq(memory.word),
-            memory.write.eq(self.write),
-            memory.to.eq(self.to),
-            memory.data.eq(pack(self.data, sizes.widths.bits_b)),
         ]
+        if not self._fixed:
+            m.d.comb += [
+                memory.write.eq(self.write),
+                memory.to.eq(self.to),
+                memory.data.eq(pack(self.data, sizes.widths.bits_b)),
+            ]
         with m.If(wait != 0):
             m.d.sync += wait.eq(wait - 1)
         with m.If(fetch):
