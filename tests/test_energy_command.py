@@ -7,11 +7,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from amhw.array import files
+from amhw.array.config import ArrayConfig
+from amhw.array.designs import network_engine
 from amhw.array.mesh import SystolicArray
+from amhw.array.schedule import Schedule
 from amhw.array.widths import Widths
 from amhw.commands.array import command as array_command
 from amhw.commands.energy import command
 from amhw.datasets import mnist_slice
+from amhw.energy.workloads import ArrayWork
 from amhw.multiplier import parse
 from amhw.network.models.lenet5 import PACKAGED, network
 from amhw.network.quantised import Operands
@@ -91,6 +96,18 @@ def array(tmp_path_factory):
     return folder / "small.v"
 
 
+def sums_of(netlist, ports, cols):
+    """The sums of an array's netlist, [clocks, cols]; `ports` are bits [clocks, width]."""
+    length = len(ports["swap"])
+    bits = {net: ports[name][:, k] for name in ports for k, net in enumerate(netlist.inputs.get(name, ()))}
+    bits |= states(netlist, bits)
+    values = settled(netlist, planes(bits))
+    sums = np.array([unpacked(values[net], length) for net in netlist.outputs["s"]]).astype(int)
+    each = len(sums) // cols
+    codes = [sum(sums[j * each + k] << k for k in range(each)) for j in range(cols)]
+    return np.array([np.where(c >> each - 1 & 1, c - (1 << each), c) for c in codes]).T
+
+
 def test_tiles_are_what_the_array_multiplies():
     """The array's mapped netlist gives the golden sums of the layer, tile after tile."""
     multiplier = parse(ARRAY[1])
@@ -105,14 +122,7 @@ def test_tiles_are_what_the_array_multiplies():
         netlist = synthesiser.submit(text, "mesh", hierarchical=True).result().best_product.gates
     stimulus = tiles(activations, weights, widths, shape, 150)
     length = len(stimulus.ports["a"])
-    ports = {"rst": np.zeros((length, 1), dtype=np.uint8)} | stimulus.ports
-    bits = {net: ports[name][:, k] for name in ports for k, net in enumerate(netlist.inputs.get(name, ()))}
-    bits |= states(netlist, bits)
-    values = settled(netlist, planes(bits))
-    sums = np.array([unpacked(values[net], length) for net in netlist.outputs["s"]]).astype(int)
-    each = len(sums) // 3
-    codes = [sum(sums[j * each + k] << k for k in range(each)) for j in range(3)]
-    got = np.array([np.where(c >> each - 1 & 1, c - (1 << each), c) for c in codes]).T << widths.shift
+    got = sums_of(netlist, {"rst": np.zeros((length, 1), dtype=np.uint8)} | stimulus.ports, 3) << widths.shift
     start, seen = 3, 0  # 3 clocks for the first weights
     for image, output, tap in itertools.product(range(2), (0, 3), (0, 6)):
         given = weights[output : output + 3, tap : tap + 6]
@@ -146,6 +156,36 @@ def test_an_array_by_the_multiply_accumulate(array):
     assert "no clock tree" in record["assumptions"]
     page = CliRunner().invoke(command, [str(array), "--quick", "--clocks", "600"]).stdout
     assert "fJ per clock" in page and "fJ a multiply-accumulate" in page
+
+
+EIGHT, STEPS = parse("mul_u8s8_pp_0_0_0_0_0_0_f0_f0"), parse("mul_u8s8_pp_0_0_0_0_0_80_c0_f0")
+
+
+def test_an_engine_whose_layers_have_different_masks(tmp_path):
+    """Each layer's operands meet the gates of its own mask: the netlist's sums are those of its own table."""
+    layers = dict.fromkeys(network().layer_names, STEPS) | {"conv2": EIGHT}
+    schedule = Schedule(network(), ArrayConfig.joining([EIGHT, STEPS], rows=4, cols=2), layers)
+    text, manifest = network_engine(schedule, "masks")
+    assert schedule.config.gates and set(schedule.config.masks) == {EIGHT, STEPS}
+    source, *_ = files.write(tmp_path, text, manifest)
+    schedule.network.save(tmp_path / manifest.network)
+    work = ArrayWork(source, ["conv1", "conv2"], schedule.network, None, 150)
+    with Synthesiser(Technology.named("sg13g2"), [SEARCH], workers=1, netlists=True) as synthesiser:
+        netlist = work.synthesised(synthesiser).best_product.gates
+    stimuli = work.stimuli(netlist, "clk")
+    for layer, multiplier in (("conv1", STEPS), ("conv2", EIGHT)):
+        stimulus = stimuli[f"uniform {layer}"]
+        length = len(stimulus.ports["swap"])
+        opened = stimulus.ports["is_open"].astype(int)
+        gates = opened[:, None] >> np.arange(len(schedule.config.gates)) & 1
+        ports = stimulus.ports | {"is_open": gates, "rst": np.zeros((length, 1), dtype=np.uint8)}
+        got = sums_of(netlist, ports, 2) << schedule.widths.shift
+        (activations, weights), _ = work.operands[f"uniform {layer}"]
+        table = ProductTable.of(multiplier)
+        start = 4  # clocks for the first weights
+        for k in range(60):
+            wanted = table.products[activations[0, k, :4], weights[:2, :4]].astype(int).sum(axis=1)
+            assert got[start + k + work.mesh.latency].tolist() == wanted.tolist(), (layer, k)
 
 
 PIPELINE = """

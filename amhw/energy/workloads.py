@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from amhw.array.designs import scheduled
 from amhw.array.mesh import SystolicArray
+from amhw.array.modes import Mode, Rows
 from amhw.array.plan import ConvPlan
 from amhw.array.tiling import DATAFLOWS
 from amhw.array.widths import Widths
@@ -214,22 +215,26 @@ class ArrayWork:
         self.network_sha256: str | None = network.sha256
         self.shape: tuple[int, int, int] = (manifest.rows, manifest.cols, manifest.depth)
         self.widths = Widths.of(self.table)
+        gates: tuple[Rows, ...] = ()
+        tables = own_tables(network)
+        modes: dict[str, Mode] = {}
         if isinstance(manifest, EngineManifest):
             self.widths = ConvPlan(network, self.table, *self.shape).widths
         elif isinstance(manifest, NetworkEngineManifest):
-            if manifest.masks:
-                raise Refusal(f"{path} has layers with different multipliers; energy is of an array with one")
-            self.widths = scheduled(manifest, network).widths
+            schedule = scheduled(manifest, network)
+            config = schedule.config
+            self.widths, gates, tables = schedule.widths, config.gates, schedule.tables
+            modes = {layer: config.mode(schedule.multiplier(layer)) for layer in layers}
         self.name = f"{manifest.name}_array"
-        self.mesh = SystolicArray(multiplier, self.widths, *self.shape)
+        self.mesh = SystolicArray(multiplier, self.widths, *self.shape, gates)
         kinds = {element.name: element for element in self.mesh.elements}
         self.elements = frozenset(kinds)
         self.text = "\n".join(emit(each, module) for module, each in [*kinds.items(), (self.name, self.mesh)])
         source = own_data(network.network, data)
         self.meeting: Meeting | None = Meeting(network.network, source)
-        self.operands: dict[str, Codes] = {}
-        """What the mesh multiplies, by what it is called: of each layer, and random in its shape."""
-        tables = own_tables(network)
+        self.operands: dict[str, tuple[Codes, int]] = {}
+        """What the mesh multiplies and which gates of its elements are open meanwhile, by what it is called: of each
+        layer, and random in its shape."""
         for layer in layers:
             random = np.random.default_rng(SEED)
             real = operand_streams(network, layer, source.representative, TRACE_IMAGES, random, tables)
@@ -238,20 +243,34 @@ class ArrayWork:
                 random.integers(0, most + 1, real[0].shape),
                 random.integers(0, 1 << self.table.width_b, real[1].shape),
             )
-            self.operands["uniform" if len(layers) == 1 else f"uniform {layer}"] = noise
-            self.operands[f"{source.name} {layer}"] = real
+            label = "uniform" if len(layers) == 1 else f"uniform {layer}"
+            for given, codes in ((label, noise), (f"{source.name} {layer}", real)):
+                self.operands[given] = _as_the_layer_has_them(codes, modes.get(layer))
 
     def synthesised(self, synthesiser: Synthesiser) -> SynthesisResult:
         return synthesiser.submit(self.text, self.name, prove=True, hierarchical=True).result()
 
     def stimuli(self, netlist: Netlist, clock: str | None) -> dict[str, Stimulus]:
         found = {}
-        for given, (activations, weights) in self.operands.items():
+        for given, ((activations, weights), is_open) in self.operands.items():
             stimulus = tiles(activations, weights, self.widths, self.shape, self.clocks)
             length = len(stimulus.ports["swap"])
             still = {name: np.zeros(length, dtype=np.uint8) for name in netlist.inputs if name != clock}
+            if self.mesh.gates:
+                still["is_open"] = np.full(length, is_open, dtype=object)
             found[given] = Stimulus(still | stimulus.ports, stimulus.skip, stimulus.products)
         return found
+
+
+def _as_the_layer_has_them(codes: Codes, mode: Mode | None) -> tuple[Codes, int]:
+    """Codes without the bits that a layer's multiplier leaves out, and the gates that it has open.
+
+    Without a mode the multiplier of the array is that of the layer.
+    """
+    if mode is None:
+        return codes, 0
+    activations, weights = codes
+    return (activations & mode.activation_bits, weights & mode.weight_bits), mode.gates
 
 
 Work = MultiplierWork | VerilogWork | ArrayWork
