@@ -4,6 +4,7 @@ Examples: python scripts/bench_network.py mul_u8s8_pp_0_0_0_0_0_0_f0_f0 --images
           python scripts/bench_network.py mul_u8s8_pp_0_0_0_0_0_0_e0_e0 --remap
           python scripts/bench_network.py selected.npz
           python scripts/bench_network.py mul_u8s8_pp_full --model resnet8 --rows 36 --window 3,3 --images 200
+          python scripts/bench_network.py selected.npz --workers 16 --keep model
 """
 
 import tempfile
@@ -31,15 +32,16 @@ from amhw.network.real import FloatNetwork
 from amhw.remap.fit import fit
 from amhw.simulation import simulator_environment
 from amhw.stages.problem import Problem
+from amhw.stages.source import SourceTree
 
 HARNESS = Path(__file__).parent.parent / "sim" / "network_harness.cpp"
 
 
-@click.command(cls=Command, epilog="Example: python scripts/bench_network.py mul_u8s8_pp_0_0_0_0_0_0_f0_f0 --jobs 2")
+@click.command(cls=Command, epilog="Example: python scripts/bench_network.py mul_u8s8_pp_0_0_0_0_0_0_f0_f0 --workers 2")
 @click.argument("multiplier")
 @click.option("--images", default=10000, show_default=True, help="How many test images.")
 @click.option("--first", default=0, show_default=True, help="Begin with this image.")
-@click.option("--jobs", default=2, show_default=True, help="Programs side by side.")
+@click.option("--workers", default=2, show_default=True, help="Processes that share the images, each with the model.")
 @click.option("--rows", default=25, show_default=True)
 @click.option("--cols", default=16, show_default=True)
 @click.option("--depth", default=1, show_default=True)
@@ -50,12 +52,17 @@ HARNESS = Path(__file__).parent.parent / "sim" / "network_harness.cpp"
 @click.option("--model", metavar="NAME", help="A known network with random weights, on random images.")
 @click.option("--remap", is_flag=True, help="With weights chosen for the multiplier, which only convolutions have.")
 @click.option("--stalls", default=0.0, show_default=True, help="Share of clocks in which each side stalls.")
-@click.option("--keep", type=click.Path(path_type=Path), help="Keep the compiled model there, and use it if it fits.")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Keep the compiled model there, and use one that is there if it is of the same engine.",
+)
 def main(
     multiplier: str,
     images: int,
     first: int,
-    jobs: int,
+    workers: int,
     rows: int,
     cols: int,
     depth: int,
@@ -95,14 +102,17 @@ def main(
     with tempfile.TemporaryDirectory() as temporary, simulator_environment():
         started = time.monotonic()
         folder = keep or Path(temporary)
-        text, manifest = network_engine(schedule, "engine")
-        emitted = time.monotonic()
-        source, program = folder / "engine.v", folder / "build" / "engine"
-        if not (program.exists() and source.exists() and source.read_text() == text):
-            files.write(folder, text, manifest)
-            program = build(source, HARNESS, program.parent)
-        built = time.monotonic()
-        found = run_network(program, schedule, pixels, jobs, stalls)
+        program, key = folder / "build" / "engine", folder / "engine.key"
+        emitted = built = started
+        if not (program.exists() and key.exists() and key.read_text() == _key(schedule)):
+            text, manifest = network_engine(schedule, "engine")
+            emitted = time.monotonic()
+            source, *_ = files.write(folder, text, manifest)
+            build(source, HARNESS, program.parent)
+            key.write_text(_key(schedule))
+            built = time.monotonic()
+        begun = time.monotonic()
+        found = run_network(program, schedule, pixels, workers, stalls)
         simulated = time.monotonic()
     wanted = Inference(net, schedule.tables).logits(pixels)
     classes = int((found.classes == wanted.argmax(axis=1)).sum())
@@ -127,10 +137,18 @@ def main(
             "clocks_ideal": schedule.ideal_clocks_per_image,
             "seconds_emit": round(emitted - started, 1),
             "seconds_build": round(built - emitted, 1),
-            "seconds_simulate": round(simulated - built, 1),
+            "seconds_simulate": round(simulated - begun, 1),
         }
     )
     return 0 if equal == wanted.size and classes == len(pixels) else 1
+
+
+def _key(schedule: Schedule) -> str:
+    """What says which engine it is: network, array, multipliers, and the source of what makes it."""
+    source = SourceTree.own()
+    layers = [f"{name} {one.name}" for name, one in sorted(schedule.multipliers.items())]
+    parts = [schedule.network.sha256, repr(schedule.config), *layers]
+    return "\n".join([*parts, source.digest(source.closure(["amhw.array.designs"])), HARNESS.read_text()])
 
 
 def _random(model: str, images: int) -> tuple[QuantisedNetwork, np.ndarray]:
