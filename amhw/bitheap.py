@@ -17,16 +17,16 @@ multipliers", IEEE Trans. Computers 47, 1998. Adders: Sklansky, 1960; Kogge and 
 and Carlson, 1987.
 """
 
-import itertools
 from collections import deque
 from collections.abc import Iterator
 
 from amaranth.hdl import Cat, Const, Fragment, Module, Signal, Value
 
+from amhw.prefix import GRAPHS, Level
 from amhw.refusal import Refusal
 
 TREES = ("dadda", "wallace", "array", "three-greedy")
-ADDERS = ("auto", "ripple", "brent-kung", "kogge-stone", "sklansky", "han-carlson")
+ADDERS = ("auto", "ripple", *GRAPHS)
 
 
 class BitHeap:
@@ -81,8 +81,8 @@ def compress(m: Module, heap: BitHeap, width: int, *, tree: str = "dadda", adder
         width: bits of the result.
         tree: ``dadda`` (as few adders as early as needed), ``wallace`` (as many as possible in each stage)
             or ``array`` (one row after another, the regular and slow one).
-        adder: the carry-propagate adder: ``ripple``, ``brent-kung``, ``kogge-stone``, or ``auto``, a Verilog
-            ``+`` that leaves the choice to the synthesis tool.
+        adder: the carry-propagate adder: ``ripple``, a prefix adder of `amhw.prefix`, or ``auto``, a Verilog ``+``
+            that leaves the choice to the synthesis tool.
 
     Raises:
         Refusal: unknown tree or adder.
@@ -126,34 +126,47 @@ def check_structure(tree: str, adder: str) -> None:
         raise Refusal(f"unknown adder {adder!r}; choose one of {', '.join(ADDERS)}")
 
 
+_XOR, _AND = 2, 1
+"""What an exclusive or takes, and an AND or OR, in the unit of `_Wires.ready`."""
+
+
 class _Wires:
-    """Names the intermediate bits, so that the emitted Verilog can be read."""
+    """Names the intermediate bits, so that the emitted Verilog can be read, and keeps when each is ready."""
 
     def __init__(self, m: Module) -> None:
         self._m = m
         self._stage = 0
         self._count: dict[str, int] = {}
+        self._ready: dict[int, int] = {}  # by identity: values have no hash, and the module keeps them
 
     def next_stage(self) -> None:
         self._stage += 1
 
-    def wire(self, expression: Value, kind: str, column: int) -> Signal:
+    def ready(self, bit: Value) -> int:
+        """When `bit` is ready; a bit of the heap is at once."""
+        return self._ready.get(id(bit), 0)
+
+    def wire(self, expression: Value, kind: str, column: int, ready: int = 0) -> Signal:
         stem = f"{kind}{self._stage}_{column}"
         index = self._count.get(stem, 0)
         self._count[stem] = index + 1
         signal = Signal(name=f"{stem}_{index}")
         self._m.d.comb += signal.eq(expression)
+        self._ready[id(signal)] = ready
         return signal
 
     def add_bits(self, bits: list[Value], k: int) -> tuple[Signal, Signal]:
         """Sum and carry of two bits (half adder) or three (full adder) of column k."""
         x, y, *rest = bits
-        half = self.wire(x ^ y, "h" if rest else "s", k)
-        both = self.wire(x & y, "g" if rest else "c", k + 1)
+        first = max(self.ready(x), self.ready(y))
+        half = self.wire(x ^ y, "h" if rest else "s", k, first + _XOR)
+        both = self.wire(x & y, "g" if rest else "c", k + 1, first + _AND)
         if not rest:
             return half, both
-        passed = self.wire(half & rest[0], "t", k + 1)
-        return self.wire(half ^ rest[0], "s", k), self.wire(both | passed, "c", k + 1)
+        second = max(first + _XOR, self.ready(rest[0]))
+        passed = self.wire(half & rest[0], "t", k + 1, second + _AND)
+        total = self.wire(half ^ rest[0], "s", k, second + _XOR)
+        return total, self.wire(both | passed, "c", k + 1, second + 2 * _AND)
 
 
 def _reductions(wires: _Wires, heap: BitHeap, width: int, tree: str) -> Iterator[list[list[Value]]]:
@@ -249,33 +262,19 @@ def _array_stage(wires: _Wires, columns: list[list[Value]]) -> list[list[Value]]
 def _three_greedy(wires: _Wires, columns: list[list[Value]]) -> list[list[Value]]:
     """Column by column, an adder for the bits that are ready first, until two are left; not in layers.
 
-    The latest of three bits goes to the input of the full adder that is passed through fastest. A bit of the heap is
-    ready at once; an exclusive or takes two units, an AND or an OR one.
+    The latest of three bits goes to the input of the full adder that is passed through fastest.
     """
     wires.next_stage()
-    waiting: list[list[tuple[int, int, Value]]] = [[] for _ in columns]  # when it is ready, its number, the bit
-    count = itertools.count()
-    for k, column in enumerate(columns):
-        for bit in column:
-            waiting[k].append((0, next(count), bit))
-    for k, ready in enumerate(waiting):
-        while len(ready) > 2:
-            ready.sort(key=lambda each: each[:2])
-            taken = [ready.pop(0) for _ in range(3 if len(ready) % 2 == 0 or len(ready) == 3 else 2)]
-            total, carry = wires.add_bits([bit for *_, bit in taken], k)
-            pair = taken[1][0]
-            if len(taken) == 2:
-                at_sum, at_carry = pair + _XOR, pair + _AND
-            else:
-                second = max(pair + _XOR, taken[2][0])
-                at_sum, at_carry = second + _XOR, second + 2 * _AND
-            ready.append((at_sum, next(count), total))
+    waiting = [list(column) for column in columns]
+    for k, bits in enumerate(waiting):
+        while len(bits) > 2:
+            bits.sort(key=wires.ready)  # what came first stays first among equals
+            taken = [bits.pop(0) for _ in range(3 if len(bits) % 2 == 0 or len(bits) == 3 else 2)]
+            total, carry = wires.add_bits(taken, k)
+            bits.append(total)
             if k + 1 < len(waiting):  # a carry out of the top column has no place in the result
-                waiting[k + 1].append((at_carry, next(count), carry))
-    return [[bit for *_, bit in sorted(ready, key=lambda each: each[:2])] for ready in waiting]
-
-
-_XOR, _AND = 2, 1
+                waiting[k + 1].append(carry)
+    return [sorted(bits, key=wires.ready) for bits in waiting]
 
 
 def _add_rows(wires: _Wires, columns: list[list[Value]], adder: str) -> Value:
@@ -289,9 +288,14 @@ def _add_rows(wires: _Wires, columns: list[list[Value]], adder: str) -> Value:
     y = [column[1] if len(column) == 2 else Const(0, 1) for column in columns[low:]]
     if adder == "auto":
         return Cat(*settled, (Cat(*x) + Cat(*y))[: len(x)])
-    generate = [wires.wire(a & b, "g", low + k) for k, (a, b) in enumerate(zip(x, y, strict=True))]
-    propagate = [wires.wire(a ^ b, "p", low + k) for k, (a, b) in enumerate(zip(x, y, strict=True))]
-    carry = _CARRIES[adder](wires, low, generate, propagate)
+    latest = [max(map(wires.ready, pair)) for pair in zip(x, y, strict=True)]
+    generate = [wires.wire(x[k] & y[k], "g", low + k, latest[k] + _AND) for k in range(len(x))]
+    propagate = [wires.wire(x[k] ^ y[k], "p", low + k, latest[k] + _XOR) for k in range(len(x))]
+    if adder == "ripple":
+        carry = _ripple(wires, low, generate, propagate)
+    else:
+        ready = [(wires.ready(g), wires.ready(p)) for g, p in zip(generate[:-1], propagate[:-1], strict=True)]
+        carry = _prefix(wires, low, generate, propagate, GRAPHS[adder](ready))
     total = [propagate[0], *(p ^ c for p, c in zip(propagate[1:], carry, strict=False))]
     return Cat(*settled, *total)
 
@@ -303,67 +307,13 @@ def _ripple(wires: _Wires, low: int, generate: list[Value], propagate: list[Valu
     return carry
 
 
-def _kogge_stone(wires: _Wires, low: int, generate: list[Value], propagate: list[Value]) -> list[Value]:
-    """Every prefix of the carry recurrence in log2(n) levels of n cells."""
+def _prefix(wires: _Wires, low: int, generate: list[Value], propagate: list[Value], levels: list[Level]) -> list[Value]:
+    """The carries that a prefix graph gives."""
     g, p = list(generate), list(propagate)
-    distance = 1
-    while distance < len(g) - 1:
-        _prefix_level(wires, low, g, p, [(k, k - distance) for k in range(distance, len(g) - 1)])
-        distance *= 2
+    for cells in levels:
+        wires.next_stage()
+        before_g, before_p = list(g), list(p)
+        for k, j in cells:
+            g[k] = wires.wire(before_g[k] | (before_p[k] & before_g[j]), "g", low + k)
+            p[k] = wires.wire(before_p[k] & before_p[j], "p", low + k)
     return g
-
-
-def _brent_kung(wires: _Wires, low: int, generate: list[Value], propagate: list[Value]) -> list[Value]:
-    """Every prefix with about 2n cells: a tree up to the powers of two, and one back down between them."""
-    g, p = list(generate), list(propagate)
-    used = len(g) - 1
-    distance = 1
-    while distance < used:
-        _prefix_level(wires, low, g, p, [(k, k - distance) for k in range(2 * distance - 1, used, 2 * distance)])
-        distance *= 2
-    while distance > 1:
-        distance //= 2
-        _prefix_level(wires, low, g, p, [(k, k - distance) for k in range(3 * distance - 1, used, 2 * distance)])
-    return g
-
-
-def _sklansky(wires: _Wires, low: int, generate: list[Value], propagate: list[Value]) -> list[Value]:
-    """Every prefix in log2(n) levels of n/2 cells; one carry feeds up to n/2 of them."""
-    g, p = list(generate), list(propagate)
-    distance = 1
-    while distance < len(g) - 1:
-        cells = [(k, k // distance * distance - 1) for k in range(distance, len(g) - 1) if k // distance % 2]
-        _prefix_level(wires, low, g, p, cells)
-        distance *= 2
-    return g
-
-
-def _han_carlson(wires: _Wires, low: int, generate: list[Value], propagate: list[Value]) -> list[Value]:
-    """Kogge and Stone's levels at every other position, and one level more for the positions between."""
-    g, p = list(generate), list(propagate)
-    used = len(g) - 1
-    _prefix_level(wires, low, g, p, [(k, k - 1) for k in range(1, used, 2)])
-    distance = 2
-    while distance < used:
-        _prefix_level(wires, low, g, p, [(k, k - distance) for k in range(distance + 1, used, 2)])
-        distance *= 2
-    _prefix_level(wires, low, g, p, [(k, k - 1) for k in range(2, used, 2)])
-    return g
-
-
-def _prefix_level(wires: _Wires, low: int, g: list[Value], p: list[Value], cells: list[tuple[int, int]]) -> None:
-    """(g, p)[k] ← (g, p)[k] ∘ (g, p)[j] for every cell (k, j), all reading the level before."""
-    wires.next_stage()
-    before_g, before_p = list(g), list(p)
-    for k, j in cells:
-        g[k] = wires.wire(before_g[k] | (before_p[k] & before_g[j]), "g", low + k)
-        p[k] = wires.wire(before_p[k] & before_p[j], "p", low + k)
-
-
-_CARRIES = {
-    "ripple": _ripple,
-    "kogge-stone": _kogge_stone,
-    "brent-kung": _brent_kung,
-    "sklansky": _sklansky,
-    "han-carlson": _han_carlson,
-}
