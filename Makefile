@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo digits test lint bench docs clean
 
 demo: $(READY)
 	@echo "1 of 3: a dozen masks through every stage, one or two minutes; Ctrl-C is safe, make demo goes on from there"
@@ -15,6 +15,12 @@ demo: $(READY)
 	@echo "3 of 3: the page, half a minute"
 	$(BIN)/amhw report study select --peers docs/evoapprox-u8s8-sky130hd.csv
 	@echo "Open study/report.html. Next: amhw select --max-loss 0.2, or a mask of your own: amhw gen --help"
+
+digits: $(READY)
+	@echo "LeNet-5 in Verilog, from pixels to classes, on 25 x 4 elements: written, compiled and run, one or two minutes"
+	$(BIN)/amhw array mul_u8s8_pp_full --whole --cols 4 --name digits --out build
+	$(BIN)/amhw classify build/digits.json --images 8
+	@echo "Next: digits of your own, as PNG files of 28 x 28 pixels: $(BIN)/amhw classify build/digits.json FILE.png"
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto

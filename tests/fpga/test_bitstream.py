@@ -17,13 +17,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from chains import chain, linear
 from click.testing import CliRunner
 from ctrl_c import listening
 from PIL import Image
 
-from amhw import ProductTable, Refusal
+from amhw import ProductTable, Refusal, parse
 from amhw.array.engine.memory import ConfiguredMemory
 from amhw.cli import main
+from amhw.datasets import mnist_test
 from amhw.fpga.board import BOARDS
 from amhw.fpga.build import Target, build
 from amhw.fpga.design import Line, serial_engine
@@ -35,6 +37,7 @@ from amhw.fpga.report import FpgaManifest
 from amhw.fpga.synthesis import contents_in_files
 from amhw.fpga.tools import PACKAGE, run_wheel
 from amhw.network.inference import Inference
+from amhw.network.models import lenet5
 from amhw.network.quantised import MadeFor
 from amhw.verilog import emit
 
@@ -369,6 +372,43 @@ def test_classify(tmp_path, manifest, port):
     found = json.loads(told.stdout)
     assert [one["logits"] for one in found["images"]] == expected(images).tolist()
     assert [one["class"] for one in found["images"]] == expected(images).argmax(axis=1).tolist()
+
+
+def test_classify_by_an_engine_of_amhw_array(tmp_path, monkeypatch):
+    """From test images and a picture to the classes of the golden model; nothing of the FPGA is needed."""
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    layer = linear("logits", random.integers(-128, 128, (10, 784)), random.integers(-999, 999, 10))
+    network = chain([layer], (1, 28, 28), name="one layer")
+    on = lenet5.network().network.trained_on
+    replace(network, network=replace(network.network, trained_on=on)).save("one.npz")
+    multiplier = "mul_u8s8_pp_full"
+    made = run("array", multiplier, "--whole", "--network", "one.npz", "--rows", 16, "--cols", 2, "--name", "one")
+    assert made.exit_code == 0, made.output
+    images = mnist_test().images[3:7]
+    wanted = Inference(network, {"logits": ProductTable.of(parse(multiplier))}).logits(images)
+    told = run("classify", "rtl_out/one.json", "--images", "3:7", "--json")
+    assert told.exit_code == 0, told.output
+    found = json.loads(told.stdout)
+    assert found["simulated"] and [one["file"] for one in found["images"]] == [f"image {k}" for k in range(3, 7)]
+    assert [one["logits"] for one in found["images"]] == wanted.tolist()
+    assert [one["class"] for one in found["images"]] == wanted.argmax(axis=1).tolist()
+    assert [one["label"] for one in found["images"]] == mnist_test().labels[3:7].tolist()
+    digit = picture(tmp_path / "digit.png", images[0, 0])
+    for arguments, words in (
+        ([], "give PNG files, or with --images those of the network's data set"),
+        ([digit, "--images", "3"], "give PNG files, or with --images"),
+        ([digit, "--port", "tty"], "is of amhw array, which makes no bitstream"),
+    ):
+        assert words in refused("classify", "rtl_out/one.json", *arguments)
+    assert "its kind is 'amhw'" in refused("classify", other("amhw"), digit)
+
+
+def other(kind):
+    """A JSON file of some other kind."""
+    path = Path("other.json")
+    path.write_text(json.dumps({"kind": kind, "schema": 1}))
+    return path
 
 
 @needs_nextpnr
