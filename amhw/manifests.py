@@ -231,7 +231,63 @@ class NetworkEngineManifest(Document):
     tools: dict[str, str]
 
 
-ArrayManifest = MatrixProductManifest | EngineManifest | NetworkEngineManifest
+@dataclass(frozen=True)
+class EngineNetwork:
+    """A network of an engine that has several: its file, beside the manifest, and what its layers have instead of the
+    array's multiplier.
+
+    Attributes:
+        latency: clocks from the first turn of a single image to its last logit.
+    """
+
+    network: FileName
+    sha256: str
+    multipliers: dict[str, Name]
+    latency: Count
+
+
+@dataclass(frozen=True)
+class CascadeEngineManifest(Document):
+    """Of an engine that asks a second network where the first is in doubt; `amhw.array.cascade` explains it.
+
+    Attributes:
+        networks: the first and the second.
+        threshold: an image whose margin in the first network is less goes through both.
+        image_as_is: whether pixels are stored as they are, because the networks take them in two forms.
+        others: as for a network's engine.
+    """
+
+    kind: ClassVar[str] = "cascade-engine"
+    schema: ClassVar[int] = 1
+    called: ClassVar[str] = "manifest of an engine for a cascade"
+    written_by: ClassVar[str] = "amhw array --then"
+
+    name: FileName
+    title: str
+    multiplier: Name
+    masks: tuple[Name, ...]
+    networks: tuple[EngineNetwork, EngineNetwork]
+    threshold: Count
+    image_as_is: bool
+    input_shape: tuple[Count, Count, Count]
+    classes: Count
+    rows: Count
+    cols: Count
+    depth: Count
+    window: tuple[Count, Count]
+    requantisers: Count
+    sums: Count
+    sum_width: Count
+    sum_unit: Count
+    elements: tuple[str, ...]
+    memory_map: dict[str, MemoryPlace]
+    memory_bits: dict[str, Count]
+    ports: dict[str, Port]
+    verilog_sha256: str
+    tools: dict[str, str]
+
+
+ArrayManifest = MatrixProductManifest | EngineManifest | NetworkEngineManifest | CascadeEngineManifest
 Manifest = MultiplierManifest | ImportManifest | ArrayManifest
 
 _TYPES: tuple[type[Manifest], ...] = (
@@ -240,6 +296,7 @@ _TYPES: tuple[type[Manifest], ...] = (
     MatrixProductManifest,
     EngineManifest,
     NetworkEngineManifest,
+    CascadeEngineManifest,
 )
 
 

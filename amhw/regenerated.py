@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from amhw.array import files
+from amhw.array.cascade_engine import cascade_engine, cascade_of
 from amhw.array.designs import conv_engine, matrix_product, network_engine, scheduled
 from amhw.array.plan import ConvPlan
 from amhw.array.tiling import Tiling
 from amhw.files import read_whole
 from amhw.manifests import (
+    CascadeEngineManifest,
     EngineManifest,
     ImportManifest,
     Manifest,
@@ -62,14 +64,15 @@ def _emitted(path: Path, manifest: Manifest, folder: Path) -> tuple[Path, Path]:
     if isinstance(manifest, MatrixProductManifest):
         tiling = Tiling(manifest.shape, manifest.rows, manifest.cols, manifest.depth, manifest.dataflow)
         return files.write(folder, *matrix_product(parse(manifest.multiplier), tiling, manifest.name))[:2]
+    if isinstance(manifest, CascadeEngineManifest):
+        networks = [_network(path, each.network, each.sha256, manifest.written_by) for each in manifest.networks]
+        cascade = cascade_of(manifest, networks)
+        for each, network in zip(manifest.networks, networks, strict=True):
+            network.save(folder / each.network)
+        return files.write(folder, *cascade_engine(cascade, manifest.name))[:2]
     assert isinstance(manifest, EngineManifest | NetworkEngineManifest)
     multiplier = parse(manifest.multiplier)
-    network = QuantisedNetwork.load(path.with_name(manifest.network))
-    if network.sha256 != manifest.network_sha256:
-        raise Refusal(
-            f"{path.with_name(manifest.network)} is not the network of {path.name} (SHA-256 {network.sha256[:12]}…, "
-            f"expected {manifest.network_sha256[:12]}…); write both again with {manifest.written_by}"
-        )
+    network = _network(path, manifest.network, manifest.network_sha256, manifest.written_by)
     text: str
     again: EngineManifest | NetworkEngineManifest
     if isinstance(manifest, NetworkEngineManifest):
@@ -79,3 +82,14 @@ def _emitted(path: Path, manifest: Manifest, folder: Path) -> tuple[Path, Path]:
         text, again = conv_engine(multiplier, plan, manifest.name)
     network.save(folder / again.network)
     return files.write(folder, text, again)[:2]
+
+
+def _network(path: Path, file: str, sha256: str, written_by: str) -> QuantisedNetwork:
+    """The network beside the manifest at `path`."""
+    network = QuantisedNetwork.load(path.with_name(file))
+    if network.sha256 != sha256:
+        raise Refusal(
+            f"{path.with_name(file)} is not the network of {path.name} (SHA-256 {network.sha256[:12]}…, "
+            f"expected {sha256[:12]}…); write both again with {written_by}"
+        )
+    return network

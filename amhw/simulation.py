@@ -30,6 +30,7 @@ _BENCHES = {
     "array": ("matmul_bench", "sums"),
     "conv-engine": ("conv_bench", "codes"),
     "network-engine": ("network_bench", "results"),
+    "cascade-engine": ("cascade_bench", "results"),
 }
 """Which bench drives which kind of manifest, and what it compares."""
 

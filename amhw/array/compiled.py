@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amhw.array.plan import ConvPlan
-from amhw.array.schedule import Schedule
+from amhw.array.program import Program
 from amhw.refusal import Refusal
 
 
@@ -112,7 +112,7 @@ class Results:
 
 def run_network(
     program: Path,
-    schedule: Schedule,
+    schedule: Program,
     images: NDArray[np.uint8],
     jobs: int = 1,
     stalls: float = 0.0,

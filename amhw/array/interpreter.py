@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amhw.array.config import ArrayConfig
+from amhw.array.program import Program
 from amhw.array.records import Fetch, Finish
 from amhw.array.schedule import Operation, Schedule
 from amhw.families.masked import Masked
@@ -22,7 +23,7 @@ Integers = NDArray[np.int64]
 class Interpreter:
     """The memories of an engine, and what its operations do to them."""
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Program) -> None:
         self._schedule = schedule
         self._config = schedule.config
         self._weights = schedule.weight_words.transpose(0, 2, 1).reshape(-1, self._config.cols)
@@ -34,26 +35,33 @@ class Interpreter:
 
     def logits(self, images: NDArray[np.uint8]) -> Integers:
         """int64[N, classes] of uint8 images [N, C, H, W], one batch after another."""
+        schedule = self._schedule
+        assert isinstance(schedule, Schedule), "a cascade is `amhw.array.cascade.interpreted`"
         parts = [
-            self._batch(images[first : first + self._schedule.batch])
-            for first in range(0, len(images), self._schedule.batch)
+            self._batch(schedule, images[first : first + schedule.batch])
+            for first in range(0, len(images), schedule.batch)
         ]
         return np.concatenate(parts)
 
-    def _batch(self, images: NDArray[np.uint8]) -> Integers:
-        schedule = self._schedule
+    def _batch(self, schedule: Schedule, images: NDArray[np.uint8]) -> Integers:
         setup = schedule.setup
         for index, image in enumerate(images):
             buffer = index % 2 * setup.image
-            self._receive(image, buffer)
+            self.receive(image, buffer)
             for one in schedule.image_operations:
-                self._run(one, buffer, index * setup.slot, 1)
+                self.run(one, buffer, index * setup.slot, 1)
         for one in schedule.batch_operations:
-            self._run(one, 0, 0, len(images))
-        each = setup.words * self._config.requantisers
-        return self._results.reshape(-1)[: len(images) * each].reshape(-1, each)[:, : setup.classes].copy()
+            self.run(one, 0, 0, len(images))
+        return self.results(len(images))
 
-    def _receive(self, image: NDArray[np.uint8], buffer: int) -> None:
+    def results(self, images: int) -> Integers:
+        """The logits of the last so many images."""
+        setup = self._schedule.setup
+        each = setup.words * self._config.requantisers
+        return self._results.reshape(-1)[: images * each].reshape(-1, each)[:, : setup.classes].copy()
+
+    def receive(self, image: NDArray[np.uint8], buffer: int) -> None:
+        """Put an image's codes into the buffer that begins at this address."""
         setup = self._schedule.setup
         height, width = self._config.window
         pixels = image.astype(np.int64)
@@ -64,7 +72,8 @@ class Interpreter:
         address = buffer + channel // lanes * setup.pitch + y // height * setup.row_pitch + x // width
         self._memory[y % height, x % width, address, channel % lanes] = codes & self._kept
 
-    def _run(self, one: Operation, buffer: int, slot: int, images: int) -> None:
+    def run(self, one: Operation, buffer: int, slot: int, images: int) -> None:
+        """An operation of the image in this buffer, with its slot at this address; or of so many images' batch."""
         fetch, finish = one.fetch, one.finish
         offset = (buffer if fetch.image else 0) + (slot if fetch.slot else 0)
         totals = self._elements(fetch, finish, offset) if fetch.element else self._sums(one, offset, images)

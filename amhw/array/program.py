@@ -9,21 +9,64 @@ from dataclasses import dataclass, fields
 from functools import cached_property, reduce
 from operator import and_, or_
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 from amaranth.hdl import Cat, Const, Shape, Value
+from numpy.typing import NDArray
 
 from amhw.array.config import ArrayConfig
 from amhw.array.element import sum_shape
-from amhw.array.records import Finish, Record
-from amhw.array.schedule import Schedule
+from amhw.array.records import Finish, Record, Setup
+from amhw.array.schedule import Operation
 from amhw.array.widths import Widths, width_of
+from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 
 Range = tuple[int, int]
 
 BUS_BITS = 32
 """Of the data that the configuration port writes at a time."""
+
+
+class Program(Protocol):
+    """What an engine runs: `amhw.array.schedule.Schedule`, or the operations of two of them."""
+
+    @property
+    def network(self) -> QuantisedNetwork: ...
+
+    @property
+    def config(self) -> ArrayConfig: ...
+
+    @property
+    def widths(self) -> Widths: ...
+
+    @property
+    def operations(self) -> tuple[Operation, ...]: ...
+
+    @property
+    def setup(self) -> Setup: ...
+
+    @property
+    def weight_words(self) -> NDArray[np.int64]: ...
+
+    @property
+    def bias_words(self) -> NDArray[np.int64]: ...
+
+    @property
+    def bias_width(self) -> int: ...
+
+    @property
+    def words(self) -> int: ...
+
+    @property
+    def terms(self) -> int: ...
+
+    @property
+    def batch(self) -> int: ...
+
+    @property
+    def plain(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -112,7 +155,7 @@ class Sizes:
         Refusal: the configurations, or the kinds of codes, differ.
     """
 
-    schedules: tuple[Schedule, ...]
+    schedules: tuple[Program, ...]
 
     def __post_init__(self) -> None:
         if len({schedule.config for schedule in self.schedules}) != 1:
@@ -228,7 +271,7 @@ class Sizes:
         windows = [one.pool_y * one.pool_x for one in self._records("finish") if one.element]
         return max(windows, default=0)
 
-    def program(self, kind: str, schedule: Schedule) -> list[int]:
+    def program(self, kind: str, schedule: Program) -> list[int]:
         """The words of the `fetch`, `weights` or `finish` program.
 
         Raises:

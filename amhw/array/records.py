@@ -50,6 +50,7 @@ class Fetch:
         gates: of the elements that are open.
         start_*, inner_*, outer_*: of the window's corner, down (y) and across (x): where it starts, and how it moves
             from one position to the next within a pooling window and from one pooling window to the next.
+        decides: the last operation of an image that may have others (`amhw.array.cascade`).
     """
 
     element: int
@@ -96,6 +97,7 @@ class Fetch:
     outer_x_remainder: int
     outer_x_address: int
     outer_x_coordinate: int
+    decides: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class Finish:
         base, pitch, row_pitch: as for `Fetch`; the first row's.
         bank: of the first row.
         step: addresses from one column to the next, beside those that banks give; of images and results.
-        ends, gathers: as for `Fetch`.
+        ends, gathers, decides: as for `Fetch`.
     """
 
     element: int
@@ -163,6 +165,7 @@ class Finish:
     step: int
     ends: int
     gathers: int
+    decides: int = 0
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,7 @@ class Setup:
     slots, slot: address of the first image's slot, and from one to the next.
     batch: most images in a batch.
     classes, words: results of an image, and the words of the results' memory that they take.
+    threshold: of the margin, below which an image's other operations follow.
     """
 
     channels: int
@@ -189,6 +193,7 @@ class Setup:
     batch: int
     classes: int
     words: int
+    threshold: int = 0
 
 
 Record = Fetch | Weights | Finish | Setup

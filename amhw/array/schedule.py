@@ -113,6 +113,7 @@ class Schedule:
 
     Attributes:
         multipliers: of layers that have another than `config.multiplier`, by name; `config.masks` has them all.
+        image_as_is: whether pixels are stored as they are, for another network that takes them in another form.
 
     Raises:
         Refusal: they do not fit each other.
@@ -121,6 +122,7 @@ class Schedule:
     network: QuantisedNetwork
     config: ArrayConfig
     multipliers: Mapping[str, Multiplier] = field(default_factory=dict)
+    image_as_is: bool = False
 
     def __post_init__(self) -> None:
         for name in self.multipliers:
@@ -264,7 +266,7 @@ class Schedule:
         forms = {name: wanted(name) for name in [IMAGE, *(layer.name for layer in structure.layers)]}
         return {
             name: tuple(sorted(found | {_Form()}, key=lambda form: (form != _Form(), astuple(form))))
-            if len(found) > 1 or _Form(stays=True) in found
+            if len(found) > 1 or _Form(stays=True) in found or (name == IMAGE and self.image_as_is)
             else tuple(found)
             for name, found in forms.items()
         }

@@ -6,13 +6,12 @@ import numpy as np
 from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
-from amhw.array.program import BUS_BITS, Sizes
-from amhw.array.schedule import Schedule
+from amhw.array.program import BUS_BITS, Program, Sizes
 from amhw.manifests import MemoryPlace
 from amhw.refusal import Refusal
 
 
-def writes(sizes: Sizes, memory_map: Mapping[str, MemoryPlace], schedule: Schedule) -> NDArray[np.uint64]:
+def writes(sizes: Sizes, memory_map: Mapping[str, MemoryPlace], schedule: Program) -> NDArray[np.uint64]:
     """64-bit words, data in bits 0…31 and address in bits 32…63; a reset must follow.
 
     Args:

@@ -16,6 +16,7 @@ from amhw.array.tiling import DATAFLOWS
 from amhw.array.widths import Widths
 from amhw.hdl.source import Source
 from amhw.manifests import (
+    CascadeEngineManifest,
     EngineManifest,
     ImportManifest,
     MatrixProductManifest,
@@ -204,6 +205,8 @@ class ArrayWork:
         manifest = read_manifest(path.with_suffix(".json"))
         if isinstance(manifest, MultiplierManifest | ImportManifest):
             raise Refusal(f"{path} is no array but what its manifest calls {manifest.kind!r}")
+        if isinstance(manifest, CascadeEngineManifest):
+            raise Refusal(f"{path} is an engine of two networks; energy is of an array with one: amhw cascade counts both")
         if isinstance(manifest, MatrixProductManifest) and manifest.dataflow != DATAFLOWS[0]:
             raise Refusal(f"{path} is {manifest.dataflow}; choose a module with --top, and --trace, instead")
         multiplier = parse(manifest.multiplier)

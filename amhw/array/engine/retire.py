@@ -24,6 +24,7 @@ class Retire(wiring.Component):
         step: In, a position has its turn; `element`: it goes past the array.
         batched: In, the operation that has turns is a batch's.
         images: In, in the batch.
+        again: In, after an operation that decides: another of its image follows.
         operation: Out, whose sums arrive.
         slot: Out, address of the image's slot.
         load: Out, with the operation's first `coming`.
@@ -60,6 +61,7 @@ class Retire(wiring.Component):
                 "element": In(1),
                 "batched": In(1),
                 "images": In(range(sizes.batch + 1)),
+                "again": In(1),
                 "operation": Out(range(sizes.operations)),
                 "slot": Out(range(sizes.words)),
                 **{flag: Out(1) for flag in flags},
@@ -99,7 +101,7 @@ class Retire(wiring.Component):
             m.d.sync += [finished.eq(0), started.eq(0)]
             with m.If(started):
                 m.d.sync += self.operation.eq(self.operation + 1)
-                with m.If(now.ends & ~(now.gathers & batched)):
+                with m.If(now.ends & ~(now.gathers & batched) & ~(now.decides & self.again)):
                     m.d.sync += self.operation.eq(0)
                 with m.If(now.gathers):
                     m.d.sync += self.slot.eq(Mux(batched, 0, self.slot + setup.slot))

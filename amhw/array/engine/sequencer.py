@@ -1,6 +1,6 @@
 """Which operation runs, and when a position has its turn."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,6 +24,7 @@ class Sequencer(wiring.Component):
         weights: In, whether the next tile's are ready.
         images, partial: In, what has been received.
         sent: In, whether all results have been sent.
+        judged, again: In, whether an image's operations go on after the one that decides (`amhw.array.engine.judge`).
         operation: Out, that runs.
         upcoming: Out, the one after it; `announce`: its records are there now.
         load: Out, begin to walk `record`.
@@ -48,6 +49,8 @@ class Sequencer(wiring.Component):
                 "images": In(range(3)),
                 "partial": In(1),
                 "sent": In(1),
+                "judged": In(1),
+                "again": In(1),
                 "operation": Out(range(sizes.operations)),
                 "upcoming": Out(range(sizes.operations)),
                 "announce": Out(1),
@@ -79,8 +82,8 @@ class Sequencer(wiring.Component):
             ),
             ending.eq(self.step & self.last & self.last_tile),
             self.claim.eq(self.step & ~begun & now.results),
-            self.release.eq(delayed_flag(m, ending & now.release)),
         ]
+        release: Value = delayed_flag(m, ending & now.release)
         with m.If(since != most("gap")):
             m.d.sync += since.eq(since + 1)
         with m.If(pause != 0):
@@ -106,8 +109,15 @@ class Sequencer(wiring.Component):
             m.d.sync += held.eq(0)
         m.d.sync += [fresh.eq(0), fresh_later.eq(fresh)]
         m.d.comb += self.announce.eq(fresh_later)
-        with m.If(undecided):
-            with m.If(~now.ends):
+        follows: Value = ~now.ends
+        deciding: Value = undecided
+        if most("decides"):
+            follows = follows | (now.decides & self.judged & self.again)
+            deciding = undecided & ~(now.decides & ~self.judged)
+            release = release | (undecided & now.decides & self.judged & ~self.again)
+        m.d.comb += self.release.eq(release)
+        with m.If(deciding):
+            with m.If(follows):
                 m.d.sync += [self.upcoming.eq(self.operation + 1), known.eq(1), undecided.eq(0), fresh.eq(1)]
             with m.Elif(~now.gathers | (~full & (self.images > held))):
                 m.d.sync += [self.upcoming.eq(0), known.eq(1), undecided.eq(0), fresh.eq(1)]

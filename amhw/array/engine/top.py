@@ -9,6 +9,7 @@ from amhw.array.delay import delay_line, delayed, delayed_flag
 from amhw.array.element import pack
 from amhw.array.engine.accumulate import Accumulator
 from amhw.array.engine.images import PIXEL_BITS, Receiver
+from amhw.array.engine.judge import Judge
 from amhw.array.engine.memory import ADDRESS_BITS, ConfiguredMemory, program_memory
 from amhw.array.engine.pool import Pool
 from amhw.array.engine.requantise import BIASED, Requantiser
@@ -121,7 +122,18 @@ class Engine(wiring.Component):
             m.submodules[f"{name}_program"] = memory
         m.submodules.setup = setup = self._setup
         wiring.connect(m, wiring.flipped(self.image), images.image)
-        wiring.connect(m, results.results, wiring.flipped(self.results))
+        if sizes.finish.most("decides"):
+            m.submodules.judge = judge = Judge(sizes)
+            wiring.connect(m, results.results, judge.given)
+            wiring.connect(m, judge.results, wiring.flipped(self.results))
+            m.d.comb += [
+                judge.setup.eq(setup.word),
+                sequencer.judged.eq(judge.judged),
+                sequencer.again.eq(judge.again),
+                retire.again.eq(judge.again),
+            ]
+        else:
+            wiring.connect(m, results.results, wiring.flipped(self.results))
         if not self._fixed:
             self._configure(m)
 
