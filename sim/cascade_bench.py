@@ -1,8 +1,8 @@
 """Simulator side: images through an emitted engine of two networks, compared with NumPy on the product tables.
 
-The images are handwritten digits where they fit, else noise: back to back at full speed, with random stalls on both sides,
-and after a reset in the middle of one. Half of them go through both networks, as far as there are as many: they are chosen
-by the golden model, in random order.
+The images are handwritten digits where they fit, else noise: back to back at full speed, with random stalls on both
+sides, and after a reset in the middle of one. Half of them go through both networks, as far as there are as many: they
+are chosen by the golden model, in random order.
 
 AMHW_IMAGES says how many images at most.
 """

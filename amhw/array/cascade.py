@@ -2,8 +2,8 @@
 
 The engine's program holds the operations of both. When the first network's logits are complete, the engine compares the
 *margin*, the greatest logit less the second, with a threshold: where it is less, the image, which has been kept, goes
-through the second network's operations, whose logits are the answer. One array multiplies for both: its elements keep the
-union of their masks, and each operation says which part of it is there (`amhw.array.modes`).
+through the second network's operations, whose logits are the answer. One array multiplies for both: its elements keep
+the union of their masks, and each operation says which part of it is there (`amhw.array.modes`).
 
 Images run one at a time: there are no batches, in which some would have to wait for others' second turn.
 """
@@ -20,6 +20,7 @@ from amhw.array.records import Setup
 from amhw.array.schedule import Operation, Schedule
 from amhw.array.widths import Widths
 from amhw.network.inference import Inference
+from amhw.network.network import Network
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 
@@ -44,18 +45,7 @@ class CascadeSchedule:
     threshold: int
 
     def __post_init__(self) -> None:
-        mine, its = (one.network.network for one in (self.first, self.then))
-        for what, one, other in (
-            ("images", list(mine.input_shape), list(its.input_shape)),
-            ("classes", mine.classes, its.classes),
-        ):
-            if one != other:
-                raise Refusal(
-                    f"{mine.name} and {its.name} have other {what}: {one} and {other}; a cascade's networks answer the "
-                    "same question"
-                )
-        if mine.classes < 2:
-            raise Refusal(f"{mine.name} has {mine.classes} class; a margin is between two")
+        check_alike(self.first.network.network, self.then.network.network)
         if not 0 <= self.threshold < MOST:
             raise Refusal(f"a threshold of {self.threshold}; wanted 0 (never ask the second network) to {MOST - 1}")
         if self.first.config != self.then.config:
@@ -163,6 +153,24 @@ class CascadeSchedule:
         return self.first.latency + again * self.then.latency
 
 
+def check_alike(first: Network, then: Network) -> None:
+    """
+    Raises:
+        Refusal: two networks do not answer the same question, or there is no margin in an answer.
+    """
+    for what, one, other in (
+        ("images", list(first.input_shape), list(then.input_shape)),
+        ("classes", first.classes, then.classes),
+    ):
+        if one != other:
+            raise Refusal(
+                f"{first.name} and {then.name} have other {what}: {one} and {other}; a cascade's networks answer the "
+                "same question"
+            )
+    if first.classes < 2:
+        raise Refusal(f"{first.name} has {first.classes} class; a margin is between two")
+
+
 def margins(logits: NDArray[np.integer]) -> NDArray[np.int64]:
     """The greatest logit less the second of [N, classes].
 
@@ -185,4 +193,3 @@ def interpreted(schedule: CascadeSchedule, images: NDArray[np.uint8]) -> NDArray
                 break
         logits.append(machine.results(1))
     return np.concatenate(logits)
-

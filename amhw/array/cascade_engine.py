@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from amhw.array import files
-from amhw.array.cascade import CascadeSchedule
+from amhw.array.cascade import CascadeSchedule, check_alike
 from amhw.array.config import ArrayConfig
 from amhw.array.designs import multipliers_made_for
 from amhw.array.engine import Engine
@@ -19,11 +19,13 @@ from amhw.verilog import check_identifier
 def cascade_on(
     networks: Sequence[QuantisedNetwork], threshold: int, *, rows: int, cols: int, depth: int, window: tuple[int, int]
 ) -> CascadeSchedule:
-    """The cascade of two networks, each with the multipliers that it was made for, on one array that can be all of them.
+    """The cascade of two networks, each with the multipliers that it was made for, on one array that can be them all.
 
     Raises:
         Refusal: they do not fit each other or the array.
     """
+    first, then = networks
+    check_alike(first.network, then.network)
     multipliers = [multipliers_made_for(network) for network in networks]
     config = ArrayConfig.joining(
         [one for each in multipliers for one in each.values()],
@@ -33,8 +35,8 @@ def cascade_on(
         window=window,
         batch=1,
     )
-    first, then = (_schedule(network, config, each) for network, each in zip(networks, multipliers, strict=True))
-    return CascadeSchedule.of(first, then, threshold)
+    one, other = (_schedule(network, config, each) for network, each in zip(networks, multipliers, strict=True))
+    return CascadeSchedule.of(one, other, threshold)
 
 
 def cascade_of(manifest: CascadeEngineManifest, networks: Sequence[QuantisedNetwork]) -> CascadeSchedule:

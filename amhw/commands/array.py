@@ -8,7 +8,7 @@ import click
 from amhw.array import files
 from amhw.array.tiling import DATAFLOWS, Tiling
 from amhw.commands import shared
-from amhw.commands.base import Command, print_json, print_next
+from amhw.commands.base import Command, print_json, print_next, refuse_without_effect
 from amhw.imports.designs import design_of
 from amhw.manifests import ArrayManifest
 from amhw.refusal import Refusal
@@ -36,6 +36,12 @@ BATCH = 32
 @shared.depth()
 @shared.network()
 @click.option("--whole", is_flag=True, help="The whole network, from its images to its classes.")
+@click.option(
+    "--then",
+    metavar="FILE|exact",
+    help="A second network in the same engine, asked where the first is in doubt; exact: the shipped LeNet-5.",
+)
+@shared.threshold()
 @shared.window()
 @shared.batch()
 @shared.show()
@@ -53,6 +59,8 @@ def command(
     depth: int,
     network: Path | None,
     whole: bool,
+    then: str | None,
+    threshold: int | None,
     window: str | None,
     batch: int | None,
     show: bool,
@@ -69,12 +77,21 @@ def command(
 
     With --whole, a network FILE (.npz) instead of a multiplier says which multiplier each layer was made for. Masks
     of partial products (pp) that differ from layer to layer share one array.
+
+    With --then, the engine has two networks: each image is classified by the first, and again by the second where the
+    margin of its two largest logits is below --threshold, as amhw cascade finds it. Images run one at a time.
     """
     from amhw.array.designs import conv_engine, matrix_product, network_engine
     from amhw.array.plan import ConvPlan
     from amhw.network.models import lenet5 as shipped
     from amhw.network.quantised import QuantisedNetwork
 
+    if then is not None:
+        refuse_without_effect(["whole", "batch", "matmul", "dataflow", "show"], "--then says what the engine runs")
+        _cascade(multiplier, network, then, threshold, (rows, cols, depth), _taps(window), name, out, as_json=as_json)
+        return
+    if threshold is not None:
+        raise Refusal("--threshold is for --then: which network is asked below it")
     whole = whole or show
     if multiplier is not None and Path(multiplier).suffix == NETWORK:
         if network is not None:
@@ -126,6 +143,49 @@ def command(
         return
     click.echo("\n".join(map(str, written)))
     click.echo(speed, err=True)
+    print_next("sim", written[1])
+
+
+def _cascade(
+    multiplier: str | None,
+    network: Path | None,
+    then: str,
+    threshold: int | None,
+    array: tuple[int, int, int],
+    window: tuple[int, int],
+    name: str | None,
+    out: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """An engine of two networks, each with the multipliers that it was made for."""
+    from amhw.array.cascade_engine import cascade_engine, cascade_on
+    from amhw.network.models import lenet5 as shipped
+    from amhw.network.quantised import QuantisedNetwork
+
+    if multiplier is not None and network is None and Path(multiplier).suffix == NETWORK:
+        network = Path(multiplier)
+        multiplier = None
+    if network is None or multiplier is not None:
+        raise Refusal("--then is for two networks that say which multipliers they were made for: amhw array FILE.npz …")
+    if threshold is None:
+        raise Refusal("--then wants the --threshold of the margin; amhw cascade finds one")
+    both = [QuantisedNetwork.load(network), shipped.network() if then == "exact" else QuantisedNetwork.load(then)]
+    rows, cols, depth = array
+    cascade = cascade_on(both, threshold, rows=rows, cols=cols, depth=depth, window=window)
+    text, manifest = cascade_engine(cascade, name)
+    networks = [one.save(out / each.network) for one, each in zip(both, manifest.networks, strict=True)]
+    written = [*files.write(out, text, manifest), *networks]
+    if as_json:
+        names = ("verilog", "manifest", "core", "first", "then")
+        print_json({**manifest.plain(), **dict(zip(names, map(str, written), strict=True))})
+        return
+    click.echo("\n".join(map(str, written)))
+    click.echo(
+        f"{cascade.first.latency} clocks for an image that the first network decides, "
+        f"{cascade.first.latency + cascade.then.latency} for another",
+        err=True,
+    )
     print_next("sim", written[1])
 
 

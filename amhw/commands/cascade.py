@@ -27,7 +27,7 @@ RECORD = "cascades.json"
 
 @click.command(cls=Command, epilog="Example: amhw cascade select --max-loss 0.02")
 @click.argument("networks", nargs=-1, metavar="FILE|FOLDER...")
-@click.option("--threshold", type=int, metavar="MARGIN", help="This one, not the best; of one or two network files.")
+@shared.threshold()
 @shared.max_loss()
 @shared.network()
 @shared.data()

@@ -70,6 +70,14 @@ max_loss = partial(
     help="The cheapest that loses at most so many points on training images.",
 )
 
+threshold = partial(
+    option,
+    "--threshold",
+    type=int,
+    metavar="MARGIN",
+    help="Of a cascade: the second network is asked where the two largest logits are less apart than this.",
+)
+
 out = partial(option, "--out", type=_PATH, metavar="PATH", show_default=True, help="Where to write; folders are made.")
 
 results = partial(

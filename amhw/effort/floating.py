@@ -3,8 +3,8 @@
     s' = round(s + a·b)
 
 The product of two significands of 8 bits has 16 and is exact in float32, so that only the addition rounds, to nearest,
-ties to even. Subnormal operands and sums are taken for zeros, a result below 2^−126 becomes 0. There are no infinities and
-no NaNs, as in a network that was trained: operands are finite, and a sum beyond the greatest number is not defined.
+ties to even. Subnormal operands and sums are taken for zeros, a result below 2^−126 becomes 0. There are no infinities
+and no NaNs, as in a network that was trained: operands are finite, and a sum beyond the greatest number is not defined.
 
     a ─┬─ s ── ⊕ ───────────┐
        ├─ e ── + ── − 127 ──┤ greater ──────────── ± ── leading one ── << ── round ── s'

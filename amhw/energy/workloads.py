@@ -206,7 +206,9 @@ class ArrayWork:
         if isinstance(manifest, MultiplierManifest | ImportManifest):
             raise Refusal(f"{path} is no array but what its manifest calls {manifest.kind!r}")
         if isinstance(manifest, CascadeEngineManifest):
-            raise Refusal(f"{path} is an engine of two networks; energy is of an array with one: amhw cascade counts both")
+            raise Refusal(
+                f"{path} is an engine of two networks; energy is of an array with one: amhw cascade counts both"
+            )
         if isinstance(manifest, MatrixProductManifest) and manifest.dataflow != DATAFLOWS[0]:
             raise Refusal(f"{path} is {manifest.dataflow}; choose a module with --top, and --trace, instead")
         multiplier = parse(manifest.multiplier)

@@ -1,20 +1,31 @@
-"""Two networks in one engine: records and circuit against the golden model, which classifies twice where it is told to."""
+"""Two networks in one engine: records and circuit against the golden model, which classifies twice where in doubt."""
 
+import json
+import re
 from dataclasses import replace
 
 import numpy as np
+import pytest
+from amaranth.sim import Simulator
+from chains import chain, linear
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_networks import networks, with_roundings, with_weights
 
-from amhw import Masked
+from amhw import Masked, Refusal
 from amhw.array import files
 from amhw.array.cascade import CascadeSchedule, interpreted, margins
 from amhw.array.cascade_engine import cascade_engine
 from amhw.array.config import ArrayConfig
+from amhw.array.engine.judge import Judge
+from amhw.array.program import Sizes
 from amhw.array.schedule import Schedule
+from amhw.commands.array import command
+from amhw.manifests import CascadeEngineManifest
 from amhw.network.inference import Inference
 from amhw.network.layers import Convolution, Flatten, Linear, MaxPool
+from amhw.network.models import lenet5
 from amhw.network.network import Network
 from amhw.network.quantise import quantise
 from amhw.network.quantised import Operands
@@ -71,7 +82,9 @@ def written(folder):
 
 def test_the_engine_decides_by_itself(tmp_path, monkeypatch):
     monkeypatch.setenv("AMHW_IMAGES", "12")
-    _, again = small()[0].logits(small()[1])
+    schedule, images = small()
+    assert schedule.first.image_as_is and schedule.config.gates
+    _, again = schedule.logits(images)
     assert 0 < again.sum() < len(again)
     path = written(tmp_path)
     with regenerated(path) as same:
@@ -79,3 +92,110 @@ def test_the_engine_decides_by_itself(tmp_path, monkeypatch):
         outcome = simulate(same, simulator=default_simulator("cascade-engine"))
     assert outcome.first_difference is None
     assert outcome.matched == outcome.pairs == (12 + 2) * (3 + 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "threshold"),
+    [
+        ([[5, 9, 2], [4, 4, 1], [4, 4, 2], [0, 7, 3]], 4),
+        ([[-(1 << 31), (1 << 31) - 1, 0], [-7, -9, -9], [-9, -9, -7]], 2),
+        ([[1, 2, 4], [4, 2, 1], [2, 4, 1]], 1),
+    ],
+)
+def test_the_judge_lets_out_what_is_sure(given, threshold):
+    """Whatever is asked again is followed by 10, 20, 30 and class 2, of the second network."""
+    second = [10, 20, 30, 2]
+    unit = Judge(Sizes((replace(small()[0], threshold=threshold),)))
+    images = [[*logits, int(np.argmax(logits))] for logits in given]
+    doubts = [sorted(logits)[-1] - sorted(logits)[-2] < threshold for logits in given]
+    verdicts, out = [], []
+
+    async def send(context):
+        for image, doubt in zip(images, doubts, strict=True):
+            for words in (image, second) if doubt else (image,):
+                for k, word in enumerate(words):
+                    context.set(unit.given.payload, {"data": word, "last": k == len(words) - 1})
+                    context.set(unit.given.valid, 1)
+                    while not context.get(unit.given.ready):
+                        await context.tick()
+                    if context.get(unit.judged):
+                        verdicts.append(bool(context.get(unit.again)))
+                    await context.tick()
+        context.set(unit.given.valid, 0)
+
+    async def take(context):
+        context.set(unit.results.ready, 1)
+        while len(out) < 4 * len(images):
+            if context.get(unit.results.valid):
+                out.append((context.get(unit.results.payload.data), context.get(unit.results.payload.last)))
+            await context.tick()
+
+    simulator = Simulator(unit)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(send)
+    simulator.add_testbench(take)
+    simulator.run()
+    wanted = [word for image, doubt in zip(images, doubts, strict=True) for word in (second if doubt else image)]
+    assert verdicts == doubts
+    assert out == [(word, k % 4 == 3) for k, word in enumerate(wanted)]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda one: replace(one, threshold=-1), "a threshold of -1; wanted 0 (never ask the second network) to"),
+        (lambda one: replace(one, threshold=1 << 31), "a threshold of 2147483648"),
+        (
+            lambda one: CascadeSchedule(one.first, Schedule(mnist(), ArrayConfig(FULL)), 1),
+            "have other images: [1, 6, 5]",
+        ),
+        (lambda one: CascadeSchedule(Schedule(mnist(), ArrayConfig(FULL)), two_classes(), 1), "have other classes: 10"),
+        (
+            lambda one: CascadeSchedule(*[Schedule(mnist(), ArrayConfig(FULL))] * 2, 1),
+            "a batch of 32: a cascade's images run one at a time, --batch 1",
+        ),
+        (
+            lambda one: CascadeSchedule(*(Schedule(mnist(), ArrayConfig(FULL, batch=n)) for n in (1, 2)), 1),
+            "need one configuration of the array",
+        ),
+    ],
+)
+def test_what_is_no_cascade_is_refused(make, words):
+    with pytest.raises(Refusal, match=re.escape(words)):
+        make(small()[0])
+
+
+FULL = Masked.exact(8, 8, signed_b=True)
+
+
+def mnist():
+    return lenet5.network()
+
+
+def two_classes():
+    layer = linear("fc", np.ones((2, 784), np.int8), np.zeros(2, np.int32))
+    return Schedule(chain([layer], (1, 28, 28)), ArrayConfig(FULL))
+
+
+def test_the_command(tmp_path):
+    networks = [one.network for one in (small()[0].first, small()[0].then)]
+    first, then = (network.save(tmp_path / f"{k}.npz") for k, network in enumerate(networks))
+    array = ["--rows", "6", "--cols", "2", "--window", "3,2", "--name", "dut", "--out", str(tmp_path / "out")]
+
+    def run(*arguments):
+        return CliRunner().invoke(command, [*map(str, arguments), *array])
+
+    for arguments, words in (
+        ((first, "--then", then), "--then wants the --threshold"),
+        ((first, "--whole", "--threshold", 5), "--threshold is for --then"),
+        ((first, "--then", then, "--threshold", 5, "--batch", 2), "leave out --batch"),
+        (("mul_u4s3_pp_full", "--then", then, "--threshold", 5), "--then is for two networks"),
+        ((first, "--then", "exact", "--threshold", 5), "have other images"),
+        ((first, "--then", then, "--threshold", -5), "a threshold of -5"),
+    ):
+        result = run(*arguments)
+        assert (result.exit_code, result.stdout) == (2, "") and words in result.stderr, result.output
+        assert not (tmp_path / "out").exists()
+    result = run(first, "--then", then, "--threshold", 5, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert CascadeEngineManifest.read(json.loads(result.stdout)["manifest"]).threshold == 5
