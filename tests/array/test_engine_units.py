@@ -296,6 +296,7 @@ def test_requantised_words(schedule):
             flat = np.concatenate(wanted)
             assert np.array_equal(np.array(sums).ravel(), flat)
             if not finish.results:
+                flat = np.abs(flat) if finish.absolute else flat
                 scaled = np.clip(flat * finish.factor_0 + finish.offset >> finish.shift, finish.lowest, finish.highest)
                 assert np.array_equal(np.array(found).ravel(), scaled & 255)
 
