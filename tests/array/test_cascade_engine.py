@@ -42,7 +42,7 @@ def cascade(structures, roundings=(True, False), seed=0, share=0.5):
     """Of two structures with a mask each, whose threshold sends this share of some noise through both; the noise."""
     random = np.random.default_rng(seed)
     images = random.integers(0, 256, (40, *structures[0].input_shape), dtype=np.uint8)
-    config = ArrayConfig.joining([EXACT, CHEAP, OTHER], rows=6, cols=4, window=(3, 2), batch=1, sums=300)
+    config = ArrayConfig.joining([EXACT, CHEAP, OTHER], rows=6, cols=2, depth=6, window=(3, 2), batch=1, sums=300)
     schedules = []
     for k, (structure, rounded) in enumerate(zip(structures, roundings, strict=True)):
         made = quantise(with_weights(structure, seed + k), images, NARROW)
