@@ -158,6 +158,7 @@ def operand_streams(
         one position an image; images then take the place of positions.
     """
     chosen = network[layer]
+    chosen.check_one_group("a stream of operands")
     network.network.check_images(data)
     images = min(images, len(data))
     drawn = data.images[random.choice(len(data), images, replace=False)]

@@ -26,12 +26,13 @@ CLASSES = 3
 
 
 @st.composite
-def networks(draw: st.DrawFn, most: int = 6, absolute: bool = True) -> Network:
+def networks(draw: st.DrawFn, most: int = 6, absolute: bool = True, engine: bool = True) -> Network:
     """A network of convolutions with rectangular kernels, strides and paddings, pools, additions and linear layers.
 
-    Absolute values stand in place of some ReLUs where that is wanted.
+    Absolute values stand in place of some ReLUs where that is wanted. Without `engine` it may also have what no engine
+    of ours runs: groups and padded max-pools; and ceilings.
     """
-    builder = _Builder(draw, absolute)
+    builder = _Builder(draw, absolute, engine)
     for _ in range(draw(st.integers(0, most))):
         builder.grow()
     return builder.finished()
@@ -40,8 +41,8 @@ def networks(draw: st.DrawFn, most: int = 6, absolute: bool = True) -> Network:
 class _Builder:
     """Layers so far, and the `loose` ends: outputs that nothing takes yet."""
 
-    def __init__(self, draw: st.DrawFn, absolute: bool) -> None:
-        self.draw, self.absolute = draw, absolute
+    def __init__(self, draw: st.DrawFn, absolute: bool, engine: bool) -> None:
+        self.draw, self.absolute, self.engine = draw, absolute, engine
         side = st.integers(3, 9)
         self.shapes: dict[str, Shape] = {IMAGE: (draw(st.integers(1, 3)), draw(side), draw(side))}
         self.layers: list[Layer] = []
@@ -70,11 +71,19 @@ class _Builder:
             stride, padding = (self.draw(st.tuples(each, each)) for each in (strides, paddings))
             # PyTorch's own convolution of one channel is wrong for some strides, which would be its floating-point
             # module's fault here: two at least.
-            outputs = self.draw(st.integers(2, 4))
-            self.append(Convolution(name, outputs, (down, across), stride, padding, source=source))
+            outputs, groups = self.draw(st.integers(2, 4)), 1
+            if not self.engine:
+                groups = self.draw(st.sampled_from(list({1, self.shapes[source][0]})))
+                outputs *= groups
+            made = Convolution(name, outputs, (down, across), stride, padding, groups=groups, source=source)
+            self.append(made)
         else:
             stride = self.draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
-            self.append(kind(name, (down, across), stride, source=source))
+            pool = kind(name, (down, across), stride, source=source)
+            if isinstance(pool, MaxPool) and not self.engine:
+                padding = self.draw(st.tuples(st.integers(0, down // 2), st.integers(0, across // 2)))
+                pool = replace(pool, padding=padding)
+            self.append(pool)
 
     def finished(self) -> Network:
         """With what remains brought to one shape and added, and linear layers behind it."""
@@ -110,6 +119,13 @@ class _Builder:
             else layer
             for layer in network.layers
         ]
+        if not self.engine:
+            layers = [
+                replace(layer, ceiling=self.draw(st.sampled_from([None, 0.25, 6.0])))
+                if isinstance(layer, Convolution | Linear | Add) and layer.relu
+                else layer
+                for layer in layers
+            ]
         return replace(network, layers=tuple(map(self.with_an_absolute_value, layers)))
 
     def with_an_absolute_value(self, layer: Layer) -> Layer:
@@ -117,7 +133,8 @@ class _Builder:
         if not self.absolute or not isinstance(layer, Convolution | Linear) or not layer.relu:
             return layer
         absolute = self.draw(st.booleans())
-        return replace(layer, relu=not absolute, absolute=absolute)
+        ceiling = None if absolute else layer.ceiling
+        return replace(layer, relu=not absolute, absolute=absolute, ceiling=ceiling)
 
 
 def with_weights(network: Network, seed: int) -> FloatNetwork:

@@ -79,6 +79,7 @@ class ConvPlan:
 
     def __post_init__(self) -> None:
         check_array(self.rows, self.cols, self.depth)
+        self.network.network.check_plain("the convolution engine")
         names = self.network.convolutions
         if len(names) != 2 or names != self.network.layer_names[:2]:
             raise Refusal(

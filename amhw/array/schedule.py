@@ -125,6 +125,7 @@ class Schedule:
     image_as_is: bool = False
 
     def __post_init__(self) -> None:
+        self.network.network.check_plain("the array's engine")
         for name in self.multipliers:
             if name not in self.network.layer_names:
                 raise Refusal(f"a multiplier for {name}; {self.network.name} has {', '.join(self.network.layer_names)}")

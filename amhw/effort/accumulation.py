@@ -60,6 +60,7 @@ class LowerOrSums:
 
     def __init__(self, layer: QuantisedLayer, bits: int, table: ProductTable | None = None) -> None:
         check_bits(bits)
+        layer.check_one_group("approximate addition")
         if table is not None:
             layer.check_operands(table)
         self.layer, self.bits, self.table = layer, bits, table

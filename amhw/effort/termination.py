@@ -71,6 +71,9 @@ class EarlySums:
     slowest: int = field(default=0, init=False)
     wrong: int = field(default=0, init=False)
 
+    def __post_init__(self) -> None:
+        self.layer.check_one_group("early termination")
+
     def __call__(self, codes: torch.Tensor) -> torch.Tensor:
         """As `amhw.network.inference.LayerSums`; what ended early is a sum that requantises to 0."""
         layer = self.layer

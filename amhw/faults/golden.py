@@ -71,6 +71,7 @@ class Arithmetic:
         ceilings: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         """`ceilings`: what clips the codes of layers that multiply, by name: int64[out]."""
+        network.network.check_plain("a fault campaign")
         network.network.check_layers(tables)
         network.check_tables(tables)
         self.network, self.tables = network, dict(tables)

@@ -223,8 +223,8 @@ def pooled(values: torch.Tensor, pool: MaxPool | None) -> torch.Tensor:
     if pool is None:
         return values
     if not values.is_floating_point():  # torch pools small images of bytes only
-        return functional.max_pool2d(values.float(), pool.window, pool.stride).to(values.dtype)
-    return functional.max_pool2d(values, pool.window, pool.stride)
+        return functional.max_pool2d(values.float(), pool.window, pool.stride, pool.padding).to(values.dtype)
+    return functional.max_pool2d(values, pool.window, pool.stride, pool.padding)
 
 
 def averaged(codes: torch.Tensor, pool: AveragePool, constants: Requantisation) -> torch.Tensor:
@@ -236,8 +236,9 @@ def averaged(codes: torch.Tensor, pool: AveragePool, constants: Requantisation) 
 def im2col(layer: QuantisedLayer, codes: np.ndarray) -> np.ndarray:
     """The codes that meet each weight at each output position: uint8[N, H', W', K] of codes [N, in, H, W].
 
-    K runs over (input channel, row, column) as in `QuantisedLayer.matrix`; `input_rounding` has been added
-    and padding is 0. A linear layer has one position. (Chellapilla, Puri and Simard, "High
+    K runs over (input channel, row, column), of a layer of one group as in `QuantisedLayer.matrix`; of several, one
+    group after the other (`of_group` takes them apart). `input_rounding` has been added and padding is 0. A linear
+    layer has one position. (Chellapilla, Puri and Simard, "High
     performance convolutional neural networks for document processing", 2006.)
     """
     tensor = torch.from_numpy(np.array(codes, dtype=np.uint8))
@@ -245,6 +246,12 @@ def im2col(layer: QuantisedLayer, codes: np.ndarray) -> np.ndarray:
         return _at_the_multiplier(layer, tensor.flatten(1)).numpy()[:, None, None, :]
     windows = _windows(layer, _at_the_multiplier(layer, tensor))
     return windows.flatten(3).numpy()
+
+
+def of_group(layer: QuantisedLayer, windows: np.ndarray, group: int) -> np.ndarray:
+    """What the outputs of one group see, […, K / groups] of `im2col`'s windows […, K]: a view."""
+    taps = windows.shape[-1] // layer.groups
+    return windows[..., group * taps : (group + 1) * taps]
 
 
 def of_positions(layer: QuantisedLayer, sums: np.ndarray) -> torch.Tensor:
@@ -339,14 +346,14 @@ def _separable(layer: QuantisedLayer, factors: Factors) -> Callable[[torch.Tenso
 
         return linear
 
-    window, channels, stride = layer.kernel, layer.weights.shape[1], layer.stride
+    window, channels, stride, groups = layer.kernel, layer.weights.shape[1], layer.stride, layer.groups
     kernels = v.reshape(terms, layer.outputs, channels, *window).transpose(1, 2, 0, 3, 4)  # out, c, r, y, x
     weight = torch.tensor(kernels.reshape(layer.outputs, channels * terms, *window).copy(), dtype=dtype)
 
     def convolution(codes: torch.Tensor) -> torch.Tensor:
         n, _, height, width = codes.shape
         planes = mapped(codes.permute(0, 2, 3, 1)).reshape(-1).view(n, height, width, -1)
-        return convolved(planes.permute(0, 3, 1, 2), weight, stride)
+        return convolved(planes.permute(0, 3, 1, 2), weight, stride, groups=groups)
 
     return convolution
 
@@ -359,15 +366,22 @@ def _gathering(layer: QuantisedLayer, table: ProductTable) -> Callable[[torch.Te
     dtype = number_format(bound)
     assert dtype is not None, "32-bit accumulators have been checked"
     entries, window, stride = torch.tensor(products, dtype=dtype), layer.kernel, layer.stride
-    matrices: dict[int, torch.Tensor] = {}
+    matrices: dict[int, list[torch.Tensor]] = {}
+    members = layer.outputs // layer.groups
 
     def sums(codes: torch.Tensor) -> torch.Tensor:
         together = 1
         if not layer.is_linear:
-            together = neighbours(layer.outputs, positions(codes.shape[3], window[1], stride[1]))
+            together = neighbours(members, positions(codes.shape[3], window[1], stride[1]))
         if together not in matrices:
-            matrices[together] = table_rows(entries, weight_codes, together, stride[1])
-        return gathered(codes.to(torch.int32), matrices[together], window, stride, together)
+            groups = weight_codes.split(members)
+            matrices[together] = [table_rows(entries, group, together, stride[1]) for group in groups]
+        parts = codes.to(torch.int32).chunk(layer.groups, dim=1)
+        found = [
+            gathered(part, matrix, window, stride, together)
+            for part, matrix in zip(parts, matrices[together], strict=True)
+        ]
+        return found[0] if len(found) == 1 else torch.cat(found, dim=1)
 
     return sums
 
@@ -400,12 +414,16 @@ def _beside(kernels: torch.Tensor, together: int, stride: int) -> torch.Tensor:
 
 
 def convolved(
-    planes: torch.Tensor, kernels: torch.Tensor, stride: tuple[int, int], bias: torch.Tensor | None = None
+    planes: torch.Tensor,
+    kernels: torch.Tensor,
+    stride: tuple[int, int],
+    bias: torch.Tensor | None = None,
+    groups: int = 1,
 ) -> torch.Tensor:
     """`torch.nn.functional.conv2d` on a CPU of integers whose sums are exact in their format, in any order."""
     out, width = len(kernels), kernels.shape[3]
     together = 1
-    if planes.stride(1) == 1:  # only then are neighbours' outputs beside each other in memory, too
+    if groups == 1 and planes.stride(1) == 1:  # only then are neighbours' outputs beside each other in memory, too
         together = neighbours(out, positions(planes.shape[3], width, stride[1]))
     if together > 1:
         kernels = _beside(kernels, together, stride[1]).flatten(0, 1)
@@ -417,11 +435,11 @@ def convolved(
         # The one channel may have any stride, and with some torch gives wrong sums where they are one position wide.
         planes = planes.squeeze(1).unsqueeze(1)
     with exact_arithmetic():
-        sums = functional.conv2d(planes, kernels, bias, (stride[0], together * stride[1]))
+        sums = functional.conv2d(planes, kernels, bias, (stride[0], together * stride[1]), groups=groups)
     if together == 1:
         return sums
-    n, _, high, groups = sums.shape
-    return sums.permute(0, 2, 3, 1).reshape(n, high, groups * together, out).permute(0, 3, 1, 2)
+    n, _, high, runs = sums.shape
+    return sums.permute(0, 2, 3, 1).reshape(n, high, runs * together, out).permute(0, 3, 1, 2)
 
 
 def table_rows(

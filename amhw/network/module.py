@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from amhw.network.layers import IMAGE, Add, AveragePool, Convolution, Flatten, Layer, Linear, MaxPool
+from amhw.network.layers import IMAGE, Add, AveragePool, Convolution, Flatten, Layer, Linear, MaxPool, Rectifying
 from amhw.network.network import Network
 from amhw.refusal import Refusal
 
@@ -38,8 +38,10 @@ class NetworkModule(nn.Module):
         left = {name: len(consumers) for name, consumers in network.consumers.items()}
         for layer in network.layers:
             inputs = [values[name] for name in network.sources[layer.name]]
-            value = self.get_submodule(layer.name)(*inputs)
-            values[layer.name] = activated(layer, value)
+            part = self.get_submodule(layer.name)
+            # A part that gives codes ends at its greatest one and not at a ceiling: a learnt scale may have moved it.
+            gives_codes = getattr(part, "output", None) is not None
+            values[layer.name] = activated(layer, part(*inputs), ceiling=not gives_codes)
             for name in network.sources[layer.name]:
                 left[name] -= 1
                 if not left[name]:
@@ -47,10 +49,11 @@ class NetworkModule(nn.Module):
         return values[network.layers[-1].name]
 
 
-def activated(layer: Layer, x: torch.Tensor) -> torch.Tensor:
-    """What leaves a layer that computes x: max(x, 0) with a ReLU, |x| with an absolute value, else x."""
-    if isinstance(layer, Convolution | Linear | Add) and layer.relu:
-        return torch.relu(x)
+def activated(layer: Layer, x: torch.Tensor, *, ceiling: bool = True) -> torch.Tensor:
+    """What leaves a layer that computes x: max(x, 0) with a ReLU, under its ceiling; |x| with an absolute value; else
+    x."""
+    if isinstance(layer, Rectifying) and layer.relu:
+        return torch.relu(x) if layer.ceiling is None or not ceiling else x.clamp(0, layer.ceiling)
     return x.abs() if isinstance(layer, Convolution | Linear) and layer.absolute else x
 
 
@@ -58,11 +61,11 @@ def _module(layer: Layer, network: Network) -> nn.Module:
     taken = network.shapes[network.sources[layer.name][0]]
     match layer:
         case Convolution():
-            return nn.Conv2d(taken[0], layer.outputs, layer.kernel, layer.stride, layer.padding)
+            return nn.Conv2d(taken[0], layer.outputs, layer.kernel, layer.stride, layer.padding, groups=layer.groups)
         case Linear():
             return nn.Linear(taken[0], layer.outputs)
         case MaxPool():
-            return nn.MaxPool2d(layer.window, layer.stride)
+            return nn.MaxPool2d(layer.window, layer.stride, layer.padding)
         case AveragePool():
             return nn.AvgPool2d(layer.window, layer.stride)
         case Add():

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from amhw.datasets import DataSet, Identity
-from amhw.network.layers import IMAGE, KINDS, Add, Convolution, Flatten, Layer, Linear, MaxPool, Shape
+from amhw.network.layers import IMAGE, KINDS, UNSAID, Convolution, Flatten, Layer, Linear, MaxPool, Rectifying, Shape
 from amhw.refusal import Refusal
 
 Multiplying = Convolution | Linear
@@ -143,7 +143,7 @@ class Network:
         if name == IMAGE:
             return True
         layer = self[name]
-        if self.is_absolute(name) or (isinstance(layer, Convolution | Linear | Add) and layer.relu):
+        if self.is_absolute(name) or (isinstance(layer, Rectifying) and layer.relu):
             return True
         return not isinstance(layer, Multiplying) and all(map(self.never_negative, self.sources[name]))
 
@@ -184,9 +184,11 @@ class Network:
         for layer in self.multiplying:
             positions = prod(self.shapes[layer.name][1:])
             if (pool := self.pool_of(layer.name)) is not None:
-                _, *sides = self.shapes[pool.name]
-                seen = zip(sides, pool.window, pool.stride, strict=True)
-                positions = prod((side - 1) * stride + window for side, window, stride in seen)
+                (_, *sides), (_, *all_positions) = self.shapes[pool.name], self.shapes[layer.name]
+                seen = zip(sides, pool.window, pool.stride, pool.padding, all_positions, strict=True)
+                positions = prod(
+                    min((side - 1) * stride + window - padding, most) for side, window, stride, padding, most in seen
+                )
             found[layer.name] = positions * prod(self.weight_shape(layer))
         return found
 
@@ -194,6 +196,18 @@ class Network:
     def busiest(self) -> str:
         """The name of the layer that multiplies most, the first of equals."""
         return max(self.layer_names, key=self.multiplications.__getitem__)
+
+    def check_plain(self, who: str) -> None:
+        """Refuse, for somebody who cannot, to compute convolutions in groups and max-pools with padding.
+
+        Raises:
+            Refusal: there is one.
+        """
+        for layer in self.layers:
+            if isinstance(layer, Convolution) and layer.groups > 1:
+                raise Refusal(f"{layer.name} has {layer.groups} groups; {who} takes convolutions of one group")
+            if isinstance(layer, MaxPool) and any(layer.padding):
+                raise Refusal(f"{layer.name} pads its windows; {who} takes max-pools without padding")
 
     def check_layers(self, names: Iterable[str]) -> None:
         """
@@ -207,7 +221,7 @@ class Network:
     def absolute(self) -> "Network":
         """The same network with an absolute value where layers that multiply have a ReLU; additions keep theirs."""
         layers = tuple(
-            replace(layer, relu=False, absolute=True)
+            replace(layer, relu=False, absolute=True, ceiling=None)
             if isinstance(layer, Convolution | Linear) and layer.relu
             else layer
             for layer in self.layers
@@ -280,5 +294,5 @@ class _Described:
 
 def _said(layer: Layer) -> dict[str, Any]:
     """What is not said is the default: files of networks without it are as they were before there was such a field."""
-    unsaid = {"source": None, "absolute": False}
-    return {name: value for name, value in vars(layer).items() if name not in unsaid or value != unsaid[name]}
+    usual = {member.name: member.default for member in dataclasses.fields(layer) if member.metadata == UNSAID}
+    return {name: value for name, value in vars(layer).items() if name not in usual or value != usual[name]}

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from amhw.network.inference import Inference, im2col
+from amhw.network.inference import Inference, im2col, of_group
 from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
 from amhw.operands import OperandDistribution
 
@@ -50,8 +50,11 @@ def distribution(layer: QuantisedLayer, windows: NDArray[np.uint8]) -> OperandDi
     Padding counts: it occupies the multiplier too.
     """
     levels_a, levels_b = 1 << layer.operands.activation_width, 1 << layer.operands.weight_width
-    counts_a, counts_b = (
-        np.stack([np.bincount(column, minlength=levels) for column in operands.T])
-        for operands, levels in ((windows, levels_a), (layer.weight_codes, levels_b))
-    )
-    return OperandDistribution.of_pairs(counts_a.T.astype(np.float64) @ counts_b.astype(np.float64))
+    pairs = np.zeros((levels_a, levels_b))
+    for group, weights in enumerate(np.split(layer.weight_codes, layer.groups)):
+        counts_a, counts_b = (
+            np.stack([np.bincount(column, minlength=levels) for column in operands.T])
+            for operands, levels in ((of_group(layer, windows, group), levels_a), (weights, levels_b))
+        )
+        pairs += counts_a.T.astype(np.float64) @ counts_b.astype(np.float64)
+    return OperandDistribution.of_pairs(pairs)

@@ -14,7 +14,7 @@ The requantisation constants follow as scale_in·scale_weight/scale_out. (Nagel 
 neural network quantization", 2021, describes these steps.)
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from amhw.network.inference import LayerSums, averaged, finish, im2col, pooled
+from amhw.network.inference import LayerSums, averaged, finish, im2col, of_group, pooled
 from amhw.network.layers import IMAGE, Add, AveragePool, Convolution, Flatten, Linear, MaxPool
 from amhw.network.module import activated
 from amhw.network.network import Network
@@ -207,7 +207,7 @@ def _sums(layer: FloatLayer, x: torch.Tensor) -> torch.Tensor:
     weights, bias = torch.tensor(layer.weights), torch.tensor(layer.bias)
     if isinstance(layer.layer, Linear):
         return functional.linear(x, weights, bias)
-    return functional.conv2d(x, weights, bias, layer.layer.stride, layer.layer.padding)
+    return functional.conv2d(x, weights, bias, layer.layer.stride, layer.layer.padding, groups=layer.layer.groups)
 
 
 def _quantise_layer(
@@ -230,8 +230,12 @@ def _quantise_layer(
     def made(weights: np.ndarray, weight_scale: float) -> QuantisedLayer:
         return QuantisedLayer(real.layer, weights, nothing, None, operands, 0, scale, weight_scale)
 
-    windows = im2col(made(np.zeros(real.weights.shape, np.int8), 1.0), codes.numpy())
-    weights, weight_scale = _quantise_weights(real.weights, operands.weight_max, windows)
+    empty = made(np.zeros(real.weights.shape, np.int8), 1.0)
+    windows = im2col(empty, codes.numpy())
+    windows = windows.reshape(-1, windows.shape[-1])
+    windows = windows[:: max(1, len(windows) // _CALIBRATION_WINDOWS)].astype(np.float32)
+    seen = [of_group(empty, windows, group) for group in range(empty.groups)]
+    weights, weight_scale = _quantise_weights(real.weights, operands.weight_max, seen)
     bare = made(weights, weight_scale)
     sums = pooled(LayerSums(bare)(codes), pool).numpy().astype(np.float64)
     others = tuple(axis for axis in range(target.ndim) if axis != 1)
@@ -239,17 +243,14 @@ def _quantise_layer(
     if limits is None:
         return replace(bare, bias=bias), None
     outputs = (sums + (bias if sums.ndim == 2 else bias[:, None, None])) * bare.unit
+    outputs = np.minimum(outputs, real.layer.ceiling) if real.layer.ceiling is not None else outputs
     constants, _ = rescaled(outputs, bare.unit, *limits, real.layer.absolute)
     return replace(bare, bias=bias, requantisation=constants), bare.unit / constants.scale
 
 
-def _quantise_weights(weights: np.ndarray, greatest: int, windows: np.ndarray) -> tuple[np.ndarray, float]:
-    """Codes and their scale for inputs like `windows` [N, H', W', K]."""
-    inputs = windows.reshape(-1, windows.shape[-1])
-    inputs = inputs[:: max(1, len(inputs) // _CALIBRATION_WINDOWS)].astype(np.float32)
-    covariance = np.atleast_2d(np.cov(inputs, rowvar=False)).astype(np.float64)
-    # Inputs that hardly vary here would otherwise be free to take any weight.
-    covariance += np.eye(len(covariance)) * (_DAMPING * np.trace(covariance) / len(covariance) + 1e-12)
+def _quantise_weights(weights: np.ndarray, greatest: int, windows: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
+    """Codes and their scale for inputs like `windows` [n, K], those of each group of outputs."""
+    covariances = [_covariance(inputs) for inputs in windows]
     wanted = weights.reshape(len(weights), -1).astype(np.float64)
 
     def nearest(scale: float) -> np.ndarray:
@@ -257,11 +258,21 @@ def _quantise_weights(weights: np.ndarray, greatest: int, windows: np.ndarray) -
 
     def error(scale: float) -> float:
         delta = nearest(scale) * scale - wanted
-        return float(np.sum((delta @ covariance) * delta))
+        parts = zip(np.split(delta, len(windows)), covariances, strict=True)
+        return float(sum(np.sum((part @ covariance) * part) for part, covariance in parts))
 
     scale = _least(error, float(np.abs(wanted).max()) / greatest)
-    codes = _descend(nearest(scale), wanted / scale, greatest, covariance)
-    return codes.reshape(weights.shape), scale
+    groups = zip(np.split(nearest(scale), len(windows)), np.split(wanted, len(windows)), covariances, strict=True)
+    codes = [_descend(start, goal / scale, greatest, covariance) for start, goal, covariance in groups]
+    return np.concatenate(codes).reshape(weights.shape), scale
+
+
+def _covariance(inputs: np.ndarray) -> np.ndarray:
+    """Float64[K, K] of [n, K]."""
+    covariance = np.atleast_2d(np.cov(inputs, rowvar=False)).astype(np.float64)
+    # Inputs that hardly vary here would otherwise be free to take any weight.
+    covariance += np.eye(len(covariance)) * (_DAMPING * np.trace(covariance) / len(covariance) + 1e-12)
+    return covariance
 
 
 def _descend(codes: np.ndarray, wanted: np.ndarray, greatest: int, covariance: np.ndarray) -> np.ndarray:

@@ -109,7 +109,7 @@ class QuantisedLayer:
 
     Members:
         layer: which it is, and its shape.
-        weights: codes, int8[out, in, height, width] of a convolution, int8[out, in] of a linear layer.
+        weights: codes, int8[out, in / groups, height, width] of a convolution, int8[out, in] of a linear layer.
         bias: int32[out], in units of the accumulator.
         requantisation: of the layer's outputs; None in the last layer.
         input_rounding: added to every real activation code, saturating at `operands.activation_max`.
@@ -170,6 +170,15 @@ class QuantisedLayer:
                 f"{table.name} multiplies {table.operands}, but {self.name} of this network wants {wanted.name}"
             )
 
+    def check_one_group(self, who: str) -> None:
+        """Refuse, for somebody who cannot, to compute a convolution in groups.
+
+        Raises:
+            Refusal: it is one.
+        """
+        if self.groups > 1:
+            raise Refusal(f"{self.name} has {self.groups} groups; {who} takes convolutions of one group")
+
     @property
     def name(self) -> str:
         return self.layer.name
@@ -201,13 +210,18 @@ class QuantisedLayer:
         return self.layer.padding if isinstance(self.layer, Convolution) else (0, 0)
 
     @property
+    def groups(self) -> int:
+        """Into how many groups inputs and outputs fall; 1 of a linear layer."""
+        return self.layer.groups if isinstance(self.layer, Convolution) else 1
+
+    @property
     def unit(self) -> float:
         """The real value of one step of the accumulator."""
         return self.activation_scale * self.weight_scale
 
     @property
     def matrix(self) -> np.ndarray:
-        """Weight codes as int8[out, K], K running over (input channel, row, column) as in im2col."""
+        """Weight codes as int8[out, K], K running over (input channel of its group, row, column) as in im2col."""
         return self.weights.reshape(self.outputs, -1)
 
     @property

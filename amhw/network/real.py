@@ -25,7 +25,7 @@ from amhw.table import ProductTable
 
 @dataclass(frozen=True, eq=False)
 class FloatLayer:
-    """Weights float32[out, in, height, width] of a convolution or float32[out, in] of a linear layer, bias
+    """Weights float32[out, in / groups, height, width] of a convolution or float32[out, in] of a linear layer, bias
     float32[out]."""
 
     layer: Multiplying
@@ -186,15 +186,16 @@ def _next(parts: list[nn.Module], index: int) -> nn.Module | None:
 
 
 def _convolution(module: nn.Conv2d, name: str, relu: bool) -> Convolution:
-    if (
-        module.groups != 1
-        or set(module.dilation) != {1}
-        or module.padding_mode != "zeros"
-        or isinstance(module.padding, str)
-    ):
-        raise Refusal(f"{name}: wanted a convolution with zero padding, one group and no dilation, not {module}")
+    if set(module.dilation) != {1} or module.padding_mode != "zeros" or isinstance(module.padding, str):
+        raise Refusal(f"{name}: wanted a convolution with zero padding and no dilation, not {module}")
     return Convolution(
-        name, module.out_channels, _two(module.kernel_size), _two(module.stride), _two(module.padding), relu
+        name,
+        module.out_channels,
+        _two(module.kernel_size),
+        _two(module.stride),
+        _two(module.padding),
+        relu,
+        groups=module.groups,
     )
 
 

@@ -40,8 +40,10 @@ def outputs(
             sums = layer_sums(own, tables.get(layer.name), codes) + _by_channel(own.bias, codes.ndim)
             values[layer.name] = sums if own.requantisation is None else own.requantisation(sums)
         elif isinstance(layer, MaxPool):
-            parts = list(_taps(x, layer.window, layer.stride))
-            values[layer.name] = np.stack(parts).max(axis=0)
+            down, across = layer.padding
+            least = np.iinfo(x.dtype).min
+            around = np.pad(x, ((0, 0), (0, 0), (down, down), (across, across)), constant_values=least)
+            values[layer.name] = np.stack(list(_taps(around, layer.window, layer.stride))).max(axis=0)
         elif isinstance(layer, AveragePool):
             constants = network.joins[layer.name]
             assert isinstance(constants, Requantisation)
@@ -75,10 +77,13 @@ def layer_sums(layer: QuantisedLayer, table: ProductTable | None, codes: Codes) 
     padded = np.pad(rounded, ((0, 0), (0, 0), (down, down), (across, across)))
     parts = list(_taps(padded, layer.kernel, layer.stride))
     total = np.zeros((len(codes), *parts[0].shape[2:], layer.outputs), np.int64)
+    members = layer.outputs // layer.groups
     for tap, part in enumerate(parts):
         y, x = divmod(tap, layer.kernel[1])
         for channel in range(part.shape[1]):
-            total += products[part[:, channel]][..., kernels[:, channel, y, x]]
+            group, own = divmod(channel, kernels.shape[1])
+            outputs = slice(group * members, (group + 1) * members)
+            total[..., outputs] += products[part[:, channel]][..., kernels[outputs, own, y, x]]
     return np.moveaxis(total, -1, 1)
 
 

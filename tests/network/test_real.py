@@ -68,7 +68,7 @@ def test_a_quantised_network_is_no_float_network(tmp_path):
     [
         ([nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3)], "conv1 feeds .* without a ReLU"),
         ([nn.Conv2d(1, 2, 3), nn.Sigmoid()], "cannot take Sigmoid"),
-        ([nn.Conv2d(2, 2, 3, groups=2)], "one group"),
+        ([nn.Conv2d(2, 2, 3, groups=2)], "1 channels for 2 groups"),
         ([nn.Conv2d(1, 2, 3, dilation=2)], "no dilation"),
         ([nn.Conv2d(1, 2, 3), nn.MaxPool2d(3, 2, 1)], "MaxPool2d without padding"),
         ([nn.Conv2d(1, 2, 3), nn.ReLU()], "conv1 is the last layer: wanted a linear one without ReLU"),
