@@ -1,5 +1,5 @@
 """The `amhw` command: every subcommand is also ``python -m amhw.NAME`` (``imports`` and ``exports`` for import and
-export, which are words of Python)."""
+export, which are words of Python; ``import_network`` for import-network)."""
 
 import importlib
 from collections.abc import Iterator
@@ -15,7 +15,9 @@ COMMANDS = {
     "families": ("amhw.commands.families", "List the multiplier families, their parameters and an example of each."),
     "errors": ("amhw.commands.errors", "Error figures of a multiplier or a table; a heat map."),
     "import": ("amhw.commands.imports", "Read anyone's combinational multiplier, or a product table."),
+    "import-network": ("amhw.commands.import_network", "Make a network file of an ONNX file or a torch module."),
     "export": ("amhw.commands.exports", "Write a product table as public simulators read it."),
+    "export-network": ("amhw.commands.export_network", "Write a network as an ONNX file, for others to check."),
     "sim": ("amhw.commands.sim", "Prove by simulation that emitted Verilog computes what its model says."),
     "array": ("amhw.commands.array", "Generate a systolic array: matrix products, or LeNet-5's convolutions."),
     "synth": ("amhw.commands.synth", "Synthesise Verilog: area, critical-path delay, cells."),

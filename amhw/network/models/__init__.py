@@ -19,6 +19,7 @@ def model_named(name: str) -> Network:
         Refusal: there is none.
     """
     if name not in model_names():
-        raise Refusal(f"no network is called {name!r}; known: {', '.join(model_names())}")
+        elsewhere = "; amhw import-network reads ONNX files and torch modules" if set(name) & set(".:/") else ""
+        raise Refusal(f"no network is called {name!r}; known: {', '.join(model_names())}{elsewhere}")
     network: Network = import_module(f"{__name__}.{name}").NETWORK
     return network
