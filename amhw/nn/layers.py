@@ -95,6 +95,7 @@ class ApproxLayer(nn.Module):
 
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
+    groups = 1
     channel_axis = -1
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, products: Products, grid: Grid | None) -> None:
@@ -242,7 +243,7 @@ _TIE = 2.0**-16
 
 
 class ApproxConv2d(ApproxLayer):
-    """A convolution like `torch.nn.Conv2d`, without groups or dilation."""
+    """A convolution like `torch.nn.Conv2d`, without dilation."""
 
     channel_axis = 1
 
@@ -251,6 +252,7 @@ class ApproxConv2d(ApproxLayer):
         super().__init__(conv.weight, conv.bias, products, grid)
         self.stride = (int(conv.stride[0]), int(conv.stride[1]))
         self.padding = (int(conv.padding[0]), int(conv.padding[1]))
+        self.groups = conv.groups
 
 
 class ApproxLinear(ApproxLayer):
@@ -285,8 +287,6 @@ def check_convolution(conv: nn.Conv2d) -> None:
         Refusal: the convolution has something that the integer layers do not have.
     """
     check_dtype(conv)
-    if conv.groups != 1:
-        raise Refusal(f"{conv.groups} groups; only convolutions with one group can be swapped")
     if set(conv.dilation) != {1}:
         raise Refusal(f"dilation {conv.dilation}; only convolutions without dilation can be swapped")
     if conv.padding_mode != "zeros" or isinstance(conv.padding, str):

@@ -43,7 +43,7 @@ class _Layer:
 
     Attributes:
         activations: float32[2·C, codes]: probabilities of activation codes in each input channel, times 1 and times a.
-        counts: float32[out, C·weight codes], how often each weight code occurs.
+        counts: float32[out, C·weight codes], how often each weight code occurs; never in channels of other groups.
         weight_values: float32[weight codes].
         exact: float32[C, weight codes], mean exact products.
         shifts: float32[M, 2·out], Σ J and Σ J·sum over positions.
@@ -244,12 +244,17 @@ def _jacobian(
 def _layer(layer: QuantisedLayer, codes: np.ndarray, sums: np.ndarray, j: np.ndarray) -> _Layer:
     levels, kinds = 1 << layer.operands.activation_width, 1 << layer.operands.weight_width
     windows = im2col(layer, codes)
-    channels = layer.weights.shape[1]
+    members = layer.weights.shape[1]
+    channels = members * layer.groups
     windows = windows.reshape(-1, channels, windows.shape[-1] // channels)
     p = np.stack([np.bincount(windows[:, c].ravel(), minlength=levels) for c in range(channels)]) / windows[:, 0].size
     a = np.arange(levels)
-    weights = layer.weight_codes.reshape(layer.outputs, channels, -1)
-    counts = np.stack([np.concatenate([np.bincount(taps, minlength=kinds) for taps in output]) for output in weights])
+    weights = layer.weight_codes.reshape(layer.outputs, members, -1)
+    counts = np.zeros((layer.outputs, channels, kinds))
+    for index, output in enumerate(weights):
+        first = index // (layer.outputs // layer.groups) * members
+        counts[index, first : first + members] = [np.bincount(taps, minlength=kinds) for taps in output]
+    counts = counts.reshape(layer.outputs, -1)
     w = code_values(layer.operands.weight_width, True)
     mean_a, square_a = p @ a, p @ (a * a)
     flat = j.reshape(-1, *j.shape[2:])

@@ -191,7 +191,8 @@ class TableSums(torch.autograd.Function):
     """Σ_k T[x_k, w_k] + bias: of a convolution for weights [out, in, k, l], of a linear layer for [out, in].
 
     `codes` holds integers in floats, `effective` is β of the weights, whose gradient it receives; `weight_codes`
-    are their codes. `bias` holds integers. Padding enters as the code 0, without `rounding`.
+    are their codes. `bias` holds integers. Padding enters as the code 0, without `rounding`. Codes of more channels
+    than weights have inputs fall into groups.
 
     Raises:
         Refusal: an activation or a bias is no number, or sums are too large.
@@ -219,6 +220,7 @@ class TableSums(torch.autograd.Function):
         dtype = products.number_format(weight_codes, bias)
         # Codes lie with channels last, as rows of the table are looked up for all channels of a pixel.
         last = rounded.permute(0, 2, 3, 1) if rounded.ndim == 4 else rounded
+        ctx.groups = rounded.shape[1] // weight_codes.shape[1] if rounded.ndim == 4 else 1
         index = None if products.identity else (last - products.lowest if products.lowest else last).to(torch.int32)
         if index is None:
             terms = rounded.to(dtype)
@@ -228,10 +230,16 @@ class TableSums(torch.autograd.Function):
             terms = None
         bias = bias.to(dtype)
         if terms is not None:
-            sums = _combined(terms, products.columns[:, weight_codes].to(dtype), bias, stride)
+            sums = _combined(terms, products.columns[:, weight_codes].to(dtype), bias, stride, ctx.groups)
         else:
             assert index is not None
-            sums = _gathered(_channels_first(index), weight_codes, bias, products, stride, dtype)
+            parts = zip(
+                _channels_first(index).chunk(ctx.groups, dim=1),
+                *(each.chunk(ctx.groups) for each in (weight_codes, bias)),
+                strict=True,
+            )
+            by_group = [_gathered(part, some, own_bias, products, stride, dtype) for part, some, own_bias in parts]
+            sums = by_group[0] if ctx.groups == 1 else torch.cat(by_group, dim=1)
         if ctx.needs_input_grad[0] or ctx.needs_input_grad[1]:
             if terms is not None and products.alpha_scale is not None:
                 ctx.scale = products.alpha_scale
@@ -266,7 +274,7 @@ class TableSums(torch.autograd.Function):
                 [1, 1],
                 False,
                 [0, 0],
-                1,
+                ctx.groups,
                 [wants_x, wants_w, False],
             )
             grad_bias = gradient.sum(dim=(0, 2, 3)) if wants_bias else None
@@ -282,21 +290,24 @@ def _channels_first(x: torch.Tensor) -> torch.Tensor:
     return x.permute(0, 3, 1, 2) if x.ndim == 4 else x
 
 
-def _combined(terms: torch.Tensor, columns: torch.Tensor, bias: torch.Tensor, stride: Pair) -> torch.Tensor:
-    """Sums over inputs and terms; columns [R, out, in, …]."""
-    kernels = columns.movedim(0, 2).flatten(1, 2)  # [out, in·R, …]
+def _combined(
+    terms: torch.Tensor, columns: torch.Tensor, bias: torch.Tensor, stride: Pair, groups: int
+) -> torch.Tensor:
+    """Sums over inputs and terms; columns [R, out, in / groups, …]."""
+    kernels = columns.movedim(0, 2).flatten(1, 2)  # [out, in·R / groups, …]
     if kernels.ndim == 2:
         with exact_arithmetic():
             return torch.addmm(bias, terms, kernels.T)
     if terms.device.type == "cpu":
-        return convolved(terms, kernels, stride, bias)
+        return convolved(terms, kernels, stride, bias, groups)
     # Elsewhere a library may choose a transform that rounds; a matrix product has no such choice but TensorFloat-32.
     size = (int(kernels.shape[2]), int(kernels.shape[3]))
     height, width = (positions(int(terms.shape[2 + i]), size[i], stride[i]) for i in range(2))
     precision = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False
     try:
-        sums = kernels.flatten(1) @ functional.unfold(terms, size, stride=stride)
+        seen = functional.unfold(terms, size, stride=stride).unflatten(1, (groups, -1))  # [N, groups, taps, positions]
+        sums = (kernels.flatten(1).unflatten(0, (groups, -1)) @ seen).flatten(1, 2)
     finally:
         torch.backends.cuda.matmul.allow_tf32 = precision
     return sums.unflatten(2, (height, width)) + bias[:, None, None]

@@ -345,7 +345,8 @@ def _plain(layer: ApproxLayer) -> nn.Module:
     out, channels, *window = layer.weight.shape
     module: nn.Conv2d | nn.Linear
     if window:
-        module = nn.Conv2d(channels, out, (window[0], window[1]), layer.stride, layer.padding)
+        size = (window[0], window[1])
+        module = nn.Conv2d(channels * layer.groups, out, size, layer.stride, layer.padding, groups=layer.groups)
     else:
         module = nn.Linear(channels, out)
     module.load_state_dict({"weight": layer.weight.detach().cpu(), "bias": layer.bias.detach().cpu()})

@@ -261,7 +261,6 @@ def test_a_residual_network_is_swapped_and_trains():
 @pytest.mark.parametrize(
     ("model", "arguments", "message"),
     [
-        (nn.Sequential(nn.Conv2d(2, 4, 3, groups=2)), {}, "0: 2 groups"),
         (nn.Sequential(nn.Conv2d(2, 4, 3, dilation=2)), {}, r"0: dilation \(2, 2\)"),
         (nn.Sequential(nn.Conv2d(2, 4, 3, padding="same")), {}, "0: padding 'same'"),
         (nn.Sequential(nn.Conv2d(2, 4, 3, padding=1, padding_mode="reflect")), {}, "0: padding .* of reflect"),
