@@ -75,6 +75,7 @@ class Value:
         scale, shift: of the image, flattened or not, broadcast to `shape`; None where it is as it is.
         pads: zeros around it (top, left, bottom, right), for a convolution.
         step: the real value of one code, where a quantised model reads codes.
+        steps: into which a quantised model rounds the image, of the image only.
     """
 
     draft: Draft | None
@@ -84,6 +85,7 @@ class Value:
     shift: Array | None = None
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     step: float | None = None
+    steps: Steps | None = None
 
 
 @dataclass(frozen=True, eq=False)

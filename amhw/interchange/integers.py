@@ -162,7 +162,7 @@ class _Taken:
         requantisation = None
         if draft is not self.last:
             lowest, highest = self._range(draft)
-            requantisation = Requantisation.of(unit / self._scale(draft), highest, lowest)
+            requantisation = Requantisation.of(unit / self._scale(draft), highest, lowest, layer.absolute)
         codes = draft.codes.codes
         return QuantisedLayer(
             layer,

@@ -83,8 +83,8 @@ _INSTEAD = {
 """What could be there instead of an operator that has no layer."""
 
 _KNOWN = (
-    "Conv, BatchNormalization, Relu, Clip, MaxPool, AveragePool, GlobalAveragePool, ReduceMean, Gemm, MatMul, Add, "
-    "Flatten, Reshape, Identity and Dropout"
+    "Conv, BatchNormalization, Relu, Clip, Abs, MaxPool, AveragePool, GlobalAveragePool, ReduceMean, Gemm, MatMul, "
+    "Add, Flatten, Reshape, Identity and Dropout"
 )
 
 
@@ -124,7 +124,8 @@ class _Lowering:
         if output not in self.values or self.values[output].draft is None:
             raise Refusal(f"the output {output} is no function of the image; wanted a number for each class")
         last = self._classifier(self.values[output])
-        if not isinstance(last.layer, Linear) or last.layer.relu or self.drafts[-1] is not last:
+        logits = isinstance(last.layer, Linear) and not last.layer.relu and not last.layer.absolute
+        if not logits or not isinstance(last.layer, Linear) or self.drafts[-1] is not last:
             shape = list(self.values[output].shape)
             what = " after a ReLU" if isinstance(last.layer, Rectifying) and last.layer.relu else ""
             raise Refusal(
@@ -230,7 +231,13 @@ class _Lowering:
         if spread.shape != weights.shape and codes is not None:
             codes = replace(codes, codes=evenly_padded(dilated(codes.codes, dilations), pads)[1])
         layer = Convolution(
-            self._name(node, "conv"), len(bias), (spread.shape[2], spread.shape[3]), steps, padding, False, groups
+            self._name(node, "conv"),
+            len(bias),
+            (spread.shape[2], spread.shape[3]),
+            steps,
+            padding,
+            False,
+            groups=groups,
         )
         return self._added(
             layer,
@@ -301,7 +308,7 @@ class _Lowering:
             changed = unless_plain(before[0] * scale, before[1] * scale + shift)
             return replace(x, scale=changed[0], shift=changed[1])
         layer = draft.layer
-        if isinstance(layer, Multiplying) and x.alone and not layer.relu:
+        if isinstance(layer, Multiplying) and x.alone and not (layer.relu or layer.absolute):
             self._unrounded(node, draft)
             assert draft.weights is not None and draft.bias is not None
             only_shift = bool((scale == 1).all())
@@ -357,6 +364,23 @@ class _Lowering:
     def _relu(self, node: Node, x: Value, said: Given) -> Value:
         return self._clipped(node, x, None)
 
+    def _abs(self, node: Node, x: Value, said: Given) -> Value:
+        """|x|, in the layer before: only flattening lets it through, a max-pool does not."""
+        value = x
+        while value.draft is not None and isinstance(value.draft.layer, Flatten) and value.alone:
+            [value] = value.draft.taken
+        if value.scale is None and self._positive(value):
+            return x
+        draft = value.draft
+        layer = None if draft is None else draft.layer
+        if draft is None or not isinstance(layer, Multiplying) or layer.relu or layer.absolute or not value.alone:
+            raise Refusal(
+                f"{node} has no place; wanted it right after a convolution or a linear layer, and alone there"
+            )
+        self._unrounded(node, draft)
+        draft.layer = replace(layer, absolute=True)
+        return x
+
     def _clip(self, node: Node, x: Value, said: Given) -> Value:
         low, high = said.number("min", -np.inf), said.number("max", np.inf)
         if low != 0 or not high > 0:
@@ -376,7 +400,8 @@ class _Lowering:
                 return x
             raise Refusal(f"{node} rectifies an image that is normalised; wanted pixels, or a layer before it")
         layer = draft.layer
-        if not isinstance(layer, Rectifying) or not value.alone:
+        absolute = isinstance(layer, Multiplying) and layer.absolute
+        if absolute or not isinstance(layer, Rectifying) or not value.alone:
             if ceiling is None and self._positive(value):
                 return x
             raise Refusal(
@@ -398,7 +423,8 @@ class _Lowering:
         draft = value.draft
         if draft is None:
             return True
-        if isinstance(draft.layer, Rectifying) and draft.layer.relu:
+        layer = draft.layer
+        if (isinstance(layer, Rectifying) and layer.relu) or (isinstance(layer, Multiplying) and layer.absolute):
             return True
         return not isinstance(draft.layer, Multiplying) and all(map(self._positive, draft.taken))
 
@@ -543,7 +569,9 @@ class _Lowering:
         if draft is None:
             if self.image_steps is None:
                 self.image_steps = steps
-            return x
+            elif self.image_steps.alike != steps.alike:
+                self.inexact.append(f"{node} rounds the image a second time, to other steps")
+            return replace(x, steps=steps)
         if draft.steps is not None:
             if draft.steps.alike != steps.alike:
                 self.inexact.append(f"{node} rounds a second time what {draft.node} gives, to other steps")
@@ -552,7 +580,7 @@ class _Lowering:
             self.inexact.append(f"{node} rounds what others take as it is")
         layer = draft.layer
         rectifies = steps.zero == steps.lowest and node.outputs[0] not in self._ends()
-        if rectifies and isinstance(layer, Rectifying) and not layer.relu and x.alone and value.alone:
+        if rectifies and isinstance(layer, Rectifying) and not self._positive(value) and x.alone and value.alone:
             draft.layer = replace(layer, relu=True)
         draft.steps = steps
         return x
@@ -576,7 +604,7 @@ class _Lowering:
     def _steps_of(self, value: Value) -> Steps | None:
         while value.draft is not None and isinstance(value.draft.layer, MaxPool | Flatten):
             [value] = value.draft.taken
-        return self.image_steps if value.draft is None else value.draft.steps
+        return value.steps if value.draft is None else value.draft.steps
 
     def _unrounded(self, node: Node, draft: Draft) -> None:
         """Note that something is done to what a layer gives after it was rounded, which here is done before."""
@@ -612,7 +640,7 @@ class _Lowering:
         fits = (pool is None and layer.padding == (0, 0) and x.shape[1:] == layer.kernel) or (
             pool is not None and one_tap and isinstance(pool.layer, AveragePool) and pool.layer.window == x.shape[1:]
         )
-        if layer.relu or layer.groups > 1 or not fits or conv.steps is not None:
+        if layer.relu or layer.absolute or layer.groups > 1 or not fits or conv.steps is not None:
             return draft
         assert conv.weights is not None
         if pool is not None:
@@ -696,6 +724,7 @@ class _Lowering:
         "Mul": _arithmetic,
         "Div": _arithmetic,
         "Relu": _relu,
+        "Abs": _abs,
         "Clip": _clip,
         "MaxPool": _max_pool,
         "AveragePool": _average_pool,

@@ -98,12 +98,16 @@ class _Builder:
 
     def computed(self, layer: Layer, inputs: list[str]) -> str:
         """The nodes of a layer on real numbers, and its ReLU."""
-        if layer is self.network.layers[-1] or not (isinstance(layer, Rectifying) and layer.relu):
+        absolute = isinstance(layer, Convolution | Linear) and layer.absolute
+        if not absolute and not (isinstance(layer, Rectifying) and layer.relu):
             return self.node(_operator(layer), inputs, self.out(layer), layer.name, **_attributes(layer))
         sums = self.node(_operator(layer), inputs, f"{layer.name}.sums", layer.name, **_attributes(layer))
-        return self.rectified(layer, sums)
+        assert isinstance(layer, Rectifying), "it has an activation"
+        return self.rectified(layer, sums, absolute=absolute)
 
-    def rectified(self, layer: Rectifying, sums: str) -> str:
+    def rectified(self, layer: Rectifying, sums: str, *, absolute: bool) -> str:
+        if absolute:
+            return self.node("Abs", [sums], layer.name, f"{layer.name}.abs")
         if layer.ceiling is None or not self.clips(layer):
             return self.node("Relu", [sums], layer.name, f"{layer.name}.relu")
         limits = [

@@ -248,6 +248,7 @@ _OPERATORS: Mapping[str, Callable[[Given, Any], Made]] = {
     "linear": _linear,
     "batch_norm": _batch_norm,
     "relu": _plain("Relu"),
+    "abs": _plain("Abs"),
     "relu6": lambda given, node: ("Clip", (given["self"],), {"min": 0.0, "max": 6.0}),
     "hardtanh": _clip,
     "clamp": _clip,

@@ -204,6 +204,20 @@ def a_convolution_of_one_position():
 
 
 @graph
+def absolute_values():
+    m = Model()
+    m.conv(2, 4)
+    m.batch_norm(4)
+    m.then("Abs")
+    m.then("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+    m.then("Flatten")
+    m.linear(36, 5)
+    m.then("Abs")
+    m.linear(5)
+    return m
+
+
+@graph
 def weights_that_are_nodes():
     m = Model()
     m.nodes.append(
