@@ -1,7 +1,8 @@
 """Area and critical path of the 25×16 weight-stationary array over depth, exact and approximate.
 
 The whole mesh, edge registers and broadcast nets included, flattened before it is mapped; with --hierarchical each
-different element is mapped once. Rows are written to a CSV file as they come, so that another run goes on.
+different element is mapped once. With --place the cells are placed, once, and wires count. Rows are written to a CSV
+file as they come, so that another run goes on.
 
 Example: python scripts/array_figures.py --tech sky130hd --plot docs/figures/array_depth.svg
 """
@@ -18,11 +19,12 @@ from amhw.array.widths import Widths
 from amhw.commands.base import Command, print_json
 from amhw.files import read_whole, write_atomically
 from amhw.synth import RECIPES, SEARCH, Synthesiser, Technology
+from amhw.synth.layout import laid_out
 from amhw.verilog import emit
 
 EXACT = "mul_u8s8_pp_full"
 APPROXIMATE = ("mul_u8s8_pp_0_0_0_0_0_0_f0_f0", "mul_u8s8_pp_0_0_0_0_0_0_e0_e0")
-CSV = Path(__file__).parent.parent / "docs" / "figures" / "array_depth.csv"
+FIGURES = Path(__file__).parent.parent / "docs" / "figures"
 
 
 @click.command(cls=Command, epilog="Example: python scripts/array_figures.py --tech sky130hd")
@@ -35,7 +37,8 @@ CSV = Path(__file__).parent.parent / "docs" / "figures" / "array_depth.csv"
 @click.option("--cols", default=16, show_default=True)
 @click.option("--hierarchical", is_flag=True, help="Map each different element once.")
 @click.option("--all-recipes", is_flag=True, help="The best product of all recipes, not the search recipe alone.")
-@click.option("--csv", "path", type=click.Path(path_type=Path), default=CSV, help="Where rows are kept.")
+@click.option("--place", "placing", is_flag=True, help="Place the cells: delay with wires, and the area of the core.")
+@click.option("--csv", "path", type=click.Path(path_type=Path), help="Where rows are kept. [default: in docs/figures]")
 @click.option("--plot", type=click.Path(path_type=Path), help="An SVG of area against delay.")
 def main(
     tech: str,
@@ -45,22 +48,24 @@ def main(
     cols: int,
     hierarchical: bool,
     all_recipes: bool,
-    path: Path,
+    placing: bool,
+    path: Path | None,
     plot: Path | None,
 ) -> None:
     """Area a multiply-accumulate and critical path of the array; one JSON object."""
+    path = path or FIGURES / ("array_wires.csv" if placing else "array_depth.csv")
     found = _read(path)
     recipes = RECIPES if all_recipes else (SEARCH,)
     how = ("hierarchical" if hierarchical else "flat", "all" if all_recipes else SEARCH.name)
     chosen = []
-    with Synthesiser(Technology.named(tech), recipes, workers=1, timeout=7200) as synthesiser:
+    with Synthesiser(Technology.named(tech), recipes, workers=1, netlists=placing, timeout=7200) as synthesiser:
         for name in multipliers.split(","):
             for depth in depths.split(","):
                 key = (tech, f"{rows}x{cols}", name, depth, *how)
                 row = next((row for row in found if tuple(row.values())[: len(key)] == key), None)
                 if row is None:
                     row = dict(zip(("tech", "array", "multiplier", "depth", "how", "recipes"), key, strict=True))
-                    row |= figures(synthesiser, name, rows, cols, int(depth), hierarchical)
+                    row |= figures(synthesiser, name, rows, cols, int(depth), hierarchical, placing)
                     found.append(row)
                     _write(path, found)
                 chosen.append(row)
@@ -80,7 +85,7 @@ def main(
 
 
 def figures(
-    synthesiser: Synthesiser, name: str, rows: int, cols: int, depth: int, hierarchical: bool
+    synthesiser: Synthesiser, name: str, rows: int, cols: int, depth: int, hierarchical: bool, placing: bool
 ) -> dict[str, str]:
     """The mesh's figures."""
     multiplier = parse(name)
@@ -90,6 +95,18 @@ def figures(
     started = time.monotonic()
     result = synthesiser.submit(text, "mesh", hierarchical=hierarchical).result()
     best = result.best_product
+    mapped = time.monotonic()
+    placed = {}
+    if placing:
+        assert best.gates is not None
+        layout = laid_out(best.gates, synthesiser.technology, seeds=(1,))
+        placed = {
+            "placed_area_per_mac_um2": f"{layout.area_um2 / (rows * cols):.2f}",
+            "core_per_mac_um2": f"{layout.placement.area_um2 / (rows * cols):.2f}",
+            "delay_with_wires_ps": f"{layout.delay_ps:.1f}",
+            "wire_mm": f"{layout.wires.length_um / 1000:.1f}",
+            "seconds_placing": f"{time.monotonic() - mapped:.0f}",
+        }
     return {
         "recipe": best.recipe,
         "area_per_mac_um2": f"{best.area_um2 / (rows * cols):.2f}",
@@ -97,7 +114,8 @@ def figures(
         "start": best.start,
         "end": best.end,
         "cells": str(best.cells),
-        "seconds": f"{time.monotonic() - started:.0f}",
+        "seconds": f"{mapped - started:.0f}",
+        **placed,
     }
 
 
