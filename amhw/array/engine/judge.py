@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from amhw.array.engine.requantise import biased_shape
 from amhw.array.engine.results import RESULT_BITS
 from amhw.array.program import Sizes
 
@@ -44,18 +45,21 @@ class Judge(wiring.Component):
         m.submodules.words = memory = Memory(shape=unsigned(RESULT_BITS), depth=words, init=[])
         read, write = memory.read_port(), memory.write_port()
         index = Signal(range(words))
-        value = self.given.payload.data
-        best, second = Signal(signed(RESULT_BITS)), Signal(signed(RESULT_BITS))
-        margin = Signal(RESULT_BITS)
+        word = self.given.payload.data
+        width = biased_shape(sizes).width  # of logits; a class may have more bits
+        value = word[:width].as_signed()
+        best, second = Signal(signed(width)), Signal(signed(width))
+        margin = Signal(width)
         doubtful, repeated, verdict, still = Signal(), Signal(), Signal(), Signal()
+        # The difference in the clock of the class, the comparison in the next.
+        m.d.sync += margin.eq(best - second)
         m.d.comb += [
-            margin.eq(best - second),
             doubtful.eq((margin < now.threshold) & ~repeated),
             self.judged.eq(verdict & ~repeated),
             self.again.eq(doubtful & verdict | still),
             read.addr.eq(index),
             write.addr.eq(index),
-            write.data.eq(value),
+            write.data.eq(word),
             self.results.payload.data.eq(read.data),
             self.results.payload.last.eq(index == now.classes),
         ]
@@ -66,16 +70,20 @@ class Judge(wiring.Component):
                     m.d.comb += write.en.eq(1)
                     m.d.sync += index.eq(index + 1)
                     with m.If(self.given.payload.last):
-                        m.d.comb += verdict.eq(1)
-                        m.d.sync += [index.eq(0), repeated.eq(doubtful), still.eq(doubtful)]
-                        with m.If(~doubtful):
-                            m.next = "read"
+                        m.d.sync += index.eq(0)
+                        m.next = "weigh"
                     with m.Elif((index == 0) | (value > best)):
                         m.d.sync += [best.eq(value), second.eq(best)]
                         with m.If(index == 0):
-                            m.d.sync += second.eq(-(1 << RESULT_BITS - 1))
+                            m.d.sync += second.eq(-(1 << width - 1))
                     with m.Elif(value > second):
                         m.d.sync += second.eq(value)
+            with m.State("weigh"):
+                m.d.comb += verdict.eq(1)
+                m.d.sync += [repeated.eq(doubtful), still.eq(doubtful)]
+                m.next = "give"
+                with m.If(doubtful):
+                    m.next = "take"
             with m.State("read"):
                 m.next = "give"
             with m.State("give"):
