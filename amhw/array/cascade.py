@@ -19,7 +19,6 @@ from amhw.array.interpreter import Interpreter
 from amhw.array.records import Setup
 from amhw.array.schedule import Operation, Schedule
 from amhw.array.widths import Widths
-from amhw.network.inference import Inference
 from amhw.network.network import Network
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
@@ -143,6 +142,9 @@ class CascadeSchedule:
 
     def logits(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
         """The golden model: logits int32[N, classes] of uint8 images [N, C, H, W], and which went through both."""
+        # It needs torch, which what only makes circuits does not wait for.
+        from amhw.network.inference import Inference
+
         found, better = (Inference(one.network, one.tables).logits(images) for one in self._both)
         again = self.decided(found)
         return np.where(again[:, None], better, found), again
