@@ -83,18 +83,19 @@ class _Option(NamedTuple):
     lower: "_Option | None" = None
 
 
-_READER = 1
-"""What each further reader delays a carry by. With less, the adder is smaller and slower."""
+_SLACK = 1
+"""How much later than in the fastest graph the latest carry may be, where that saves gates."""
 
-_KEPT = 6
-"""So many graphs of a block are followed."""
+_KEPT = 8
+"""So many graphs of a block are followed, from the fastest to the smallest."""
 
 
 def fitted(ready: Ready) -> list[Level]:
-    """The smallest of the fastest graphs for rows that are ready at different times.
+    """The smallest of the fast graphs for rows that are ready at different times.
 
     Of the graphs in which a block's lower part joins every group of its upper part, as in Sklansky's and in the
-    ripple-carry adder, split wherever it pays. A carry with more readers is slower.
+    ripple-carry adder, split wherever it pays. A carry is one unit slower for each doubling of its readers, as with a
+    tree of buffers.
     """
 
     @lru_cache(None)
@@ -121,12 +122,14 @@ def fitted(ready: Ready) -> list[Level]:
     if not ready:
         return []
     last = len(ready) - 1
-    return levels(options(0, last)[0], 0, last)
+    front = options(0, last)
+    soon = [option for option in front if option.latest_g <= front[0].latest_g + _SLACK]
+    return levels(min(soon, key=lambda option: (option.gates, option[:5])), 0, last)
 
 
 def _joined(upper: _Option, lower: _Option, split: int, high: int) -> _Option:
     readers = high - split + 1
-    slower = _READER * (readers - 1)
+    slower = (readers - 1).bit_length()
     g, p = lower.g + slower, lower.p + slower
     return _Option(
         max(lower.latest_g, upper.latest_g + 1, upper.latest_p + 2, g + 2),
@@ -141,18 +144,18 @@ def _joined(upper: _Option, lower: _Option, split: int, high: int) -> _Option:
 
 
 def _best(found: Iterable[_Option], first: bool) -> list[_Option]:
-    """The fastest of those that no other beats; nobody reads the p of the groups of the `first` block."""
-    kept: list[_Option] = []
+    """Those that no other beats, the fastest first; nobody reads the p of the groups of the `first` block."""
+    front: list[_Option] = []
     for option in sorted(found, key=lambda each: each[:5]):  # the earliest carry first
         if not any(
             other.gates <= option.gates and other.g <= option.g
             and (first or (other.p <= option.p and other.latest_p <= option.latest_p))
-            for other in kept
+            for other in front
         ):  # fmt: skip
-            kept.append(option)
-            if len(kept) == _KEPT:
-                break
-    return kept
+            front.append(option)
+    if len(front) <= _KEPT:
+        return front
+    return [front[round(k * (len(front) - 1) / (_KEPT - 1))] for k in range(_KEPT)]
 
 
 GRAPHS: dict[str, Callable[[Ready], list[Level]]] = {

@@ -197,14 +197,18 @@ def as_designed() -> None:
 
 
 @command.command()
-def structures() -> None:
-    """Exact unsigned 8×8 multipliers in sky130hd, as designed, with wires: ours, Yosys', ariths-gen's, RTLGen's."""
+@click.option("--width", default=8, show_default=True, help="Of both operands.")
+def structures(width: int) -> None:
+    """Exact unsigned multipliers in sky130hd, as designed, with wires: ours, Yosys', ariths-gen's, RTLGen's (8 bits).
+
+    Up to 8 bits every netlist is compared with all products; wider ones are proved equal to their Verilog.
+    """
     technology = Technology.named("sky130hd")
-    products = Expected(np.arange(256)[:, None] * np.arange(256))
+    products = Expected(np.arange(2**width)[:, None] * np.arange(2**width)) if width <= 8 else None
     rows: list[dict[str, Any]] = []
     with Synthesiser(technology, (AS_DESIGNED,), workers=1, netlists=True) as synthesiser:
-        for generator, name, verilog, expected in _exact_multipliers(products):
-            outcome = synthesiser.submit(verilog, name, expected)
+        for generator, name, verilog, expected in _exact_multipliers(width, products):
+            outcome = synthesiser.submit(verilog, name, expected, prove=expected is None)
             if (error := outcome.exception()) is not None:
                 print(f"left out: {error}")
                 continue
@@ -218,10 +222,10 @@ def structures() -> None:
                 }
             )  # fmt: skip
     for row in _read("cost-post-route-sky130hd.csv"):
-        if row["design"].startswith("mult8u") and row["figure"] == "as-designed with wires":
+        if row["design"].startswith(f"mult{width}u") and row["figure"] == "as-designed with wires":
             known = {"area_um2": row["area_um2"], "delay_ps": "", "delay_with_wires_ps": row["delay_ps"]}
             rows.append({"generator": "RTLGen", "design": row["design"], **known})
-    _write("cost-structures.csv", rows)
+    _write("cost-structures.csv" if width == 8 else f"cost-structures-{width}.csv", rows)
     best = _front([(float(row["area_um2"]), float(row["delay_with_wires_ps"])) for row in rows])
     for k in sorted(best, key=lambda k: float(rows[k]["area_um2"])):
         print(f"on the front: {rows[k]['generator']:10s} {float(rows[k]['area_um2']):8.1f} µm² "
@@ -232,25 +236,25 @@ def structures() -> None:
               f"{float(row['delay_with_wires_ps']):7.1f} ps  {row['design']}")  # fmt: skip
 
 
-def _exact_multipliers(products: Expected) -> Iterator[tuple[str, str, str, Expected]]:
+def _exact_multipliers(width: int, products: Expected | None) -> Iterator[tuple[str, str, str, Expected | None]]:
     """Generator, module, Verilog and what it must compute."""
-    for multiplier in (Masked.exact(8, 8), Booth(width_a=8, width_b=8)):
+    for multiplier in (Masked.exact(width, width), Booth(width_a=width, width_b=width)):
         for tree, adder in itertools.product(("dadda", "wallace", "three-greedy"), bitheap.ADDERS[1:]):
             design = Design(multiplier, tree, adder)
             yield "amhw", design.name, design.verilog(), products
-    plain = "module plain(input [7:0] a, b, output [15:0] p); assign p = a * b; endmodule"
+    plain = f"module plain(input [{width - 1}:0] a, b, output [{2 * width - 1}:0] p); assign p = a * b; endmodule"
     yield "Yosys", "plain", plain, products
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from ariths_gen.multi_bit_circuits import adders, multipliers
         from ariths_gen.wire_components.buses import Bus
-    named = replace(products, p="peer_out")
+    named = None if products is None else replace(products, p="peer_out")
     for tree in ("Dadda", "Wallace", "CarrySave"):
         for adder in ("RippleCarry", "KoggeStone", "Sklansky", "BrentKung", "HanCarlson"):
             text = io.StringIO()
             make = getattr(multipliers, f"Unsigned{tree}Multiplier")
             chosen = {"unsigned_adder_class_name": getattr(adders, f"Unsigned{adder}Adder")}
-            make(Bus("a", 8), Bus("b", 8), name="peer", **chosen).get_v_code_hier(text)
+            make(Bus("a", width), Bus("b", width), name="peer", **chosen).get_v_code_hier(text)
             module = f"ariths_{tree}_{adder}"
             yield "ariths-gen", module, text.getvalue().replace("module peer(", f"module {module}("), named
 

@@ -1,4 +1,4 @@
-"""Prefix graphs: right carries for any rows, and the fitted graph as fast as the fastest of its kind."""
+"""Prefix graphs: right carries for any rows, and the fitted graph nearly as fast as the fastest of its kind."""
 
 from functools import cache
 
@@ -30,12 +30,12 @@ def test_carries_are_those_of_the_sum(name: str, ready: Ready, data: st.DataObje
 
 
 def latest(levels: list[Level], ready: Ready) -> int:
-    """When the last carry is ready, each further reader of a group in a level one unit later."""
+    """When the last carry is ready; a group with twice the readers in a level is one unit slower."""
     g, p = ([times[which] for times in ready] for which in (0, 1))
     for level in levels:
         before_g, before_p = list(g), list(p)
         for k, j in level:
-            slower = sum(read == j for _, read in level) - 1
+            slower = (sum(read == j for _, read in level) - 1).bit_length()
             g[k] = max(before_g[k] + 1, before_p[k] + 2, before_g[j] + slower + 2)
             p[k] = max(before_p[k], before_p[j] + slower) + 1
     return max(g)
@@ -51,7 +51,7 @@ def fastest(ready: Ready) -> int:
             return frozenset({(ready[low],)})
         found = set()
         for split in range(low + 1, high + 1):
-            slower = high - split
+            slower = (high - split).bit_length()
             for lower in all_of(low, split - 1):
                 g, p = lower[-1][0] + slower, lower[-1][1] + slower
                 for upper in all_of(split, high):
@@ -63,8 +63,8 @@ def fastest(ready: Ready) -> int:
 
 
 @given(st.lists(st.integers(0, 12).map(lambda at: (at + 1, at + 2)), min_size=1, max_size=7))
-def test_no_split_is_faster_than_the_fitted_one(ready: Ready) -> None:
-    assert latest(fitted(ready), ready) == fastest(ready)
+def test_it_is_at_most_one_gate_slower_than_the_fastest_way_of_splitting(ready: Ready) -> None:
+    assert 0 <= latest(fitted(ready), ready) - fastest(ready) <= 1
 
 
 @pytest.mark.parametrize("n", [2, 9, 16])
