@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from amhw.extras import optional
+from amhw.hdl.pieces import in_pieces
 from amhw.hdl.reading import LONGEST_S as READING_S
 from amhw.hdl.reading import too_long
 from amhw.hdl.source import Source
@@ -103,22 +104,24 @@ def fpga(verilog: str | Source, family: str, top: str | None = None, *, dsp: boo
         synthesis += " -nodsp"
     with tempfile.TemporaryDirectory(prefix="amhw-fpga-") as name:
         folder = Path(name)
-        (folder / "design.v").write_text(source.text, encoding="utf-8", errors="replace")
+        (folder / "design.v").write_text(in_pieces(source.text), encoding="utf-8", errors="replace")
         job = {"top": top, "dialects": source.dialects, "own": source.own}
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         _yosys(folder, _CHECK, _WORKER, str(READING_S))
         if (problem := folder / "problem.txt").exists():
             raise Refusal(source.placed(problem.read_text(encoding="utf-8")))
         found, ports = _top(json.loads((folder / "ports.json").read_text(encoding="utf-8")))
-        _yosys(folder, _RUN, _WORKER, f"read_rtlil design.il; {synthesis} -top {found}; write_json bare.json")
+        _yosys(folder, _RUN, _WORKER, f"read_rtlil design.il; {synthesis} -top {found} -json bare.json")
         cells = _cells(json.loads((folder / "bare.json").read_text(encoding="utf-8")), found)
         registers = sum(n for kind, n in cells.items() if kind.startswith("SB_DFF") or kind == "TRELLIS_FF")
-        wrapped = "" if registers else _registered(found, ports)
-        (folder / "wrapper.v").write_text(wrapped, encoding="utf-8")
-        around = "amhw_registered" if wrapped else found
-        _yosys(folder, _RUN, _WORKER, f"read_rtlil design.il; read_verilog wrapper.v; hierarchy -check -top {around}; "
-                             f"{synthesis} -top {around} -json routed.json")  # fmt: skip
-        fmax = _route(folder, chosen, seed)
+        routed = "bare.json"
+        if not registers:
+            routed = "routed.json"
+            (folder / "wrapper.v").write_text(_registered(found, ports), encoding="utf-8")
+            around = "read_verilog wrapper.v; hierarchy -check -top amhw_registered"
+            synthesis += f" -top amhw_registered -json {routed}"
+            _yosys(folder, _RUN, _WORKER, f"read_rtlil design.il; {around}; {synthesis}")
+        fmax = _route(folder, routed, chosen, seed)
         tool = next(iter(json.loads((folder / "bare.json").read_text(encoding="utf-8"))["creator"].split(" (")))
     return FpgaResult(
         top=found,
@@ -222,12 +225,12 @@ def _registered(top: str, ports: dict[str, tuple[str, int]]) -> str:
     return "\n".join(lines)
 
 
-def _route(folder: Path, family: Family, seed: int) -> float | None:
+def _route(folder: Path, netlist: str, family: Family, seed: int) -> float | None:
     tool = family.package.removeprefix("yowasp_")
     command = [
         sys.executable, "-P", "-c",
         f"import sys, {family.package} as n; sys.exit(n.run_{tool}(sys.argv[1:]))",
-        *family.part, "--json", "routed.json", "--report", "report.json", "--seed", str(seed), "--timing-allow-fail",
+        *family.part, "--json", netlist, "--report", "report.json", "--seed", str(seed), "--timing-allow-fail",
         "--freq", "200", "--quiet",
     ]  # fmt: skip
     run = run_tool(command, folder, "nextpnr")

@@ -1,5 +1,6 @@
 """Yosys reads what people write, in the dialect that they mean, and opens no file for it."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from amhw import Refusal
 from amhw.circuit import Circuit
 from amhw.hdl import PLAIN_FIRST, Source, elaborated, yosys
+from amhw.hdl.pieces import STATEMENTS, in_pieces
 from amhw.hdl.reading import UnreadableError, buses, top_of
 from amhw.synth import SEARCH, Synthesiser, Technology
 
@@ -225,3 +227,30 @@ def test_parameters_are_verilog_numbers(name, value):
 
 def test_the_reading_order_of_plain_files_begins_with_plain_verilog():
     assert PLAIN_FIRST[0] == "verilog"
+
+
+def test_long_initial_blocks_are_read_in_pieces(tmp_path):
+    """The memory has its words, and what is wrong behind it is found in its own line."""
+    words = [(7 * k + 3) % 251 for k in range(3 * STATEMENTS + 5)]
+    lines = ["module top(input clk, input [7:0] a, output reg [7:0] q);", f"  reg [7:0] store [{len(words) - 1}:0];"]
+    lines += ["  initial begin", *(f"    store[{k}] = 8'd{word};" for k, word in enumerate(words)), "  end"]
+    lines += ["  always @(posedge clk) q <= store[a];", "endmodule"]
+    text = "\n".join(lines)
+    pieces = in_pieces(text)
+    assert pieces.count("initial begin") == 4 and pieces.count("\n") == text.count("\n")
+    assert in_pieces(pieces) == pieces
+    for folder in ("right", "wrong"):
+        (tmp_path / folder).mkdir()
+    elaborated(Source(pieces), tmp_path / "right", ["memory_collect", "write_json design.json"])
+    [module] = json.loads((tmp_path / "right" / "design.json").read_text())["modules"].values()
+    [memory] = [cell for cell in module["cells"].values() if cell["type"] == "$mem_v2"]
+    assert memory["parameters"]["INIT"] == "".join(f"{word:08b}" for word in reversed(words))
+    with pytest.raises(Refusal, match=f"line {len(lines)}"):
+        elaborated(Source(pieces.replace("endmodule", "endmodulo")), tmp_path / "wrong")
+
+
+def test_other_initial_blocks_stay_as_they_are():
+    block = "  initial begin\n" + "    a = 8'd1;\n" * 200 + "  end\n"
+    words = "".join(f"    m[{k}] = 1'd0;\n" for k in range(200))
+    inside = f"  initial begin\n    if (1) begin\n{words}  end end\n"
+    assert in_pieces(block) == block and in_pieces(inside) == inside
