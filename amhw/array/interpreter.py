@@ -149,12 +149,12 @@ class Interpreter:
         if finish.adds:
             scaled = blocks[:, :, 0] * finish.factor_0 + blocks[:, :, 1] * finish.factor_1
         else:
-            pooled = blocks.sum(axis=2) if finish.element and not finish.greatest else blocks.max(axis=2)
             if not finish.element:
                 words = self._biases[finish.bias : finish.bias + finish.groups * finish.phases]
-                bias = words.reshape(finish.groups, 1, -1)
-                pooled = pooled[..., : bias.shape[-1]] + bias
-                pooled = np.abs(pooled) if finish.absolute and not finish.results else pooled
+                bias = words.reshape(finish.groups, 1, 1, -1)
+                blocks = blocks[..., : bias.shape[-1]] + bias
+                blocks = np.abs(blocks) if finish.absolute and not finish.results else blocks
+            pooled = blocks.sum(axis=2) if finish.element and not finish.greatest else blocks.max(axis=2)
             scaled = pooled * (1 if finish.results else finish.factor_0)
         codes = scaled
         if not finish.results:

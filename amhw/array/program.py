@@ -271,6 +271,11 @@ class Sizes:
         windows = [one.pool_y * one.pool_x for one in self._records("finish") if one.element]
         return max(windows, default=0)
 
+    @property
+    def keeps_least(self) -> bool:
+        """Whether of pooled sums the least is kept, too, because it may have the greatest absolute value."""
+        return any(one.absolute and one.pool_y * one.pool_x > 1 for one in self._records("finish"))
+
     def program(self, kind: str, schedule: Program) -> list[int]:
         """The words of the `fetch`, `weights` or `finish` program.
 

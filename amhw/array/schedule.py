@@ -206,21 +206,23 @@ class Schedule:
     @cached_property
     def _tasks(self) -> tuple[_Task, ...]:
         structure = self.network.network
-        fused = {structure.leaving(name) for name in structure.layer_names if structure.pool_of(name) is not None}
+        pools = {name: structure.pool_behind(name) for name in structure.layer_names}
+        fused = {pool.name for pool in pools.values() if pool is not None}
         tasks = self._copies(IMAGE)
         for layer in structure.layers:
             name = layer.name
             if isinstance(layer, Flatten) or name in fused:
                 continue
             sources = tuple((self._stored(source), self._form(name, source)) for source in structure.sources[name])
-            out = structure.leaving(name) if isinstance(layer, Multiplying) else name
+            pool = pools.get(name)
+            out = name if pool is None else pool.name
             target = (out, self._forms[out][0]) if self._forms[out] else None
             task = _Task(name, "add", sources, target)
             if isinstance(layer, Multiplying):
                 own = self.network[name]
                 kind = "linear" if own.is_linear else "convolution"
                 task = replace(task, kind=kind, layer=own, batched=name in self.batched, constants=own.requantisation)
-                if (pool := structure.pool_of(name)) is not None:
+                if pool is not None:
                     task = replace(task, window=pool.window, stride=pool.stride)
             elif isinstance(layer, MaxPool):
                 assert target is not None, "a layer takes it"

@@ -112,8 +112,10 @@ class Network:
     def pool_of(self, name: str) -> MaxPool | None:
         """The max-pool that alone takes what leaves layer `name`, which may then be pooled before it is rounded: both
         never decrease. An absolute value does, so that what leaves it is pooled afterwards."""
-        if self.is_absolute(name):
-            return None
+        return None if self.is_absolute(name) else self.pool_behind(name)
+
+    def pool_behind(self, name: str) -> MaxPool | None:
+        """The max-pool that alone takes what leaves layer `name`."""
         consumers = self.consumers[name]
         following = self[consumers[0]] if len(consumers) == 1 else None
         return following if isinstance(following, MaxPool) else None
@@ -183,7 +185,7 @@ class Network:
         found = {}
         for layer in self.multiplying:
             positions = prod(self.shapes[layer.name][1:])
-            if (pool := self.pool_of(layer.name)) is not None:
+            if (pool := self.pool_behind(layer.name)) is not None:
                 (_, *sides), (_, *all_positions) = self.shapes[pool.name], self.shapes[layer.name]
                 seen = zip(sides, pool.window, pool.stride, pool.padding, all_positions, strict=True)
                 positions = prod(

@@ -1,6 +1,7 @@
 """The engine for whole networks: small ones of every kind in a simulator, and another one through the same engine."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,7 +55,8 @@ def joined():
 
 
 def split():
-    """A kernel of several windows, pooled sums, and a rounding, on narrow operands."""
+    """A kernel of several windows, pooled sums, of which absolute values are taken, and a rounding, on narrow
+    operands."""
     random = np.random.default_rng(5)
     operands = Operands(4, 3)
     layers = [
@@ -64,6 +66,11 @@ def split():
         ),
         linear("f", random.integers(-4, 4, (3, 16)), [1, -7, 3], None, operands),
     ]
+    layers[1] = replace(
+        layers[1],
+        layer=replace(layers[1].layer, relu=False, absolute=True),
+        requantisation=Requantisation.of(0.1, 15, absolute=True),
+    )
     return chain(layers, (1, 7, 7), (1, 3), "split")
 
 

@@ -250,6 +250,8 @@ def test_pools():
                     values = random.integers(-9999, 9999, (count, 2))
                 wanted = values.max(axis=0) if finish.greatest or not finish.element else values.sum(axis=0)
                 assert await window(ctx, one, values) == wanted.tolist(), one.name
+                if sizes.keeps_least and not finish.element:
+                    assert [ctx.get(unit.least)[lane] for lane in range(2)] == values.min(axis=0).tolist(), one.name
 
     simulated(unit, bench)
 
@@ -274,14 +276,18 @@ def test_requantised_words(schedule):
             await ctx.tick()
             ctx.set(unit.load, 0)
             low, high = sizes.widths.sum_range(max(sizes.terms, config.rows))
-            wanted, found, sums = [], [], []
+            wanted, lowest, found, sums = [], [], [], []
             for group in range(finish.groups):
                 scale = 1 / (1 << int(random.integers(12)))
                 held = random.integers(int(low * scale), int(high * scale) + 1, config.cols)
                 ctx.set(unit.held, [int(value) for value in held])
+                least = np.minimum(held, random.integers(low, high + 1, config.cols)) if sizes.keeps_least else held
+                if sizes.keeps_least:
+                    ctx.set(unit.least, [int(value) for value in least])
                 biases = schedule.bias_words[finish.bias + group * finish.phases :][: finish.phases].ravel()
                 values = (held[: len(biases)].astype(np.int64) << sizes.widths.shift) + biases
                 wanted.append(values)
+                lowest.append((least[: len(biases)].astype(np.int64) << sizes.widths.shift) + biases)
                 ctx.set(unit.start, 1)
                 ctx.set(unit.group_ends, 1)
                 for phase in range(finish.phases + unit.latency):
@@ -296,7 +302,7 @@ def test_requantised_words(schedule):
             flat = np.concatenate(wanted)
             assert np.array_equal(np.array(sums).ravel(), flat)
             if not finish.results:
-                flat = np.abs(flat) if finish.absolute else flat
+                flat = np.maximum(np.abs(flat), np.abs(np.concatenate(lowest))) if finish.absolute else flat
                 scaled = np.clip(flat * finish.factor_0 + finish.offset >> finish.shift, finish.lowest, finish.highest)
                 assert np.array_equal(np.array(found).ravel(), scaled & 255)
 

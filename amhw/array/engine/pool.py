@@ -1,4 +1,5 @@
-"""Pooling windows: the greatest total of each; of what has not been through the array, the greatest or the sum."""
+"""Pooling windows: the greatest total of each, and where absolute values follow the least; of what has not been through
+the array, the greatest or the sum."""
 
 from amaranth.hdl import Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, wiring
@@ -23,6 +24,7 @@ class Pool(wiring.Component):
         second: In, with `word`, whether it is the second of a pair.
         begins, complete: In, with the totals: the window's first, its last.
         held: Out, a value for each column; lowest, for words, those of the channels.
+        least: Out, the least total of each column, if `Sizes.keeps_least`.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -37,6 +39,7 @@ class Pool(wiring.Component):
                 "begins": In(1),
                 "complete": In(1),
                 "held": Out(data.ArrayLayout(shape, sizes.config.cols)),
+                **({"least": Out(data.ArrayLayout(sizes.sum_shape, sizes.config.cols))} if sizes.keeps_least else {}),
             }
         )
 
@@ -59,6 +62,8 @@ class Pool(wiring.Component):
                 m.d.comb += greater.eq(Mux(self.begins | (total > best), total, best))
                 m.d.sync += best.eq(greater)
                 window = greater
+            if sizes.keeps_least:
+                m.d.comb += self.least[j].eq(self._least(m, total, j))
             if sizes.pooled and j < sizes.config.requantisers:
                 window = Mux(now.element, self._words(m, now, j), window)
             hold = Signal(self.held[j].shape(), name=f"hold_{j}", reset_less=True)
@@ -66,6 +71,17 @@ class Pool(wiring.Component):
                 m.d.sync += hold.eq(window)
             m.d.comb += self.held[j].eq(hold)
         return m
+
+    def _least(self, m: Module, total: Value, column: int) -> Value:
+        """The least total of the window whose greatest is held."""
+        so_far = Signal(total.shape(), name=f"lowest_{column}", reset_less=True)
+        lesser = Signal(total.shape(), name=f"lesser_{column}")
+        kept = Signal(total.shape(), name=f"least_{column}", reset_less=True)
+        m.d.comb += lesser.eq(Mux(self.begins | (total < so_far), total, so_far))
+        m.d.sync += so_far.eq(lesser)
+        with m.If(self.complete):
+            m.d.sync += kept.eq(lesser)
+        return kept
 
     def _words(self, m: Module, now: object, lane: int) -> Value:
         """What a window of codes comes to so far."""

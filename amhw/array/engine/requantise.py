@@ -35,7 +35,8 @@ class Requantiser(wiring.Component):
     Members:
         record: In, `amhw.array.records.Finish`.
         load: In, an operation begins.
-        held: In, and with it `start`, `half`: it is new; it is the first of a pair.
+        held: In, and with it `start`, `half`: it is new; it is the first of a pair. `least`: the least of the window of
+            which it is the greatest, if `Sizes.keeps_least`.
         group_ends: In, with `start`: the window is the last of a group of outputs.
         active: Out, in each clock in which columns enter; `last_phase`: the last ones of a window.
         sums: Out, `BIASED` clocks later: with bias.
@@ -57,6 +58,7 @@ class Requantiser(wiring.Component):
                 "record": In(sizes.finish.width),
                 "load": In(1),
                 "held": In(data.ArrayLayout(held_shape(sizes), config.cols)),
+                **({"least": In(data.ArrayLayout(sizes.sum_shape, config.cols))} if sizes.keeps_least else {}),
                 "start": In(1),
                 "half": In(1),
                 "group_ends": In(1),
@@ -102,7 +104,11 @@ class Requantiser(wiring.Component):
             m.d.sync += biased.eq(Mux(now.element, chosen, summed) if sizes.pooled else summed)
             m.d.comb += self.sums[unit].eq(biased)
             clipped = Signal(clipped_type, name=f"clipped_{unit}")
-            value = _magnitude(biased, now.absolute) if most("absolute") else biased
+            value: Value = biased
+            if sizes.keeps_least:
+                value = self._farther(m, now, unit, phase, own, summed, biased)
+            elif most("absolute"):
+                value = _magnitude(biased, now.absolute)
             m.d.comb += clipped.eq(_clipped(value, clipped_type))
             wide, wider = (Shape(clipped_type.width + parts * part, clipped_type.signed) for parts in (1, 2))
             products = [Signal(wide, name=f"product_{unit}_{k}", reset_less=True) for k in range(PARTS)]
@@ -124,6 +130,21 @@ class Requantiser(wiring.Component):
             )
             m.d.comb += self.codes[unit].eq(code)
         return m
+
+    def _farther(
+        self, m: Module, now: Any, unit: int, phase: Value, bias: Value, summed: Value, biased: Value
+    ) -> Value:
+        """The greatest sum with its bias, or, where absolute values are wanted and it has the greater one, the least
+        sum with its sign changed."""
+        config = self._sizes.config
+        columns = [self.least[p * config.requantisers + unit] for p in range(config.phases)]
+        chosen = Signal(self._sizes.sum_shape, name=f"chosen_least_{unit}", reset_less=True)
+        m.d.sync += chosen.eq(Array(columns)[phase] if config.phases > 1 else columns[0])
+        below = chosen.shift_left(self._sizes.widths.shift) + bias
+        least = Signal(biased.shape(), name=f"biased_least_{unit}", reset_less=True)
+        farther = Signal(name=f"farther_{unit}", reset_less=True)
+        m.d.sync += [least.eq(below), farther.eq((summed + below < 0) & now.absolute)]
+        return Mux(farther, -least, biased)
 
     def _phases(self, m: Module, now: Any) -> Value:
         """Which columns enter."""

@@ -211,6 +211,7 @@ class Engine(wiring.Component):
         m.d.comb += [
             requantiser.load.eq(retire.load),
             Value.cast(requantiser.held).eq(Value.cast(pool.held)),
+            *([Value.cast(requantiser.least).eq(Value.cast(pool.least))] if sizes.keeps_least else []),
             requantiser.start.eq(complete[-1]),
             requantiser.half.eq(half),
             requantiser.group_ends.eq(tags["group_ends"]),
