@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from amhw.array.config import ArrayConfig
 from amhw.array.interpreter import Interpreter
+from amhw.array.operation import Operation
 from amhw.array.records import Setup
-from amhw.array.schedule import Operation, Schedule
+from amhw.array.schedule import Schedule
 from amhw.array.widths import Widths
 from amhw.network.network import Network
 from amhw.network.quantised import QuantisedNetwork

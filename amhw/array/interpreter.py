@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amhw.array.config import ArrayConfig
+from amhw.array.operation import Operation
 from amhw.array.program import Program
 from amhw.array.records import Fetch, Finish
-from amhw.array.schedule import Operation, Schedule
+from amhw.array.schedule import Schedule
 from amhw.families.masked import Masked
 from amhw.table import ProductTable
 

@@ -1,6 +1,7 @@
 """A schedule as a table for people."""
 
-from amhw.array.schedule import Operation, Schedule
+from amhw.array.operation import Operation
+from amhw.array.schedule import Schedule
 
 COLUMNS = (
     "operation",

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from amhw.array.config import ArrayConfig
 from amhw.array.element import sum_shape
+from amhw.array.operation import Operation
 from amhw.array.records import Finish, Record, Setup
-from amhw.array.schedule import Operation
 from amhw.array.widths import Widths, width_of
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal

@@ -22,8 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amhw.array.config import ArrayConfig
+from amhw.array.contents import bias_words_of, weight_tiles
+from amhw.array.operation import Operation
 from amhw.array.placement import Layout, Space
 from amhw.array.records import Fetch, Finish, Setup, Weights
+from amhw.array.spacing import Spacing, rows_needed
 from amhw.array.widths import SUM_BITS, Widths, width_of
 from amhw.multiplier import Multiplier
 from amhw.network.layers import IMAGE, Add, AveragePool, Flatten, Linear, MaxPool, Pair
@@ -32,43 +35,6 @@ from amhw.network.quantised import QuantisedLayer, QuantisedNetwork
 from amhw.network.requantisation import Addition, Requantisation
 from amhw.refusal import Refusal
 from amhw.table import ProductTable
-
-CODE_BITS = 8
-"""Of what is added or pooled by itself."""
-
-
-@dataclass(frozen=True)
-class Operation:
-    """What the units do for one layer, or for a strip of its output rows.
-
-    Attributes:
-        name: the layer's; with the first row of the strip where there are several.
-        kind: ``convolution``, ``linear``, ``max``, ``mean``, ``add`` or ``copy``.
-        products: useful multiply-accumulates.
-        rows: pooled rows before this strip.
-        reach: rows of a window, all parts together.
-        multiplier: the layer's; none of what leaves the array out.
-    """
-
-    name: str
-    kind: str
-    fetch: Fetch
-    weights: Weights
-    finish: Finish
-    products: int = 0
-    rows: int = 0
-    reach: int = 1
-    multiplier: str = ""
-
-    @property
-    def positions(self) -> int:
-        """Turns of a tile; of one image."""
-        return self.fetch.rows * self.fetch.columns * self.fetch.pool_y * self.fetch.pool_x
-
-    @property
-    def tiles(self) -> int:
-        """Sets of weights; for operations without any, the planes."""
-        return self.fetch.groups * self.fetch.channels * self.fetch.parts_y * self.fetch.parts_x
 
 
 @dataclass(frozen=True)
@@ -552,7 +518,7 @@ class Schedule:
             for producer in producers:
                 written = made[producer]
                 way = config.until_readable(bool(written.fetch.element))
-                for turn, age in _rows_needed(one, written):
+                for turn, age in rows_needed(one, written):
                     gap = max(gap, last[producer] - age + way - turn - last[index - 1])
             made[index] = replace(one, fetch=replace(one.fetch, gap=gap))
             last.append(spacing.after(made[index]))
@@ -581,44 +547,15 @@ class Schedule:
         return np.concatenate(words)
 
     def _tiles(self, task: _Task) -> NDArray[np.int64]:
-        config, layer = self.config, task.layer
-        assert layer is not None, "has weights"
-        layout = self._places[0][task.sources[0]].layout
-        codes = layer.weight_codes.astype(np.int64) & config.mode(self.multiplier(task.name)).weight_bits
-        height, width = config.window
-        lanes = config.requantisers
-        if not layer.is_linear:
-            kernels = codes.reshape(layer.outputs, -1, *layer.kernel)
-        elif layout.vector:
-            # Output o of the layer before: channel (o div lanes·taps)·lanes + o mod lanes, pixel o div lanes mod taps.
-            planes = layout.channels // lanes
-            filled = np.pad(codes, ((0, 0), (0, planes * config.taps * lanes - codes.shape[1])))
-            parts = filled.reshape(layer.outputs, planes, config.taps, lanes).transpose(0, 1, 3, 2)
-            kernels = parts.reshape(layer.outputs, planes * lanes, height, width)
-        else:
-            kernels = codes.reshape(layer.outputs, layout.channels, layout.height, layout.width)
-        sides = (config.cols, config.channels, height, width)
-        counts = [-(-size // side) for size, side in zip(kernels.shape, sides, strict=True)]
-        padded = np.pad(
-            kernels,
-            [(0, n * side - size) for n, side, size in zip(counts, sides, kernels.shape, strict=True)],
-        )
-        split = padded.reshape(
-            counts[0], config.cols, counts[1], config.channels, counts[2], height, counts[3], width
-        ).transpose(0, 2, 4, 6, 5, 7, 3, 1)
-        tiles = split.reshape(-1, config.lanes, config.depth, config.cols)
-        return tiles.transpose(0, 1, 3, 2).reshape(-1, config.cols, config.depth)
+        assert task.layer is not None, "has weights"
+        kept = self.config.mode(self.multiplier(task.name)).weight_bits
+        return weight_tiles(task.layer, self._places[0][task.sources[0]].layout, self.config, kept)
 
     @cached_property
     def bias_words(self) -> NDArray[np.int64]:
         """Biases int64[words of all groups of all layers, requantisers]."""
-        config = self.config
-        words = []
-        for layer in (task.layer for task in self._tasks if task.layer is not None):
-            columns = np.zeros((prod(config.shares(layer.outputs)), config.requantisers), dtype=np.int64)
-            columns.reshape(-1)[: layer.outputs] = layer.bias
-            words.append(columns)
-        return np.concatenate(words)
+        layers = (task.layer for task in self._tasks if task.layer is not None)
+        return np.concatenate([bias_words_of(layer, self.config) for layer in layers])
 
     @cached_property
     def bias_width(self) -> int:
@@ -713,49 +650,3 @@ def _moves(name: str, both: list[tuple[int, int, int]]) -> dict[str, int]:
         for part, value in zip(("remainder", "address", "coordinate"), parts, strict=True):
             found[f"{name}_{axis}_{part}"] = value
     return found
-
-
-class Spacing:
-    """Counts turns: a tile's weights are loaded after the one before has been swapped in everywhere."""
-
-    def __init__(self, interval: int) -> None:
-        self._interval = interval
-        self.first = 0
-        """Turn of the first position of the operation before."""
-        self._swap = self._last = -(1 << 30)
-
-    def after(self, one: Operation, images: int = 1) -> int:
-        """The last turn of an operation that follows those before; of the first, counted from its own first turn."""
-        fetch = one.fetch
-        positions = one.positions * (images if fetch.batched else 1)
-        first = 0 if self._last < 0 else self._last + fetch.gap
-        each = 1
-        for tile in range(one.tiles):
-            complete = fetch.element or (tile + 1) % (one.tiles // fetch.groups) == 0
-            if tile:
-                first = self._last + each
-            if not fetch.element:
-                first = max(first, self._swap + self._interval)
-                self._swap = first
-            if not tile:
-                self.first = first
-            each = fetch.interval if complete else 1
-            self._last = first + (positions - 1) * each
-        return self._last
-
-
-def _rows_needed(one: Operation, written: Operation) -> list[tuple[int, int]]:
-    """For each row of `one`: its first turn, and how long before its last turn `written` had the newest row needed."""
-    fetch, made = one.fetch, written.fetch
-    if fetch.batched or made.batched or written.finish.vector:
-        return [(0, 0)]
-    per_row = fetch.columns * fetch.pool_y * fetch.pool_x
-    per_written = made.columns * made.pool_y * made.pool_x * made.interval
-    last = written.rows + made.rows - 1
-    rows = []
-    for row in range(fetch.rows):
-        top = fetch.start_y_coordinate + row * fetch.outer_y_coordinate + (fetch.pool_y - 1) * fetch.inner_y_coordinate
-        newest = top + one.reach - 1
-        if newest >= written.rows:
-            rows.append((row * per_row, max(0, last - newest) * per_written))
-    return rows

@@ -18,9 +18,10 @@ from amhw.array.engine.results import Results
 from amhw.array.engine.store import Store
 from amhw.array.engine.walk import Walk
 from amhw.array.engine.window import Window
+from amhw.array.operation import Operation
 from amhw.array.program import Sizes
 from amhw.array.records import Fetch
-from amhw.array.schedule import Operation, Schedule
+from amhw.array.schedule import Schedule
 from amhw.network.models import lenet5
 
 SCHEDULES = {
