@@ -23,6 +23,7 @@ from amhw.array.engine.requantise import biased_shape
 from amhw.array.program import Sizes
 from amhw.array.schedule import Schedule
 from amhw.commands.array import command
+from amhw.commands.energy import command as energy
 from amhw.manifests import CascadeEngineManifest
 from amhw.network.inference import Inference
 from amhw.network.layers import Convolution, Flatten, Linear, MaxPool
@@ -208,3 +209,5 @@ def test_the_command(tmp_path):
     result = run(first, "--then", then, "--threshold", 5, "--json")
     assert result.exit_code == 0, result.stderr
     assert CascadeEngineManifest.read(json.loads(result.stdout)["manifest"]).threshold == 5
+    counted = CliRunner().invoke(energy, [json.loads(result.stdout)["verilog"]])
+    assert counted.exit_code == 2 and "is an engine of two networks" in counted.stderr, counted.output
