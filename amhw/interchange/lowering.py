@@ -701,11 +701,11 @@ class _Lowering:
         )
 
     def _name(self, node: Node, kind: str) -> str:
-        """What a layer is called: as its weights are, or as its node, or by its kind and a number."""
+        """What a layer is called: as its weights are, or as the module of its node, or by its kind and a number."""
         taken = {draft.layer.name for draft in self.drafts} | {IMAGE}
         weights = node.inputs[1] if len(node.inputs) > 1 else ""
-        for name in (weights.removesuffix(".weight") if weights.endswith(".weight") else "", node.name):
-            short = name.replace(".", "_").replace("/", "_").strip("_")
+        for name in (weights.removesuffix(".weight") if weights.endswith(".weight") else "", _module_of(node)):
+            short = name.replace(".", "_").strip("_")
             if short.isidentifier() and short.isascii() and short not in taken and not hasattr(_EMPTY_MODULE, short):
                 return short
         number = 1
@@ -743,6 +743,16 @@ class _Lowering:
         "QuantizeLinear": _quantise,
         "DequantizeLinear": _read,
     }
+
+
+def _module_of(node: Node) -> str:
+    """The module that a node's name says it is of: PyTorch's exporter calls them /layer1/layer1.0/conv1/Conv."""
+    if "/" not in node.name:
+        return node.name
+    path = ""
+    for part in node.name.strip("/").split("/")[:-1]:
+        path = part if not path or part.startswith(f"{path}.") else f"{path}.{part}"
+    return path
 
 
 _LEAVING = ("QuantizeLinear", "DequantizeLinear", "Identity", "Softmax", "LogSoftmax")

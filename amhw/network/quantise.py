@@ -16,6 +16,7 @@ neural network quantization", 2021, describes these steps.)
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from types import MappingProxyType
 
 import numpy as np
@@ -36,6 +37,12 @@ CALIBRATION_IMAGES = 1000
 
 _CALIBRATION_WINDOWS = 100_000
 _CALIBRATION_VALUES = 200_000
+_CALIBRATION_MEMORY = 400_000_000
+"""Numbers that all layers give for all calibration images: networks of more than 400,000 see fewer images."""
+
+_MOST_CORRELATED = 4096
+"""Inputs of an output whose covariances are looked at; of more, only the variances are."""
+
 _DAMPING = 0.01
 _SWEEPS = 20
 
@@ -59,8 +66,10 @@ def quantise(
     """
     names = network.layer_names
     wanted = {name: operands if isinstance(operands, Operands) else operands.get(name, Operands()) for name in names}
-    images = images[:: max(1, len(images) // CALIBRATION_IMAGES)]
     structure = network.network
+    values = sum(map(prod, structure.shapes.values()))
+    wanted_images = min(CALIBRATION_IMAGES, max(1, _CALIBRATION_MEMORY // values))
+    images = images[:: max(1, len(images) // wanted_images)]
     state = _Calibration(structure, wanted, images)
     for layer in structure.layers:
         if layer.name in state.exact:
@@ -259,16 +268,27 @@ def _quantise_weights(weights: np.ndarray, greatest: int, windows: Sequence[np.n
     def error(scale: float) -> float:
         delta = nearest(scale) * scale - wanted
         parts = zip(np.split(delta, len(windows)), covariances, strict=True)
-        return float(sum(np.sum((part @ covariance) * part) for part, covariance in parts))
+        return float(sum(np.sum(_correlated(part, covariance) * part) for part, covariance in parts))
 
     scale = _least(error, float(np.abs(wanted).max()) / greatest)
     groups = zip(np.split(nearest(scale), len(windows)), np.split(wanted, len(windows)), covariances, strict=True)
-    codes = [_descend(start, goal / scale, greatest, covariance) for start, goal, covariance in groups]
+    codes = [
+        start if covariance.ndim == 1 else _descend(start, goal / scale, greatest, covariance)
+        for start, goal, covariance in groups
+    ]
     return np.concatenate(codes).reshape(weights.shape), scale
 
 
+def _correlated(delta: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """δ C, of a covariance or of variances alone."""
+    return delta * covariance if covariance.ndim == 1 else delta @ covariance
+
+
 def _covariance(inputs: np.ndarray) -> np.ndarray:
-    """Float64[K, K] of [n, K]."""
+    """Float64[K, K] of [n, K]; the variances float64[K] alone where there are too many."""
+    if inputs.shape[1] > _MOST_CORRELATED:
+        variances = inputs.var(axis=0, dtype=np.float64)
+        return variances + (_DAMPING * variances.mean() + 1e-12)
     covariance = np.atleast_2d(np.cov(inputs, rowvar=False)).astype(np.float64)
     # Inputs that hardly vary here would otherwise be free to take any weight.
     covariance += np.eye(len(covariance)) * (_DAMPING * np.trace(covariance) / len(covariance) + 1e-12)

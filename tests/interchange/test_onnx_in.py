@@ -253,12 +253,16 @@ def test_a_float_model_computes_what_it_did(name, tmp_path):
 
 def test_layers_are_called_as_their_weights(tmp_path):
     m = Model()
-    m.then("Conv", m.constant(np.ones((3, 2, 2, 2)), name="features.0.weight"), name="/features/0/Conv")
+    m.then("Conv", m.constant(np.ones((3, 2, 2, 2)), name="features.0.weight"), name="/body/Conv")
+    m.then("Relu")
+    m.then("Conv", m.constant(np.ones((3, 3, 1, 1))), name="/layer1/layer1.0/conv1/Conv")
+    m.then("Relu")
+    m.then("Conv", m.constant(np.ones((3, 3, 1, 1))), name="/layer1/layer1.0/conv1/Conv_1")
     m.then("Relu")
     m.then("Flatten", name="/Flatten")
     m.then("Gemm", m.constant(np.ones((168, 3)), name="onnx::Gemm_12"), name="/fc/Gemm")
     network = read_network(str(m.save(tmp_path / "m.onnx")), SHAPE).network.network
-    assert [layer.name for layer in network.layers] == ["features_0", "Flatten", "fc_Gemm"]
+    assert [layer.name for layer in network.layers] == ["features_0", "layer1_0_conv1", "conv1", "flatten1", "fc"]
 
 
 def test_what_goes_into_layers_leaves_none(tmp_path):

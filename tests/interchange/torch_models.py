@@ -69,7 +69,7 @@ class Residual(nn.Module):
         self.fc = nn.Linear(2 * width, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = functional.max_pool2d(torch.relu(self.bn0(self.conv0(x))), 3, 2, 1)
+        x = functional.max_pool2d(torch.relu(self.bn0(self.conv0(x))), 2)
         y = functional.relu(self.bn1a(self.conv1a(x)))
         x = torch.relu(self.bn1b(self.conv1b(y)) + x)
         y = functional.relu(self.bn2a(self.conv2a(x)))

@@ -6,9 +6,12 @@ import pytest
 from amhw import Masked
 from amhw.datasets import mnist_slice, mnist_test
 from amhw.network.inference import Inference
+from amhw.network.layers import Flatten, Linear
 from amhw.network.models.lenet5 import float_network, network, network_for
+from amhw.network.network import Network
 from amhw.network.quantise import best_scale, quantise
 from amhw.network.quantised import Operands
+from amhw.network.real import FloatLayer, FloatNetwork
 from amhw.table import ProductTable
 
 
@@ -77,3 +80,16 @@ def test_the_best_scale_clips_a_rare_large_value_and_keeps_a_uniform_range():
     assert best_scale(uniform, 15) == pytest.approx(1, rel=0.05)
     assert best_scale(np.append(uniform, 40.0), 15) < 1.5
     assert best_scale(np.zeros(5), 15) == 1
+
+
+def test_a_wide_layer_is_quantised_by_variances_alone(monkeypatch):
+    """Of tens of thousands of inputs there are too many covariances to look at."""
+    wide = Network("wide", (1, 8, 8), 3, (Flatten("flat"), Linear("fc", 3, relu=False)))
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (200, 1, 8, 8), dtype=np.uint8)
+    layer = FloatLayer(wide.layers[1], random.normal(0, 0.1, (3, 64)), random.normal(0, 0.1, 3))
+    real = FloatNetwork(wide, (layer,))
+    monkeypatch.setattr("amhw.network.quantise._MOST_CORRELATED", 63)
+    made = quantise(real, images)
+    near = Inference(made).logits(images) * made.layers[-1].unit
+    assert np.abs(near - real.logits(images)).mean() < 0.02
