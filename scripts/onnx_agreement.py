@@ -3,8 +3,8 @@
     python scripts/onnx_agreement.py NET.npz [DATA]
 
 Of a quantised network: its logits in QDQ form against `amhw.network.inference`. Of the float one beside it,
-NET-float.npz: logits as they are; then quantised by ONNX Runtime's own tool (uint8, int8 weights without zero points, one
-scale a layer), read back, and compared in the steps of 8 bits to which that tool rounds logits. On all test images.
+NET-float.npz: logits as they are; then quantised by ONNX Runtime's own tool (uint8, int8 weights without zero points,
+one scale a layer), read back, and compared in the steps of 8 bits to which that tool rounds logits. On all test images.
 """
 
 import tempfile
