@@ -10,13 +10,15 @@ Layer by layer, on the integers that the layers before really deliver for the tr
   code, comes nearest to that of the teacher's rectified pre-activation and a real-valued weight; the best few
   constants are followed to the end;
 * otherwise one unit serves all channels, the one with the least weighted error;
-* a layer without a table keeps its weights; its bias takes up what the mean lacks, its scale is calibrated again.
+* a linear layer without a table gets the exact multiplier's codes that are best for what arrives, so that it takes up
+  what the layers before it lost as far as that correlates with anything (`amhw.remap.reconstruction`);
+* a convolution without a table keeps its weights. Biases take up what the mean lacks, and scales are calibrated again.
 
 Of the networks that result, the one whose class probabilities are nearest to the teacher's (Kullback and Leibler's
 divergence, on training images that include moved and distorted ones) is kept. Labels are never used, nor test images.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -32,10 +34,10 @@ from amhw.network.real import FloatNetwork
 from amhw.network.requantisation import Requantisation
 from amhw.refusal import Refusal
 from amhw.remap.product_error import product_error
-from amhw.remap.reconstruction import Moments, Remapped, remap
-from amhw.remap.teacher import LayerTargets, Teacher
+from amhw.remap.reconstruction import Moments, Remapped, exact_codes, remap
+from amhw.remap.teacher import LayerTargets, Teacher, logits_of
 from amhw.remap.terms import Terms, half_step
-from amhw.table import ProductTable
+from amhw.table import ProductTable, code_values
 
 _SAMPLES = 12_000
 _STRETCHES = np.geomspace(0.7, 2.2, 9)
@@ -44,6 +46,12 @@ _TOLERATED = 2.0
 _CLIPPED = 99.9
 _QUANTILES = 16
 _UNITS = np.geomspace(0.25, 2.0, 8)
+_DECIMALS = 9
+_LOST_DIGITS = 10
+_UNITS_OF_CONVOLUTION = 14
+_UNITS_OF_LINEAR = 7
+_OUTPUTS_HEARD = 24
+"""Outputs of a linear layer by which its requantisation constant is chosen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +68,7 @@ class Judge:
 
     @staticmethod
     def of(network: FloatNetwork, images: np.ndarray) -> "Judge":
-        return Judge(images, network.logits(images))
+        return Judge(images, logits_of(network, images))
 
     def judged(self, network: QuantisedNetwork, tables: Mapping[str, ProductTable]) -> tuple[float, np.ndarray]:
         """Mean Kullback–Leibler divergence of the network's class probabilities from the teacher's, in nats, and the
@@ -70,7 +78,8 @@ class Judge:
         wanted = torch.log_softmax(torch.tensor(self.logits, dtype=torch.float64), dim=1)
         real = torch.tensor(logits * last.unit, dtype=torch.float64)
         given = torch.log_softmax(real, dim=1)
-        return float(functional.kl_div(given, wanted, reduction="batchmean", log_target=True)), logits
+        divergence = float(functional.kl_div(given, wanted, reduction="batchmean", log_target=True))
+        return round(divergence, _DECIMALS), logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,19 +110,21 @@ def fit(
 
     Args:
         base: gives names, geometry and operands, and the weights of the layers without a table.
-        tables: by layer name, convolutions only.
+        tables: by layer name.
         beam: how many requantisation constants are followed to the end, for each rounding of the image.
 
     Raises:
-        Refusal: a table does not fit its layer, or the layer is no convolution.
+        Refusal: a table does not fit its layer, or the layer has absolute values or groups.
     """
     for name in tables:
-        if base[name].is_linear:
-            known = ", ".join(base.convolutions)
-            raise Refusal(f"{name} is linear; weights are chosen for convolutions: {known}")
         if base[name].layer.absolute:
             raise Refusal(
                 f"{name} has absolute values; weights are chosen for layers with a ReLU, or amhw train fine-tunes"
+            )
+        if base[name].groups > 1:
+            raise Refusal(
+                f"{name} has {base[name].groups} groups; weights are chosen for convolutions without, or amhw train "
+                "fine-tunes"
             )
         LayerSums(base[name], tables[name])  # refuses what does not fit
     network = base.network
@@ -125,6 +136,8 @@ def fit(
             paths = [path.passed(structure) for path in paths]
             continue
         layer, targets, table = base[structure.name], teacher.layers[structure.name], tables.get(structure.name)
+        if layer.is_linear and table is not None:
+            paths = _most_promising(paths, layer, targets, beam)
         following = _follower(base, teacher, tables, structure.name)
         grown: list[_Path] = []
         for path in paths:
@@ -172,9 +185,16 @@ class _Path:
             return torch.from_numpy(layer.operands.codes_of(codes.numpy())), layer.operands.pixel_scale
         return codes, scale
 
-    def sums(self, layer: QuantisedLayer, table: ProductTable | None) -> torch.Tensor:
-        """A layer's sums, after the max-pool that alone takes them."""
-        return pooled(LayerSums(layer, table)(self.entering(layer)[0]), self.network.pool_of(layer.name))
+    def taught(self, layer: QuantisedLayer) -> torch.Tensor:
+        """The codes that enter a layer, of the images for which it has targets."""
+        return self.entering(layer)[0][: len(self.teacher.layers[layer.name].sums)]
+
+    def sums(
+        self, layer: QuantisedLayer, table: ProductTable | None, codes: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """A layer's sums, after the max-pool that alone takes them; of the images for which it has targets."""
+        codes = self.taught(layer) if codes is None else codes
+        return pooled(LayerSums(layer, table)(codes), self.network.pool_of(layer.name))
 
     def limits(self, layer: QuantisedLayer) -> tuple[int, int] | None:
         """The least and the greatest code that should leave a layer; None for the last one."""
@@ -193,7 +213,8 @@ class _Path:
         )
         if layer.requantisation is None:
             return found
-        return found._leaving(self.network.leaving(layer.name), finish(layer, self.sums(layer, table)), scale)
+        sums = self.sums(layer, table, self.entering(layer)[0])
+        return found._leaving(self.network.leaving(layer.name), finish(layer, sums), scale)
 
     def passed(self, layer: Layer) -> "_Path":
         """With one more layer that does not multiply."""
@@ -225,13 +246,20 @@ class _Path:
 
 def _follower(
     base: QuantisedNetwork, teacher: Teacher, tables: Mapping[str, ProductTable], name: str
-) -> "_Follower | None":
-    """What alone takes the codes of a layer, if that is a layer with a table: it will be fitted to whatever arrives."""
+) -> "_Follower | _ExactFollower | None":
+    """What alone takes the codes of a layer, if that is a layer with a table, or a linear one: it will be fitted to
+    whatever arrives."""
     readers = base.network.readers(name)
-    if len(readers) != 1 or readers[0] not in tables:
+    if len(readers) != 1 or readers[0] not in base.layer_names:
+        return None
+    if readers[0] not in tables and not base[readers[0]].is_linear:
         return None
     _, highest = base.codes_of(name)
-    return _Follower.of(tables[readers[0]], highest + 1, teacher.network[readers[0]].weights)
+    if readers[0] not in tables:
+        weights = teacher.network[readers[0]].weights
+        weights = weights.reshape(len(weights), base[name].outputs, -1)
+        return _ExactFollower(highest, (weights.astype(np.float64) ** 2).mean(axis=(0, 2)))
+    return _Follower.of(tables[readers[0]], highest + 1, teacher.network[readers[0]].weights, base[name].outputs)
 
 
 def _roundings(path: _Path, layer: QuantisedLayer, table: ProductTable) -> tuple[int, ...]:
@@ -247,8 +275,10 @@ def _roundings(path: _Path, layer: QuantisedLayer, table: ProductTable) -> tuple
 def _remapped(path: _Path, layer: QuantisedLayer, table: ProductTable, targets: LayerTargets) -> tuple[Remapped, float]:
     """All units' codes, and the targets' total variance."""
     terms = Terms.of(table)
-    moments = Moments.of(layer, terms, path.entering(layer)[0].numpy(), targets)
-    return remap(moments, terms), float(moments.target.sum())
+    units = _UNITS_OF_LINEAR if layer.is_linear else _UNITS_OF_CONVOLUTION
+    real = path.teacher.network[layer.name].weights if layer.is_linear else None
+    moments = Moments.of(layer, terms, path.taught(layer).numpy(), targets, real)
+    return remap(moments, terms, units), float(moments.target.sum())
 
 
 def _with_codes(layer: QuantisedLayer, table: ProductTable, codes: np.ndarray) -> QuantisedLayer:
@@ -269,14 +299,18 @@ def _freely(
     table: ProductTable,
     rounding: int,
     targets: LayerTargets,
-    follower: "_Follower",
+    follower: "_Follower | _ExactFollower",
     beam: int,
 ) -> list[_Path]:
     """The layer with each channel's own unit, for the `beam` best requantisation constants."""
     _, scale = path.entering(layer)
     layer = replace(layer, input_rounding=rounding, activation_scale=scale)
     found, variance = _remapped(path, layer, table, targets)
-    tolerated = (found.errors <= _TOLERATED * found.errors.min(axis=0)).any(axis=1)
+    # A linear layer has many outputs, and one sample an image to choose by: each takes its nearest unit.
+    most = 1.0 if layer.is_linear else _TOLERATED
+    # With exact products the next layer's biases make up for an offset.
+    offsets = (0.0,) if layer.is_linear or isinstance(follower, _ExactFollower) else _OFFSETS
+    tolerated = (found.errors <= most * found.errors.min(axis=0)).any(axis=1)
     sums = {
         int(unit): path.sums(_with_codes(layer, table, found.codes[unit]), table).numpy().astype(np.float64)
         for unit in np.flatnonzero(tolerated)
@@ -291,17 +325,25 @@ def _freely(
         (targets.sums[:, o].ravel()[chosen], {unit: part[:, o].ravel()[chosen] for unit, part in sums.items()})
         for o in range(layer.outputs)
     ]
+
+    def channels_of(factor: float, outputs: Sequence[int]) -> list[tuple[float, int, float]]:
+        return [
+            _best_channel(*samples[o], found.units, found.errors[:, o], factor, follower, o, most, offsets)
+            for o in outputs
+        ]
+
+    every = range(layer.outputs)
+    heard = every[:: max(1, layer.outputs // _OUTPUTS_HEARD)] if layer.is_linear else every
     choices: list[tuple[float, float, list[tuple[float, int, float]]]] = []
     for stretch in _STRETCHES:
         factor = greatest * stretch / max(usual, 1.0)
-        channels = [
-            _best_channel(wanted, given, found.units, found.errors[:, o], factor, follower, o)
-            for o, (wanted, given) in enumerate(samples)
-        ]
+        channels = channels_of(factor, heard)
         choices.append((sum(lost for lost, _, _ in channels), factor, channels))
     choices.sort(key=lambda choice: choice[0])
     paths = []
     for _, factor, channels in choices[:beam]:
+        if len(channels) < layer.outputs:
+            channels = channels_of(factor, every)
         units = [unit for _, unit, _ in channels]
         codes = np.stack([found.codes[unit, o] for o, unit in enumerate(units)])
         nominal = float(np.median(found.units[units]))
@@ -322,17 +364,19 @@ def _best_channel(
     units: np.ndarray,
     errors: np.ndarray,
     factor: float,
-    follower: "_Follower",
+    follower: "_Follower | _ExactFollower",
     channel: int,
+    most: float,
+    offsets: Sequence[float],
 ) -> tuple[float, int, float]:
     """(what the follower must lose, unit's index, bias) of the best unit and bias for a channel."""
-    rectified = np.maximum(target, 0)
+    rectified = np.maximum(target, 0).astype(np.float64)
     live = target > 0
     step = follower.greatest / max(1, follower.levels - 1) / factor
     best = (np.inf, int(errors.argmin()), 0.0)
-    for index in np.flatnonzero(errors <= _TOLERATED * errors.min()).tolist():
+    for index in np.flatnonzero(errors <= most * errors.min()).tolist():
         shift = float((target / units[index] - sums[index])[live].mean()) if live.any() else -float(sums[index].max())
-        for offset in _OFFSETS:
+        for offset in offsets:
             bias = shift + offset * step
             codes = np.clip((sums[index] + bias) * factor + 0.5, 0, follower.greatest).astype(np.int64)
             lost = follower.lost(channel, codes, rectified)
@@ -356,10 +400,11 @@ class _Follower:
     levels: int
 
     @staticmethod
-    def of(table: ProductTable, codes: int, weights: np.ndarray) -> "_Follower":
+    def of(table: ProductTable, codes: int, weights: np.ndarray, channels: int) -> "_Follower":
+        """Of a layer that takes so many channels, each at one tap or several, with real-valued weights [out, …]."""
         rounded = np.minimum(np.arange(codes) + half_step(table), len(table.products) - 1)
         columns = np.unique(table.products[rounded], axis=1).astype(np.float64)
-        by_channel = weights.swapaxes(0, 1).reshape(weights.shape[1], -1)
+        by_channel = weights.reshape(len(weights), channels, -1).swapaxes(0, 1).reshape(channels, -1)
         quantiles = np.quantile(by_channel, (np.arange(_QUANTILES) + 0.5) / _QUANTILES, axis=1).T
         return _Follower(columns, quantiles, len(np.unique(columns, axis=0)))
 
@@ -383,6 +428,32 @@ class _Follower:
         return float((weights**2).mean()) * variance * (unseen + 0.5 * rest)
 
 
+@dataclass(frozen=True, eq=False)
+class _ExactFollower:
+    """A next layer with exact products and real-valued weights: what it cannot use of the codes is what is no linear
+    function of them.
+
+    Attributes:
+        greatest: code.
+        weights: float64[channels], the mean square of each channel's real-valued weights.
+    """
+
+    greatest: int
+    weights: np.ndarray
+
+    @property
+    def levels(self) -> int:
+        return self.greatest + 1
+
+    def lost(self, channel: int, codes: np.ndarray, wanted: np.ndarray) -> float:
+        """Mean squared error of a product with the best real-valued weight, as for `_Follower`."""
+        real, size = codes.astype(np.float64), len(codes)
+        mean, other = real.sum() / size, wanted.sum() / size
+        variance, spread = float(wanted @ wanted) / size - other**2, float(real @ real) / size - mean**2
+        left = variance if spread <= 0 else variance - (float(real @ wanted) / size - mean * other) ** 2 / spread
+        return float(self.weights[channel]) * max(0.0, left)
+
+
 def _shared(path: _Path, layer: QuantisedLayer, table: ProductTable, rounding: int, targets: LayerTargets) -> _Path:
     """The layer with one unit for all outputs."""
     layer = replace(layer, input_rounding=rounding, activation_scale=path.entering(layer)[1])
@@ -394,10 +465,38 @@ def _shared(path: _Path, layer: QuantisedLayer, table: ProductTable, rounding: i
 
 
 def _recalibrated(path: _Path, layer: QuantisedLayer, targets: LayerTargets) -> _Path:
-    """The layer with its own weights, new bias and scale."""
+    """The layer with exact products: a convolution with its own weights, a linear layer with those that are best for
+    what arrives; with new bias and scale."""
     scale = path.entering(layer)[1]
     layer = replace(layer, activation_scale=scale, bias=np.zeros(layer.outputs))
+    if layer.is_linear:
+        weights, unit = exact_codes(_exact_moments(path, layer, targets), layer.operands.weight_max)
+        layer = replace(layer, weights=weights, weight_scale=unit / scale)
     return _finished(path, layer, None, targets, scale * layer.weight_scale, None)
+
+
+def _most_promising(paths: Sequence[_Path], layer: QuantisedLayer, targets: LayerTargets, count: int) -> list[_Path]:
+    """The `count` paths of whose codes a linear layer could make most with exact products; its table takes long."""
+    if len(paths) <= count:
+        return list(paths)
+    left = []
+    for path in paths:
+        moments = _exact_moments(path, layer, targets)
+        left.append(float(moments.target.sum() - (moments.cross * moments.solution).sum()))
+    return [paths[k] for k in np.argsort(left, kind="stable")[:count]]
+
+
+def _exact_moments(path: _Path, layer: QuantisedLayer, targets: LayerTargets) -> Moments:
+    real = path.teacher.network[layer.name].weights
+    return Moments.of(layer, _exact_terms(layer), path.taught(layer).numpy(), targets, real)
+
+
+def _exact_terms(layer: QuantisedLayer) -> Terms:
+    """Exact products as one term: an activation code's value times a weight's."""
+    operands = layer.operands
+    u = code_values(operands.activation_width, operands.activation_signed).astype(np.float32)[:, None]
+    v = code_values(operands.weight_width, True).astype(np.float64)[:, None]
+    return Terms(u, v, np.arange(len(v)), True)
 
 
 def _finished(

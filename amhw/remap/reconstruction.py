@@ -18,9 +18,19 @@ nearest to the least-squares solution v = M⁻¹c/s tap by tap. Several units s 
 This is layer-wise reconstruction as in Nagel et al., "Up or down? Adaptive rounding for post-training quantization",
 ICML 2020, and Frantar et al., "GPTQ", ICLR 2023, with a product table in place of rounding; only second moments of the
 training images enter. Cost: O(sweeps · outputs · units · K · (K·R + D·R²)).
+
+A convolution sees dozens of windows in an image, a linear layer one: thousands of images are no more than a few samples
+for each of its features. Its moments are therefore drawn towards those in which taps are independent and each should
+contribute what it contributes in the teacher, w_k·x_k: with ρ = ½,
+
+    M ← (1 − ρ)·M + ρ·blockdiag(M),    c ← (1 − ρ)·c + ρ·(w_k·Cov(φ_k, x_k))_k,
+
+as shrinkage of a covariance does (Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance
+matrices", 2004). All its outputs see the same inputs and share M.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +47,13 @@ _SAMPLES_A_FEATURE = 12
 """Windows an output's moments are taken from: `_WORK` over the number of features, so that more features do not cost
 more than in proportion, but never fewer than `_SAMPLES_A_FEATURE` for each (their weights make them worth fewer)."""
 _AT_ONCE = 4096
+_FEATURES_AT_ONCE = 48
+_CLIPPING = np.linspace(0.2, 1.0, 17)
+_MANY_CODES = 63
+_DRAWN = 0.5
+"""ρ: how far a linear layer's moments are drawn towards independent taps."""
+_DIGITS = 9
+"""Of a moment, in proportion to its matrix's greatest: what is left out depends on the order of additions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +61,7 @@ class Moments:
     """Second moments of an output's features and target over weighted samples, for each output.
 
     Attributes:
-        features: float64[out, K·R, K·R], Cov(φ).
+        features: float64[out, K·R, K·R], Cov(φ); float64[1, K·R, K·R] where all outputs share it.
         cross: float64[out, K·R], Cov(φ, t).
         target: float64[out], Var(t).
     """
@@ -54,7 +71,9 @@ class Moments:
     target: NDArray[np.float64]
 
     @staticmethod
-    def of(layer: QuantisedLayer, terms: Terms, codes: np.ndarray, targets: LayerTargets) -> "Moments":
+    def of(
+        layer: QuantisedLayer, terms: Terms, codes: np.ndarray, targets: LayerTargets, real: np.ndarray | None = None
+    ) -> "Moments":
         """The moments at the pooling's winners, where an error can be seen.
 
         Args:
@@ -62,9 +81,11 @@ class Moments:
             codes: activation codes uint8[N, in, H, W]. Padding enters as the code 0, as in the multiplier, so that a
                 border position contributes exactly what the hardware adds up there.
             targets: of the same images.
+            real: the teacher's weights of a linear layer, float[out, in].
         """
-        assert targets.winners is not None
         windows = im2col(layer, codes)
+        if targets.winners is None:
+            return _of_linear(terms, windows[:, 0, 0], targets, real)
         windows = windows.reshape(len(windows), -1, windows.shape[-1])
         sums = targets.sums.reshape(*targets.winners.shape)
         size = windows.shape[2] * terms.count
@@ -81,12 +102,19 @@ class Moments:
             variance.append(v)
         return Moments(np.array(features), np.array(cross), np.array(variance))
 
-    @property
+    @cached_property
     def damped(self) -> NDArray[np.float64]:
         """Cov(φ) plus a little: taps that hardly vary in these images must not take any code whatever."""
         size = self.features.shape[1]
         trace = np.trace(self.features, axis1=1, axis2=2) / size + 1e-12
         return self.features + np.eye(size) * (_DAMPING * trace)[:, None, None]
+
+    @cached_property
+    def solution(self) -> NDArray[np.float64]:
+        """The least-squares solution M⁻¹c, float64[out, K·R]."""
+        if len(self.features) == 1:
+            return np.asarray(np.linalg.solve(self.damped[0], self.cross.T).T)
+        return np.asarray(np.linalg.solve(self.damped, self.cross[..., None])[..., 0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,10 +144,10 @@ def remap(moments: Moments, terms: Terms, units: int = 14, reach: tuple[float, f
     matrix = moments.damped
     outputs, size = moments.cross.shape
     taps = size // terms.count
-    ideal = np.linalg.solve(matrix, moments.cross[..., None])[..., 0]
+    ideal = _steady(moments.solution)
     solution = ideal.reshape(outputs, taps, -1)
     blocks = _own_blocks(matrix, taps)
-    contributed = np.einsum("okr,okrq,okq->ok", solution, blocks, solution)
+    contributed = _times(solution, blocks, solution)
     greatest = np.einsum("di,okij,dj->okd", terms.v, blocks, terms.v, optimize=True).max(axis=2)
     relative = np.sqrt(contributed / np.where(greatest > 0, greatest, np.inf))
     full = float(np.percentile(relative, 98)) or 1.0
@@ -133,6 +161,32 @@ def remap(moments: Moments, terms: Terms, units: int = 14, reach: tuple[float, f
     linear = np.sum(chosen * moments.cross[:, None], axis=-1)
     errors = quadratic - 2 * linear + moments.target[:, None]
     return Remapped(grid, terms.codes[columns].transpose(1, 0, 2), np.maximum(errors, 0).T)
+
+
+def exact_codes(moments: Moments, greatest: int) -> tuple[NDArray[np.int8], float]:
+    """Weight codes −greatest…greatest for exact products, int8[out, K], and the unit s: the one of a grid with the
+    least error of rounding the least-squares solution, from which the descent starts.
+
+    Args:
+        moments: of features that are the activations' values.
+    """
+    ideal, matrix = _steady(moments.solution), moments.damped
+
+    def rounded(unit: float) -> NDArray[np.float64]:
+        return np.clip(np.rint(ideal / unit), -greatest, greatest)
+
+    def error(unit: float) -> float:
+        wrong = (rounded(unit) * unit - ideal)[:, None]
+        return float(((wrong @ matrix) * wrong).sum())
+
+    largest = float(np.abs(ideal).max()) or 1.0
+    unit = min((largest * share / greatest for share in _CLIPPING), key=error)
+    if greatest >= _MANY_CODES:  # what rounding loses then is not worth a search
+        return rounded(unit).astype(np.int8), unit
+    v = np.arange(-greatest, greatest + 1, dtype=np.float64)[:, None]
+    start = (rounded(unit) + greatest).astype(np.int64)[:, None]
+    columns = _descend(matrix, moments.cross[:, None] / unit, v, start)[:, 0]
+    return (columns - greatest).astype(np.int8), unit
 
 
 def _moments(
@@ -160,6 +214,35 @@ def _moments(
     return m - np.outer(s, s), c - mean * s, float(share @ deviation**2) - mean**2
 
 
+def _of_linear(terms: Terms, inputs: np.ndarray, targets: LayerTargets, real: np.ndarray | None) -> Moments:
+    """The moments of a linear layer for inputs uint8[N, K]."""
+    assert targets.inputs is not None and real is not None
+    samples, taps = inputs.shape
+    share = np.ones(samples) if targets.weights is None else targets.weights.astype(np.float64)
+    share /= share.sum()
+    root = np.sqrt(share)[:, None]
+
+    def centred(values: np.ndarray) -> np.ndarray:
+        """Times the root of each sample's share, so that sums of products are covariances."""
+        return np.asarray((values - share @ values) * root)
+
+    phi, wanted, entering = (
+        centred(each.astype(np.float64)) for each in (_taken(terms.u, inputs), targets.sums, targets.inputs)
+    )
+    weights = real.astype(np.float64)
+    m, c = phi.T @ phi, wanted.T @ phi
+    own = np.zeros_like(m)
+    for k in range(taps):
+        block = slice(k * terms.count, (k + 1) * terms.count)
+        own[block, block] = m[block, block]
+    each = (phi.reshape(samples, taps, -1) * entering[..., None]).sum(axis=0)  # Cov(φ_k, x_k), [K, R]
+    alone = (weights[..., None] * each).reshape(len(weights), -1)
+    drawn = _DRAWN
+    variance = (1 - drawn) * (wanted**2).sum(axis=0) + drawn * (weights**2 @ (entering**2).sum(axis=0))
+    features, cross = ((1 - drawn) * one + drawn * other for one, other in ((m, own), (c, alone)))
+    return Moments(_steady(features)[None], _steady(cross), _steady(variance))
+
+
 def _taken(u: np.ndarray, inputs: np.ndarray) -> NDArray[np.float32]:
     """Features float32[S, K·R] of inputs uint8[S, K]; `take` is several times as fast as u[inputs]."""
     return np.take(u, inputs, axis=0, mode="clip").reshape(len(inputs), -1)
@@ -169,8 +252,22 @@ def _nearest(matrix: NDArray[np.float64], wanted: NDArray[np.float64], v: NDArra
     """The column nearest to each tap's wanted vector [out, S, K, R] in that tap's own covariance; [out, S, K]."""
     blocks = _own_blocks(matrix, wanted.shape[2])
     square = np.einsum("di,okij,dj->okd", v, blocks, v, optimize=True)
-    linear = np.einsum("oskr,okrq->oskq", wanted, blocks, optimize=True) @ v.T
+    linear = (wanted[..., None, :] @ blocks[:, None])[..., 0, :] @ v.T
     return np.asarray((square[:, None] - 2 * linear).argmin(axis=-1))
+
+
+def _times(left: NDArray[np.float64], blocks: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """x_kᵀ·B_k·y_k for vectors [out, K, R] and matrices [out, K, R, R], or [1, K, R, R] for all outputs."""
+    return np.asarray(((left[..., None, :] @ blocks)[..., 0, :] * right).sum(axis=-1))
+
+
+def _steady(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values without the digits that depend on the order of additions."""
+    greatest = float(np.abs(values).max(initial=0))
+    if greatest == 0:
+        return values
+    step = 2.0 ** np.floor(np.log2(greatest) - _DIGITS * np.log2(10))
+    return np.asarray(np.rint(values / step) * step)
 
 
 def _own_blocks(matrix: NDArray[np.float64], taps: int) -> NDArray[np.float64]:
@@ -184,28 +281,37 @@ def _descend(
 ) -> NDArray[np.int64]:
     """Coordinate descent of vᵀMv − 2vᵀc over columns [out, S, K]."""
     columns = start.copy()
-    terms = v.shape[1]
+    terms, taps = v.shape[1], start.shape[2]
     chosen = v[columns].reshape(*columns.shape[:2], -1)
     gradient = chosen @ matrix - cross
-    blocks = [slice(k * terms, (k + 1) * terms) for k in range(columns.shape[2])]
+    blocks = [slice(k * terms, (k + 1) * terms) for k in range(taps)]
     squares = [np.sum((v @ matrix[:, block, block]) * v, axis=-1) for block in blocks]  # vᵀMv of every column, [out, D]
+    at_once = max(1, _FEATURES_AT_ONCE // terms)
     for _ in range(_SWEEPS):
         moved = False
-        for k, (block, square) in enumerate(zip(blocks, squares, strict=True)):
-            own = matrix[:, block, block]
-            now = chosen[:, :, block]
-            cost = 2 * (gradient[:, :, block] - now @ own) @ v.T + square[:, None]
-            best = cost.argmin(axis=-1)
-            before = np.take_along_axis(cost, columns[:, :, k, None], axis=-1)[..., 0]
-            after = np.take_along_axis(cost, best[..., None], axis=-1)[..., 0]
-            better = before - after > 1e-9 * np.abs(square).max()
-            if better.any():
-                best = np.where(better, best, columns[:, :, k])
-                step = v[best] - now
-                gradient += step @ matrix[:, block, :]
-                chosen[:, :, block] += step
-                columns[:, :, k] = best
-                moved = True
+        for first in range(0, taps, at_once):
+            # The gradient of the other taps is brought up to date once for all of these: it does not fit the caches.
+            group = slice(first * terms, min(first + at_once, taps) * terms)
+            own_gradient, before_group = gradient[:, :, group].copy(), chosen[:, :, group].copy()
+            for k in range(first, min(first + at_once, taps)):
+                block, square = blocks[k], squares[k]
+                inside = slice(block.start - group.start, block.stop - group.start)
+                now = chosen[:, :, block]
+                cost = 2 * (own_gradient[:, :, inside] - now @ matrix[:, block, block]) @ v.T + square[:, None]
+                best = cost.argmin(axis=-1)
+                before = np.take_along_axis(cost, columns[:, :, k, None], axis=-1)[..., 0]
+                after = np.take_along_axis(cost, best[..., None], axis=-1)[..., 0]
+                better = before - after > 1e-9 * np.abs(square).max()
+                if better.any():
+                    best = np.where(better, best, columns[:, :, k])
+                    step = v[best] - now
+                    own_gradient += step @ matrix[:, block, group]
+                    chosen[:, :, block] += step
+                    columns[:, :, k] = best
+                    moved = True
+            change = chosen[:, :, group] - before_group
+            if change.any():
+                gradient += change @ matrix[:, group, :]
         if not moved:
             break
     return columns

@@ -29,12 +29,16 @@ _TEACHING = 1000
 """Images by which weights are reconstructed. Each has 25 windows of LeNet-5's second convolution, so that there are
 twelve windows, as remapping wants, for each of two thousand features."""
 
+_MORE = (3000, 2000)
+"""More images, other plain ones and moved and distorted ones, by which linear layers' weights are reconstructed: they
+see one window in an image."""
+
 _MOVED = 3000
 """Moved and distorted images that judge networks beside some `_TEACHING` plain ones. They are harder than the test
 images, and good networks differ on them by more."""
 
 _SEED = 2026
-"""Of the movements and distortions."""
+"""Of the movements and distortions of the judging images; those that teach have the one before."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +103,17 @@ class Loaded:
 
     @cached_property
     def teacher(self) -> Teacher:
-        """Targets for some of the training images, evenly spaced."""
-        images = self.training.images
-        return Teacher.of(self.network, images[:: max(1, len(images) // _TEACHING)])
+        """Targets for some of the training images, evenly spaced; linear layers have them for more, none of which is
+        among the plain judging ones."""
+        images, (plain, most) = self.training.images, _MORE
+        distorted = min(most, len(images))
+        first = images[:: max(1, len(images) // _TEACHING)]
+        step = max(2, len(images) // _TEACHING)
+        others = images[np.arange(len(images)) % step > 1]
+        others = others[:: max(1, len(others) // plain)][:plain] if len(others) else others
+        copies = images[np.arange(distorted) * len(images) // distorted]
+        more = np.concatenate([first, others, moved(copies, _SEED - 1)])
+        return Teacher.of(self.network, more, len(first))
 
     @cached_property
     def judging(self) -> DataSet:

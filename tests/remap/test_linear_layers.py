@@ -1,0 +1,129 @@
+"""Linear layers: with a table like convolutions, and with exact products to make up for what came before."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from amhw import Masked, ProductTable
+from amhw.datasets import mnist_slice
+from amhw.network import reference
+from amhw.network.inference import Inference, LayerSums
+from amhw.network.layers import Linear
+from amhw.network.models.lenet5 import float_network
+from amhw.network.quantise import quantise
+from amhw.network.quantised import Operands, QuantisedLayer
+from amhw.remap.fit import Judge, fit
+from amhw.remap.reconstruction import Moments, remap
+from amhw.remap.teacher import LayerTargets, Teacher
+from amhw.remap.terms import Terms
+
+OPERANDS = Operands(4, 4)
+
+
+def table(text="0,8,c,e"):
+    return ProductTable.of(Masked.from_text(text, 4, 4, signed_b=True))
+
+
+@pytest.fixture(scope="module")
+def problem():
+    network, images = float_network(), mnist_slice().images
+    base = quantise(network, images[:200], OPERANDS)
+    teacher = Teacher.of(network, images[:600], 100)
+    return base, teacher, Judge.of(network, images[600:800])
+
+
+def linear_problem(samples, taps=6, outputs=3):
+    """A linear layer, codes and targets: sums of real-valued weights and something that is not to be had."""
+    random = np.random.default_rng(4)
+    layer = QuantisedLayer(Linear("fc", outputs), np.zeros((outputs, taps), np.int8), np.zeros(outputs), None, OPERANDS)
+    codes = random.integers(0, 16, (samples, taps)).astype(np.uint8)
+    real = random.normal(size=(outputs, taps))
+    sums = (codes @ real.T + random.normal(size=(samples, outputs))).astype(np.float32)
+    shares = random.uniform(0.2, 3, samples).astype(np.float32)
+    return layer, codes, LayerTargets(sums, weights=shares, inputs=codes.astype(np.float32)), real
+
+
+@pytest.mark.parametrize("text", ["0,8,c,e", "0,0,c,c", "full"])
+def test_the_predicted_error_is_the_measured_one(text):
+    """With independent taps the moments that are drawn towards independence are nearly the samples' own."""
+    layer, codes, targets, real = linear_problem(60_000)
+    terms = Terms.of(table(text))
+    found = remap(Moments.of(layer, terms, codes, targets, real), terms, units=3)
+    share = targets.weights / targets.weights.sum()
+    noise = 0.5  # the half of the target's own noise that the independent taps do not have
+    for s, unit in enumerate(found.units):
+        weights = np.where(found.codes[s] >= 8, found.codes[s] - 16, found.codes[s]).astype(np.int8)
+        sums = LayerSums(replace(layer, weights=weights), table(text))(torch.from_numpy(codes)).numpy()
+        for output in range(3):
+            wrong = sums[:, output] * unit - targets.sums[:, output]
+            measured = float(share @ (wrong - share @ wrong) ** 2)
+            assert found.errors[s, output] == pytest.approx(measured - noise, rel=0.05, abs=0.1)
+
+
+SOME = ("conv1", "conv2", "fc2", "fc3")
+
+
+def test_linear_layers_get_codes_for_a_table(problem):
+    """They are the integers that the reference computes, and far better than the weights as they were."""
+    base, teacher, judge = problem
+    tables = dict.fromkeys(SOME, table())
+    found = fit(base, tables, teacher, judge, beam=1)
+    assert [layer.name for layer in found.network.layers if layer.made_for is not None] == list(SOME)
+    assert set(found.errors) == set(SOME)
+    some = judge.images[:2]
+    logits = Inference(found.network, tables).logits(some)
+    np.testing.assert_array_equal(logits, reference.outputs(found.network, tables, some)["fc3"])
+    before, _ = judge.judged(base, tables)
+    assert found.divergence < 0.3 * before
+
+
+def test_exact_linear_layers_make_up_for_convolutions(problem):
+    """Less of the error of the convolutions is left in the sums of the layer after them than with the teacher's own
+    weights."""
+    base, teacher, judge = problem
+    tables = dict.fromkeys(base.convolutions, table("0,0,8,c"))
+    found = fit(base, tables, teacher, judge, beam=1).network
+    codes = Inference(found, tables).inputs(judge.images, ("fc1",))["fc1"].reshape(len(judge.images), -1)
+    _, wanted = _first_linear(teacher.network, judge.images)
+    scales = np.repeat(_channel_scales(codes, teacher.network, judge.images), codes.shape[1] // 16)
+    own = codes * scales @ teacher.network["fc1"].weights.T
+    layer = found["fc1"]
+    new = codes @ layer.weights.astype(np.float64).T * layer.unit
+    left_own, left_new = (np.var(wanted - one, axis=0).sum() for one in (own, new))
+    assert left_new < 0.9 * left_own
+
+
+def _first_linear(network, images):
+    """What enters the teacher's first linear layer, and its sums."""
+    targets = Teacher.of(network, images, 1).layers["fc1"]
+    return targets.inputs, targets.sums
+
+
+def _channel_scales(codes, network, images):
+    """The real value of a code step of each of the 16 channels, by least squares."""
+    inputs, _ = _first_linear(network, images)
+    one, other = codes.reshape(len(codes), 16, -1).astype(np.float64), inputs.reshape(len(codes), 16, -1)
+    return (one * other).sum(axis=(0, 2)) / np.maximum((one**2).sum(axis=(0, 2)), 1e-9)
+
+
+def test_the_same_network_with_any_number_of_threads(problem):
+    """Bit for bit, though floats are added in another order."""
+    base, _, judge = problem
+    tables = dict.fromkeys(("conv2", "fc2"), table())
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            teacher = Teacher.of(float_network(), mnist_slice().images[:150], 40)
+            made = fit(base, tables, teacher, Judge.of(float_network(), judge.images[:50]), beam=1)
+            found.append((made.network.sha256, made.divergence))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
+
+
+def test_a_convolution_is_not_taught_by_more_images_than_were_asked_for(problem):
+    _, teacher, _ = problem
+    assert [len(teacher.layers[name].sums) for name in ("conv1", "conv2", "fc1", "fc3")] == [100, 100, 600, 600]
