@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from amhw.cascade.answers import Answers, answering, judging
-from amhw.cascade.energy import Operands, exact_designs, expected_of, per_image
 from amhw.cascade.front import front
 from amhw.cascade.record import CascadedNetwork, CascadeRun, MeasuredCascade
 from amhw.cascade.threshold import Cascade, Curve
@@ -14,6 +13,7 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.network.trained_on import own_data
 from amhw.refusal import Refusal
 from amhw.results import R, Results, Task, completed
+from amhw.select.energy import Operands, exact_designs, expected_of, per_image
 from amhw.select.solutions import Loss
 from amhw.stages.emission import emission
 from amhw.stages.problem import Problem
@@ -204,7 +204,7 @@ class Cascades:
         images = own_data(self.networks[0].network.network, self.problem.data_dir).representative
         counts = [
             Operands(self.networks[index].network, layer, self.networks[index].tables, images).task(
-                design, texts[design], self.technology, netlists[design]
+                design, texts[design], self.technology, netlists[design].balanced.recipe
             )
             for index, layer, design in wanted
         ]

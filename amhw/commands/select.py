@@ -16,13 +16,14 @@ from amhw.commands.base import (
     worker_failures,
 )
 from amhw.commands.progress import progress
-from amhw.files import check_writable
+from amhw.files import check_writable, write_atomically
 from amhw.multiplier import parse
 from amhw.synth.failure import SynthesisError
 from amhw.synth.store import technology_named
 from amhw.workers import executor
 
 if TYPE_CHECKING:
+    from amhw.select.demands import Demands
     from amhw.select.record import Yardstick
     from amhw.select.solutions import Solution
     from amhw.stages.synthesis import Implementation
@@ -31,12 +32,16 @@ if TYPE_CHECKING:
 @click.command(cls=Command, epilog="Example: amhw select --max-area-ratio 0.06")
 @click.option("--kept", type=int, metavar="N", help="The best multiplier with N partial products.")
 @shared.max_loss()
-@click.option("--max-area-ratio", type=float, metavar="R", help="The best of at most R times the exact area.")
-@click.option("--per-layer", is_flag=True, help="Each layer may have a multiplier of its own.")
+@click.option("--max-area-ratio", type=float, metavar="R", help="At most R times the smallest exact area.")
+@click.option("--max-delay-ratio", type=float, metavar="R", help="At most R times the shortest exact delay.")
+@click.option("--max-energy-ratio", type=float, metavar="R", help="At most R times the least exact energy.")
+@click.option("--multipliers", type=int, default=1, metavar="K", help="The layers may have K different ones.")
+@shared.layers()
 @click.option("--finetune", is_flag=True, help="Train the networks of the front (of --kept's multiplier) further.")
 @shared.network()
 @shared.data()
 @shared.tech()
+@shared.seed(default=0)
 @shared.out(default=Path("select"))
 @shared.results()
 @shared.workers()
@@ -46,11 +51,15 @@ def command(
     kept: int | None,
     max_loss: float | None,
     max_area_ratio: float | None,
-    per_layer: bool,
+    max_delay_ratio: float | None,
+    max_energy_ratio: float | None,
+    multipliers: int,
+    layers: str | None,
     finetune: bool,
     network: Path | None,
     data: Path | None,
     tech: str,
+    seed: int,
     out: Path,
     results: Path | None,
     workers: int | None,
@@ -62,7 +71,12 @@ def command(
     The network is a float or a quantised one. Chooses on training images, reports on test images. Writes the network
     with its weights remapped for the multiplier, a file for amhw accuracy --network, into the folder --out; the results
     store, results.sqlite there, keeps every result, so that the next request is quick and an interrupted one goes on.
-    Without a demand the whole Pareto front is printed.
+    Without a demand the whole Pareto front is printed. Demands combine: with --max-loss the smallest that meets all of
+    them is chosen, else the one nearest to the network as it was; if none does, the nearest is named, and by how much
+    it misses. Area, delay and energy are those of one netlist.
+
+    The convolutions get a multiplier, or the --layers that are named, linear ones too; the others multiply exactly.
+    With --multipliers K they may have K different ones: either an array for each, or one that can be each of them.
 
     With --finetune the networks that the front ends with are trained for 24 more epochs through their multipliers, on
     the same training images, and the choice is made among them; amhw train does it on a whole training set.
@@ -72,14 +86,22 @@ def command(
     check_writable(out / "front.json")
     # These need torch, which a help text does not wait for.
     from amhw.network.trained_on import other_data
+    from amhw.select.demands import Demands
+    from amhw.select.picture import picture
     from amhw.select.request import Request, answer
+    from amhw.select.selection import Selection
     from amhw.stages.problem import Problem
 
-    request = Request(kept, max_loss, max_area_ratio, per_layer, finetune)
-    technology_named(tech)
+    demands = Demands(max_loss, max_area_ratio, max_delay_ratio, max_energy_ratio)
+    request = Request(kept, demands, multipliers, finetune)
+    technology = technology_named(tech)
+    if max_energy_ratio is not None or multipliers > 1:
+        technology.check_voltage()
     problem = Problem(*(None if path is None else str(path.resolve()) for path in (network, data)))
     loaded = problem.loaded  # refuses unusable files before any work
-    request.check_network(loaded.base.network)
+    structure = loaded.base.network
+    chosen = shared.chosen_layers(layers, structure.layer_names, structure.convolutions)
+    request.check_network(structure, chosen)
     print_note(other_data(loaded.base.network, loaded.data))
     with (
         worker_failures(SynthesisError),
@@ -87,16 +109,19 @@ def command(
         executor(workers, dask=dask) as pool,
         progress("statistics") as work,
     ):
-        found = answer(request, problem, tech, out, store, pool, work.update)
+        selection = Selection(problem, tech, store, pool, work.update, layers=chosen, seed=seed)
+        found = answer(request, selection, out)
     if as_json:
         print_json(found.record.plain())
         return
     if found.chosen is None:
         click.echo(_front_page(found.solutions, found.yardstick))
         click.echo(f"networks are in {out}\n{found.front_file}")
+        if multipliers > 1:
+            click.echo(str(write_atomically(out / "front.svg", picture(found.solutions, chosen, tech))))
         print_next("report", out)
         return
-    click.echo(_page(*found.chosen, found.yardstick))
+    click.echo(_page(*found.chosen, found.yardstick, demands))
     if found.front_file is not None:
         click.echo(str(found.front_file))
     of_own = [] if data is None else ["--data", data]
@@ -105,24 +130,31 @@ def command(
 
 def _front_page(solutions: list["Solution"], yardstick: "Yardstick") -> str:
     baseline = yardstick.baseline
+    counted = any(solution.energies for solution in solutions)
     lines = [
         f"exact: {100 * yardstick.exact_accuracy:.2f} %, {baseline.smallest.area_um2:.0f} µm² (smallest), "
         f"{baseline.fastest.delay_ps:.0f} ps (fastest); all restructured",
-        f"{'kept':>4}  {'area':>6}  {'delay':>6}  {'loss, points':>14}  {'training':>8}  multiplier",
+        f"{'kept':>4}  {'area':>6}  {'delay':>6}  {'energy  ' if counted else ''}"
+        f"{'loss, points':>14}  {'training':>8}  multiplier",
     ]
     for solution in sorted(solutions, key=lambda s: s.balanced.area_um2):
         assert solution.loss is not None
         chosen = solution.balanced
         plain = "  (reduced precision)" if solution.reduced_precision else ""
+        energy = f"{solution.energy_ratio(chosen):6.4f}  " if counted else ""
         lines.append(
-            f"{solution.kept:4d}  {baseline.area_ratio(chosen):6.4f}  {baseline.delay_ratio(chosen):6.3f}  "
+            f"{solution.kept:4d}  {baseline.area_ratio(chosen):6.4f}  {baseline.delay_ratio(chosen):6.3f}  {energy}"
             f"{100 * solution.loss.mean:6.2f} ± {100 * solution.loss.half_width:.2f}  "
             f"{100 * solution.training_loss:8.2f}  {solution.name}{plain}"
         )
+        if (shared := solution.shared) is not None:
+            area, delay = shared.area_um2 / baseline.smallest.area_um2, shared.delay_ps / baseline.fastest.delay_ps
+            figures = f"{area:6.4f}  {delay:6.3f}  {shared.energy_ratio:6.4f}"
+            lines.append(f"{'':4}  {figures}  {'':24}  as one multiplier that can be each")
     return "\n".join(lines)
 
 
-def _page(solution: "Solution", chosen: "Implementation", yardstick: "Yardstick") -> str:
+def _page(solution: "Solution", chosen: "Implementation", yardstick: "Yardstick", demands: "Demands") -> str:
     assert solution.loss is not None and solution.accuracy is not None
     baseline = yardstick.baseline
     lines = []
@@ -144,6 +176,17 @@ def _page(solution: "Solution", chosen: "Implementation", yardstick: "Yardstick"
         f"delay             {chosen.delay_ps:.1f} ps, {baseline.delay_ratio(chosen):.3f} of the fastest exact "
         f"({baseline.fastest.delay_ps:.1f})",
         f"netlist           {chosen.design}, recipe {chosen.recipe}, restructured (area and delay are of this one)",
-        f"network           {yardstick.file(solution)}",
     ]
+    energy = solution.energy_ratio(chosen)
+    if energy is not None:
+        lines.append(f"energy            {energy:.4f} of the exact multiplier that takes the least, in these layers")
+    if (shared := solution.shared) is not None:
+        area, delay = shared.area_um2 / baseline.smallest.area_um2, shared.delay_ps / baseline.fastest.delay_ps
+        lines.append(
+            f"in one array      area {area:.4f}, delay {delay:.3f}, energy {shared.energy_ratio:.4f}, of the one "
+            "multiplier that can be each of them"
+        )
+    if demands:
+        lines.append(f"asked for         {demands.met_in_words(demands.figures(solution, chosen, baseline))}")
+    lines.append(f"network           {yardstick.file(solution)}")
     return "\n".join(lines)

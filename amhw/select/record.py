@@ -31,6 +31,11 @@ class SelectedMultiplier(Document):
         test_images: their hash.
         trained_on, data: the data set that the network was trained on, if it says so, and that it was selected on.
         nondominated: whether the solution is on the Pareto front of those that were compared.
+        energy_ratio: of the multiplications in the layers that have a multiplier, to the exact multiplier that takes
+            the least, where it was asked for.
+        shared_area_ratio, shared_delay_ratio, shared_energy_ratio: of the one multiplier that can be each layer's own,
+            where layers have different ones and they are masks. The other figures are then of an array for each
+            multiplier, as large as its share of the multiplications.
     """
 
     kind: ClassVar[str] = "selected-multiplier"
@@ -65,6 +70,10 @@ class SelectedMultiplier(Document):
     exact_area_um2: Amount
     exact_delay_ps: Amount
     nondominated: bool
+    energy_ratio: Amount | None = None
+    shared_area_ratio: Amount | None = None
+    shared_delay_ratio: Amount | None = None
+    shared_energy_ratio: Amount | None = None
 
     @property
     def names(self) -> list[str]:
@@ -104,15 +113,16 @@ class Yardstick:
 
     def file(self, solution: Solution) -> Path:
         """A solution's network file."""
-        each = [name.removeprefix("mul_") for _, name in solution.multipliers]
-        names = each[0] if len(set(each)) == 1 else "-".join(each)
+        names = "-".join(name.removeprefix("mul_") for name in solution.names)
+        if len(solution.names) > 1:  # and which of them each layer has
+            names += "-" + "".join(str(solution.names.index(name)) for _, name in solution.multipliers)
         return self.folder / f"{names}{'-finetuned' if solution.fine_tuned else ''}.npz"
 
     def record(
         self, solution: Solution, implementation: Implementation, among: Sequence[Solution]
     ) -> SelectedMultiplier:
         """One implementation of a solution whose accuracy is known, `among` the solutions that were compared."""
-        loss, accuracy = solution.loss, solution.accuracy
+        loss, accuracy, shared = solution.loss, solution.accuracy, solution.shared
         assert loss is not None and accuracy is not None
         return SelectedMultiplier(
             multiplier=solution.name,
@@ -142,6 +152,10 @@ class Yardstick:
             exact_area_um2=self.baseline.smallest.area_um2,
             exact_delay_ps=self.baseline.fastest.delay_ps,
             nondominated=any(solution is best for best in pareto_front(among)),
+            energy_ratio=solution.energy_ratio(implementation),
+            shared_area_ratio=None if shared is None else shared.area_um2 / self.baseline.smallest.area_um2,
+            shared_delay_ratio=None if shared is None else shared.delay_ps / self.baseline.fastest.delay_ps,
+            shared_energy_ratio=None if shared is None else shared.energy_ratio,
         )
 
     def records(self, solutions: Sequence[Solution]) -> SelectionRecord:

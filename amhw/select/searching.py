@@ -29,6 +29,7 @@ def searched(
     cost: CostModel,
     starts: Sequence[Candidate],
     model: ErrorModel,
+    seed: int,
     report: Callable[[int, int], None],
 ) -> list[Scored]:
     """`amhw.select.search.search`, or what it found before; it works in this process, which reports how far it is."""
@@ -39,11 +40,12 @@ def searched(
             "cost": [_digest(cost.area), _digest(cost.delay)],
             "starts": [multiplier.name for multiplier in starts],
             "model": _digest(model.weights),
+            "seed": seed,
         }
     )
     record = results.get(task)
     if record is None:
-        record = _search(space, demands, cost, starts, model, report)
+        record = _search(space, demands, cost, starts, model, seed, report)
         results.put(task, record)
     return [Scored(candidate_named(name), *figures) for name, *figures in record.found]
 
@@ -54,9 +56,10 @@ def _search(
     cost: CostModel,
     starts: Sequence[Candidate],
     model: ErrorModel,
+    seed: int,
     report: Callable[[int, int], None],
 ) -> Searched:
-    found = search(space, demands, cost, starts, model=model, report=report)
+    found = search(space, demands, cost, starts, model=model, seed=seed, report=report)
     return Searched(tuple((each.multiplier.name, each.error, each.area, each.delay) for each in found))
 
 

@@ -18,7 +18,7 @@ on where the first stopped. The numbers are those of `amhw.select.settings`.
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from itertools import product
+from functools import partial
 from math import sqrt
 
 import numpy as np
@@ -27,36 +27,55 @@ from numpy.typing import NDArray
 from amhw.bitheap import TREES
 from amhw.families.exact import exact_structures
 from amhw.multiplier import Multiplier, parse
-from amhw.pareto import dominators
+from amhw.network.quantised import QuantisedNetwork
+from amhw.network.trained_on import own_data
+from amhw.pareto import dominators, nondominated
 from amhw.refusal import Refusal
 from amhw.results import R, Results, Task, completed
+from amhw.select.assignment import assignments
 from amhw.select.cost import CostModel, carries
+from amhw.select.demands import Demands
+from amhw.select.energy import Operands, exact_designs, per_image
 from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicted_error
 from amhw.select.searching import searched
 from amhw.select.settings import DEFAULTS, Round, Settings
-from amhw.select.solutions import Baseline, Choice, Loss, Solution, best_of, pareto_front
+from amhw.select.shared import SharedMultiplier
+from amhw.select.solutions import Baseline, Choice, Loss, SharedCost, Solution, best_of, near_front, pareto_front
 from amhw.select.space import Candidate, Space, candidate_named
 from amhw.select.statistics import MaskRanking, greedy
 from amhw.stages.content import unpacked
 from amhw.stages.emission import emission
+from amhw.stages.energy import energy
 from amhw.stages.finetuning import fine_tuning
 from amhw.stages.fitting import fitting
 from amhw.stages.problem import Problem
 from amhw.stages.scoring import Score, scoring
 from amhw.stages.simulation import simulation
 from amhw.stages.synthesis import Implementation, balanced, fastest, smallest, synthesis
+from amhw.stimulus import layer_trace
 from amhw.synth import BOTH_KINDS, SEARCH, Expected, Recipe
+from amhw.synth.recipe import recipe_named
 from amhw.table import ProductTable
 from amhw.verilog import Design
 
+_PREDICTED_WELL = 1.15
+"""Predicted areas and delays are wrong by so much at most, mostly."""
+
 Report = Callable[[str, int, int], None]
+
+_Counted = tuple[QuantisedNetwork, Mapping[str, ProductTable], str, str, str]
+"""Network, its tables, layer, design and recipe: of what energy is counted."""
 
 
 class Selection:
     """One problem in one technology, with its results store and the executor that works on it.
 
+    Args:
+        layers: that get a multiplier; by default the convolutions.
+        seed: of the search.
+
     Raises:
-        Refusal: the network has no convolution, or its convolutions have different operands.
+        Refusal: there are no layers, or they have different operands.
     """
 
     def __init__(
@@ -67,20 +86,27 @@ class Selection:
         executor: Executor,
         report: Report = lambda what, done, total: None,
         settings: Settings = DEFAULTS,
+        *,
+        layers: Sequence[str] | None = None,
+        seed: int = 0,
     ) -> None:
-        self.problem, self.technology, self.settings = problem, technology, settings
+        self.problem, self.technology, self.settings, self.seed = problem, technology, settings, seed
         self._results, self._executor, self._report = results, executor, report
         self._tables: dict[str, ProductTable] = {}
         self._expectations: dict[str, Expected] = {}
         self.loaded = problem.loaded
         base = self.loaded.base
-        self.layers = base.convolutions
+        self.layers = base.convolutions if layers is None else tuple(layers)
         operands = {base[name].operands for name in self.layers}
         if len(operands) != 1:
-            raise Refusal(f"{base.name} has {len(operands)} kinds of operands in its convolutions; one is wanted")
+            raise Refusal(
+                f"{base.name} has {len(operands)} kinds of operands in {', '.join(self.layers) or 'its convolutions'}; "
+                "one is wanted: choose other --layers"
+            )
         self.space = Space(operands.pop())
         images = self.loaded.training.images
-        self.ranking = MaskRanking.of(base, images[:: max(1, len(images) // settings.statistics_images)])
+        some = images[:: max(1, len(images) // settings.statistics_images)]
+        self.ranking = MaskRanking.of(base, some, self.layers)
         real = {layer.name: layer.weights for layer in self.loaded.network.layers}
         self.demands = tuple(
             Demand.of(layer, real[layer.name], base[layer.name].weight_scale, share)
@@ -161,6 +187,88 @@ class Selection:
             for solution, score in zip(solutions, scores, strict=True)
         ]
 
+    def exact_energies(self) -> dict[str, float]:
+        """Femtojoules for a multiplication of each layer by the exact multiplier that takes the least in the layer with
+        most multiplications."""
+        base = self.loaded.base
+        busiest = max(self.layers, key=base.network.multiplications.__getitem__)
+        found = self.synthesise(exact_designs(base, busiest), "exact multipliers")
+        least = [balanced(implementations) for implementations in found.values()]
+        figures = self._femtojoules([(base, {}, busiest, each.design, each.recipe) for each in least], "exact energy")
+        best = least[int(np.argmin(figures))]
+        by_layer: list[_Counted] = [(base, {}, layer, best.design, best.recipe) for layer in self.layers]
+        return dict(zip(self.layers, self._femtojoules(by_layer, "exact energy"), strict=True))
+
+    def with_energy(self, solutions: Sequence[Solution], *, every: bool = True) -> list[Solution]:
+        """The same with the energy of every netlist, or of that with the least area × delay."""
+        exact = self.exact_energies()
+        whole = per_image(self.loaded.base, self.layers, exact)
+        wanted, owners = [], []
+        for solution in solutions:
+            network, tables = unpacked(solution.fitted.network), self._by_layer(solution.multipliers)
+            for each in solution.implementations if every else [solution.balanced]:
+                owners.append((solution, each))
+                for layer, design, recipe in self._netlists(each):
+                    wanted.append((network, tables, layer, design, recipe))
+        figures = np.reshape(self._femtojoules(wanted, "energy"), (-1, len(self.layers)))
+        energies: dict[int, dict[Implementation, float]] = {id(solution): {} for solution in solutions}
+        for (solution, each), figure in zip(owners, figures, strict=True):
+            nanojoules = per_image(self.loaded.base, self.layers, dict(zip(self.layers, figure.tolist(), strict=True)))
+            energies[id(solution)][each] = nanojoules / whole
+        return [replace(solution, energies=energies[id(solution)]) for solution in solutions]
+
+    def with_shared(self, solutions: Sequence[Solution]) -> list[Solution]:
+        """The same with what one multiplier costs that can be each of a solution's, where it has several and they are
+        masks."""
+        exact = per_image(self.loaded.base, self.layers, self.exact_energies())
+        choices = {s.multipliers: [parse(name) for _, name in s.multipliers] for s in solutions if len(s.names) > 1}
+        built = {
+            choice: [one for one in (SharedMultiplier.of(masks, adder) for adder in ("ripple", "auto")) if one]
+            for choice, masks in choices.items()
+        }
+        tasks = {
+            one: synthesis(one.verilog, one.name, self.technology, one.expected)
+            for some in built.values()
+            for one in some
+        }
+        netlists = dict(zip(tasks, self._run(list(tasks.values()), "shared multipliers"), strict=True))
+        images = own_data(self.loaded.base.network, self.problem.data_dir).representative
+        costs: dict[Choice, SharedCost] = {}
+        for solution in solutions:
+            if not (some := built.get(solution.multipliers, [])):
+                continue
+            one = min(some, key=lambda each: _product(netlists[each].balanced))
+            found, network = netlists[one].balanced, unpacked(solution.fitted.network)
+            counting = []
+            for layer, mask in zip(self.layers, choices[solution.multipliers], strict=True):
+                trace = layer_trace(network, layer, images, tables=self._by_layer(solution.multipliers))
+                operands = one.operands(mask, trace["a"], trace["b"])
+                recipe = recipe_named(found.recipe)
+                counting.append(energy(one.verilog, one.name, self.technology, one.expected, recipe, *operands))
+            figures = [record.timed_fj for record in self._run(counting, "shared multipliers: energy")]
+            nanojoules = per_image(self.loaded.base, self.layers, dict(zip(self.layers, figures, strict=True)))
+            costs[solution.multipliers] = SharedCost(found.area_um2, found.delay_ps, nanojoules / exact)
+        return [replace(solution, shared=costs.get(solution.multipliers)) for solution in solutions]
+
+    def _netlists(self, implementation: Implementation) -> list[tuple[str, str, str]]:
+        """Layer, design and recipe of what an implementation consists of."""
+        designs, recipes = implementation.design.split("+"), implementation.recipe.split("+")
+        if len(designs) == 1:
+            designs, recipes = designs * len(self.layers), recipes * len(self.layers)
+        return list(zip(self.layers, designs, recipes, strict=True))
+
+    def _femtojoules(self, wanted: Sequence[_Counted], what: str) -> list[float]:
+        """For one multiplication of a layer of a network by the netlist of a design that a recipe gives."""
+        designs = {name: Design.parse(name) for *_, name, _ in wanted}
+        emitted = self._run([emission(design) for design in designs.values()], f"{what}: Verilog")
+        texts = dict(zip(designs, emitted, strict=True))
+        images = own_data(self.loaded.base.network, self.problem.data_dir).representative
+        tasks = [
+            Operands(network, layer, tables, images).task(designs[name], texts[name], self.technology, recipe)
+            for network, tables, layer, name, recipe in wanted
+        ]
+        return [record.timed_fj for record in self._run(tasks, what)]
+
     def simulate(self, names: Iterable[str]) -> None:
         """Simulate designs exhaustively.
 
@@ -176,32 +284,76 @@ class Selection:
 
     # The whole
 
-    def front(self) -> list[Solution]:
-        """The Pareto front, simulated and scored, least loss on training images first."""
-        settings = self.settings
+    def front(self, demands: Demands | None = None) -> list[Solution]:
+        """The Pareto front, simulated and scored, least loss on training images first.
+
+        With demands that nothing on it meets it is looked further, among what they allow; what then meets them is
+        among the solutions. Energies are counted where there is a demand for energy.
+        """
+        settings, demands = self.settings, Demands() if demands is None else demands
         seeds = self._seeds()
         quick = self.implementations(seeds, "seeds", (SEARCH,))
         met = _Met({m.name: m for m in seeds}, quick, self._cost_model(seeds, quick), ErrorModel.prior(self.demands))
-        whole = self.baseline().smallest.area_um2
+        baseline = self.baseline()
+        whole = baseline.smallest.area_um2
         limit = settings.largest_area * whole
         for this in settings.rounds:
-            self._look(met, this, 0.0, limit, self.space.small())
+            self._look(met, this, self.space.small(), partial(_sized, 0.0, limit))
             # What is larger than a multiplier that loses nothing is not worth a second look.
             limit = min([limit, *self._harmless(met)])
         # Nothing may be so small and harmless in another network or data set: then look further, up to the exact one.
-        while limit < whole and not self._harmless(met):
+        most = 1.0 if demands.max_loss is None else demands.max_loss / 100
+        while limit < whole and not (self._harmless(met) and self._least_loss(met) <= most):
             least, limit = limit, min(2 * limit, whole)
             precisions = [mask for _, _, mask in self.space.precisions()]
             met.cost = self._cost_model(list(met.candidates.values()), met.quick)
-            self._look(met, settings.wider, least, limit, precisions)
-        kept = [solution.multipliers for solution in pareto_front(met.solutions)]
-        better = {s.name: s for s in self.fit(kept, met.implementations, "networks of the front")}
-        solutions = pareto_front([better.get(solution.name, solution) for solution in met.solutions])
-        self.simulate(solution.balanced.design for solution in solutions)
-        return self.score(sorted(solutions, key=lambda s: (s.training_loss, s.divergence)))
+            self._look(met, settings.wider, precisions, partial(_sized, least, limit), least)
+        solutions = self._best(met)
+        for _ in range(settings.again if demands else 0):
+            if self._met_by(solutions, demands, baseline):
+                break
+            self._look(met, settings.wider, self.space.small(), partial(_allowed, demands, baseline))
+            solutions = self._best(met)
+        meeting = self._met_by(solutions, demands, baseline)
+        front = pareto_front(solutions)
+        front += [each for each in meeting if all(each is not other for other in front)]
+        self.simulate(solution.balanced.design for solution in front)
+        return self.score(sorted(front, key=lambda s: (s.training_loss, s.divergence)))
 
-    def _look(self, met: "_Met", this: Round, least: float, limit: float, starts: Iterable[Candidate]) -> None:
-        """Search from what was met and `starts`; synthesise and fit what has more than `least`, up to `limit` µm²."""
+    def _best(self, met: "_Met") -> list[Solution]:
+        """All that was met, the networks of the front and of what all but ties with it made once more, with care."""
+        near = near_front(met.solutions, self.settings.near)
+        better = {s.name: s for s in self.fit([s.multipliers for s in near], met.implementations, "best networks")}
+        return [better.get(solution.name, solution) for solution in met.solutions]
+
+    def _met_by(self, solutions: Sequence[Solution], demands: Demands, baseline: Baseline) -> list[Solution]:
+        """Those that meet all demands, with their energies if one is for energy; nothing where there are none."""
+        if not demands:
+            return []
+        without = replace(demands, max_energy_ratio=None)
+        possible = [
+            solution
+            for solution in solutions
+            if any(without.met_by(without.figures(solution, each, baseline)) for each in solution.implementations)
+        ]
+        if demands.max_energy_ratio is None:
+            return possible
+        return [
+            solution
+            for solution in self.with_energy(possible)
+            if any(demands.met_by(demands.figures(solution, each, baseline)) for each in solution.implementations)
+        ]
+
+    def _look(
+        self,
+        met: "_Met",
+        this: Round,
+        starts: Iterable[Candidate],
+        wanted: Callable[[Scored], bool],
+        least: float = 0.0,
+    ) -> None:
+        """Search from what was met and `starts`; synthesise some of what is `wanted`, and fit what has more than
+        `least` µm²."""
         found = searched(
             self._results,
             self.space,
@@ -209,9 +361,10 @@ class Selection:
             met.cost,
             [*met.candidates.values(), *starts],
             met.model,
+            self.seed,
             lambda done, total: self._report("search", done, total),
         )
-        fresh = [s for s in found if least < s.area <= limit and s.multiplier.name not in met.candidates]
+        fresh = [scored for scored in found if wanted(scored) and scored.multiplier.name not in met.candidates]
         chosen = [scored.multiplier for scored in _spread(fresh, this.proposed)]
         met.quick |= self.implementations(chosen, "proposals", (SEARCH,))
         met.candidates |= {m.name: m for m in chosen}
@@ -228,6 +381,9 @@ class Selection:
         """The areas, in µm², of what loses nothing on training images."""
         most = self.settings.negligible_loss
         return [solution.smallest.area_um2 for solution in met.solutions if solution.training_loss <= most]
+
+    def _least_loss(self, met: "_Met") -> float:
+        return min(solution.training_loss for solution in met.solutions)
 
     def with_kept(self, kept: int) -> list[Solution]:
         """Multipliers with so many partial products, the best by training images first.
@@ -254,19 +410,57 @@ class Selection:
         solutions = self.fit([self.everywhere(m.name) for m in best], self.implementations(best, "candidates"))
         return sorted(solutions, key=lambda s: s.divergence)
 
-    def each_layer_its_own(self, solutions: Sequence[Solution]) -> list[Solution]:
-        """Pairs (and more) of multipliers from a Pareto front, one for each layer."""
-        count = self.settings.mixed
-        names = [solution.names[0] for solution in pareto_front(solutions) if len(solution.names) == 1]
-        step = max(1, len(names) // count)
-        some = names[::step][:count]
-        implementations = self.implementations([candidate_named(name) for name in some], "layers")
-        choices = [
-            tuple(zip(self.layers, combination, strict=True))
-            for combination in product(some, repeat=len(self.layers))
-            if len(set(combination)) > 1
+    def assign(self, solutions: Sequence[Solution], most: int) -> list[Solution]:
+        """Networks whose layers have up to `most` different multipliers, of those of a Pareto front: by predicted error
+        and measured energy of each layer's, then fitted; the prediction is made better by what came out, and again.
+
+        Returns:
+            Those with several multipliers, whose divergence and energy no other's dominate, nor one's of `solutions`.
+        """
+        settings = self.settings
+        single = [solution for solution in pareto_front(solutions) if len(solution.names) == 1]
+        single = single[:: max(1, -(-len(single) // settings.assigned))]
+        names = [solution.names[0] for solution in single]
+        candidates = [candidate_named(name) for name in names]
+        implementations = {solution.names[0]: solution.implementations for solution in single}
+        energies = self._layer_energies(single)
+        parts = np.array([error_parts(candidate, self.demands) for candidate in candidates])  # [C, layers, 2]
+        known = dict(zip([solution.multipliers for solution in single], single, strict=True))
+        for _ in range(settings.assigning):
+            numbers = {choice: [names.index(name) for _, name in choice] for choice in known}
+            met = np.array([[parts[k, layer] for layer, k in enumerate(each)] for each in numbers.values()])
+            divergences = np.array([solution.divergence for solution in known.values()])
+            model = ErrorModel.prior(self.demands).fit(met, divergences)
+            errors = (parts * model.weights).sum(axis=2).T  # [layers, C]
+            proposed = [
+                tuple((layer, names[k]) for layer, k in zip(self.layers, each, strict=True))
+                for each in assignments(errors, energies, most)
+                if len(set(each)) > 1
+            ]
+            fresh = [choice for choice in proposed if choice not in known][: settings.assignments]
+            fitted = self.fit(fresh, implementations, "assignments", beam=settings.quick_beam)
+            known |= {solution.multipliers: solution for solution in fitted}
+        costs = {
+            choice: sum(energies[layer, names.index(name)] for layer, (_, name) in enumerate(choice))
+            for choice in known
+        }
+        best = nondominated([(known[choice].divergence, costs[choice]) for choice in known])
+        chosen = [choice for k, choice in enumerate(known) if k in best and len(known[choice].names) > 1]
+        return self.fit(chosen, implementations, "best assignments")
+
+    def _layer_energies(self, solutions: Sequence[Solution]) -> NDArray[np.float64]:
+        """The energy of an image's multiplications in each layer, [layers, solutions], with the netlist of each
+        solution that has the least area × delay; the exact multiplier's in all layers is 1."""
+        exact = self.exact_energies()
+        whole = per_image(self.loaded.base, self.layers, exact)
+        wanted = [
+            (unpacked(s.fitted.network), self._by_layer(s.multipliers), layer, s.balanced.design, s.balanced.recipe)
+            for layer in self.layers
+            for s in solutions
         ]
-        return self.fit(choices, implementations, "networks, each layer its own")
+        figures = np.reshape(self._femtojoules(wanted, "energy of each layer"), (len(self.layers), -1))
+        counts = [per_image(self.loaded.base, [layer], {layer: 1.0}) for layer in self.layers]
+        return np.asarray(figures * np.array(counts)[:, None] / whole)
 
     def everywhere(self, name: str) -> Choice:
         """One multiplier in all layers."""
@@ -408,6 +602,26 @@ class _Met:
     model: ErrorModel
     implementations: dict[str, list[Implementation]] = field(default_factory=dict)
     solutions: list[Solution] = field(default_factory=list)
+
+
+def _product(implementation: Implementation) -> tuple[float, float]:
+    return implementation.area_um2 * implementation.delay_ps, implementation.area_um2
+
+
+def _sized(least: float, limit: float, scored: Scored) -> bool:
+    """Whether a predicted area is more than `least` and at most `limit`."""
+    return least < scored.area <= limit
+
+
+def _allowed(demands: Demands, baseline: Baseline, scored: Scored) -> bool:
+    """Whether a multiplier's predicted area and delay, which are some per cent wrong, may be within demands."""
+    for limit, figure, exact in (
+        (demands.max_area_ratio, scored.area, baseline.smallest.area_um2),
+        (demands.max_delay_ratio, scored.delay, baseline.fastest.delay_ps),
+    ):
+        if limit is not None and figure > _PREDICTED_WELL * limit * exact:
+            return False
+    return True
 
 
 def _spread(scored: Sequence[Scored], count: int) -> list[Scored]:

@@ -36,11 +36,14 @@ class Settings:
         wider: as long as every network loses something, another round looks at what is up to twice as large.
         negligible_loss: a multiplier that loses no more of the judging images than this share (two of 4,000) loses
             nothing, and nothing larger is proposed afterwards.
+        again: so many more rounds look for what meets demands that nothing met so far does.
+        near: networks whose divergence is within this share of the Pareto front are made again with more constants
+            followed, because what is on the front hangs on it.
         exchanged: of the masks with a given number of products, so many are improved by exchanging products.
         compared: of those, so many get networks, by which the best is chosen.
-        mixed: multipliers of the Pareto front that are combined, where each layer may have its own: their square is
-            the number of networks for two layers.
-        most_mixed: so many networks are made for combinations at most; five multipliers in four layers are 625.
+        assigned: multipliers of the Pareto front that layers may have, at most, when they may have several.
+        assignments: of them so many get networks, in each of `assigning` rounds, those before which fewest others are
+            better by predicted error and energy.
     """
 
     statistics_images: int = 500
@@ -52,10 +55,13 @@ class Settings:
     largest_area: float = 0.2
     wider: Round = Round(24, 8)
     negligible_loss: float = 0.0005
+    again: int = 2
+    near: float = 0.1
     exchanged: int = 3
     compared: int = 4
-    mixed: int = 5
-    most_mixed: int = 1000
+    assigned: int = 24
+    assignments: int = 16
+    assigning: int = 2
 
 
 DEFAULTS = Settings()

@@ -1,7 +1,7 @@
 """Solutions: multipliers with the networks made for them, their costs, and what of them is worth looking at."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import sqrt
 
 import numpy as np
@@ -58,6 +58,16 @@ class Loss:
         return Loss(float(difference.mean()), _QUANTILE * sqrt(float(difference.var()) / len(difference)))
 
 
+@dataclass(frozen=True)
+class SharedCost:
+    """What the multiplier costs that can be each layer's: one netlist's area and delay, and its energy for an image's
+    multiplications in all its layers, ÷ that of the exact multiplier that takes the least."""
+
+    area_um2: float
+    delay_ps: float
+    energy_ratio: float
+
+
 @dataclass(frozen=True, eq=False)
 class Solution:
     """A multiplier (or one for each layer) with its network and all its figures.
@@ -71,6 +81,9 @@ class Solution:
         fitted: the network, and how good it is by training images.
         fine_tuned: whether the network was trained after its weights had been remapped.
         accuracy, loss: on the test images; None before they are asked for.
+        energies: of an image's multiplications in all its layers, ÷ that of the exact multiplier that takes the least;
+            of those implementations of which it has been counted.
+        shared: where layers have different multipliers, and one can be each of them and has been looked at.
     """
 
     multipliers: Choice
@@ -80,6 +93,8 @@ class Solution:
     fine_tuned: bool = False
     accuracy: float | None = None
     loss: Loss | None = None
+    energies: Mapping[Implementation, float] = field(default_factory=dict)
+    shared: SharedCost | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,10 +137,9 @@ class Solution:
         """The implementation with the least area × delay."""
         return balanced(self.implementations)
 
-    def within(self, area_um2: float) -> Implementation | None:
-        """The fastest implementation of at most this area."""
-        fitting = [each for each in self.implementations if each.area_um2 <= area_um2]
-        return min(fitting, key=lambda i: (i.delay_ps, i.area_um2)) if fitting else None
+    def energy_ratio(self, implementation: Implementation) -> float | None:
+        """Of an implementation, where it has been counted."""
+        return self.energies.get(implementation)
 
 
 def pareto_front(solutions: Sequence[Solution]) -> list[Solution]:
@@ -135,6 +149,19 @@ def pareto_front(solutions: Sequence[Solution]) -> list[Solution]:
     costs = [(solution.divergence, each.area_um2, each.delay_ps) for solution, each in rows]
     best = {id(rows[k][0]) for k in nondominated(np.reshape(costs, (-1, 3)))}
     return sorted((s for s in solutions if id(s) in best), key=lambda s: s.smallest.area_um2)
+
+
+def near_front(solutions: Sequence[Solution], share: float) -> list[Solution]:
+    """The solutions that would be on the Pareto front if their divergence were less by this share."""
+    rows = [(solution, each) for solution in solutions for each in solution.implementations]
+    costs = np.reshape([(solution.divergence, each.area_um2, each.delay_ps) for solution, each in rows], (-1, 3))
+    found = set()
+    for (solution, _), cost in zip(rows, costs, strict=True):
+        lowered = cost * (1 - share, 1, 1)
+        beaten = (costs <= lowered).all(axis=1) & (costs < lowered).any(axis=1)
+        if not beaten.any():
+            found.add(id(solution))
+    return [solution for solution in solutions if id(solution) in found]
 
 
 def best_of(implementations: Sequence[Implementation]) -> list[Implementation]:

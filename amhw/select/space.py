@@ -6,7 +6,7 @@ column k. With no column to OR it is a `Masked` multiplier, otherwise an `OrComp
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,8 +126,27 @@ class Space:
             for bits_b in range(1, self.width_b + 1):
                 yield bits_a, bits_b, self.reduced_precision(bits_a, bits_b)
 
+    def without_adder(self, columns: int = 6) -> Iterator[Masked]:
+        """Every mask with at most one product in each of the topmost columns, the sign among them: nothing is added."""
+        places = []
+        for below in range(columns):
+            column = self.width_a + self.width_b - 2 - below
+            # Another product with the sign would need an adder.
+            ways = [(i, column - i) for i in range(self.width_a) if 0 <= column - i < self.width_b - (below > 0)]
+            places.append(ways if below == 0 else [None, *ways])
+        for chosen in product(*places):
+            rows = [0] * self.width_a
+            for place in chosen:
+                if place is not None:
+                    rows[place[0]] |= 1 << place[1]
+            mask = self.of_rows(tuple(rows))
+            assert isinstance(mask, Masked), "no column is OR-ed"
+            yield mask
+
     def small(self, bits_a: int = 2, bits_b: int = 4) -> Iterator[Candidate]:
-        """Every mask within the top bits whose top row has the sign, with every choice of columns to OR."""
+        """Every mask within the top bits whose top row has the sign, with every choice of columns to OR, and those
+        without an adder."""
+        yield from self.without_adder()
         bits_a, bits_b = min(bits_a, self.width_a), min(bits_b, self.width_b)
         choices = range(1 << bits_b)
         shift = self.width_b - bits_b

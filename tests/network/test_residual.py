@@ -229,12 +229,12 @@ def test_a_multiplier_is_selected_for_it(tmp_path, data, real, quantised):
     np.testing.assert_array_equal(Inference(made, tables).logits(images), reference.outputs(made, tables, images)["fc"])
 
 
-def test_more_layers_than_can_be_combined_are_refused_at_once(tmp_path, data, quantised):
+def test_more_multipliers_than_layers_are_refused_at_once(tmp_path, data, quantised):
     network = str(quantised["u8s8"].save(tmp_path / "narrow.npz"))
     given = ["--network", network, "--data", str(data.path), "--out", str(tmp_path / "out"), "--workers", "1"]
-    refused = run("select", "--per-layer", *given)
+    refused = run("select", "--multipliers", "7", *given)
     assert refused.exit_code == 2 and refused.stderr.count("\n") == 1
-    assert "narrow has 6 convolutions: leave out --per-layer, because 15625 combinations" in refused.stderr
+    assert "narrow has 6 layers to choose for" in refused.stderr and "--multipliers 6" in refused.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -138,13 +138,13 @@ def test_the_interval_is_that_of_paired_differences():
 
 
 def test_a_search_is_not_done_twice(tmp_path, demand, cost):
-    """What is found again is exactly what was found; another demand, cost, start or model is another search."""
+    """What is found again is exactly what was found; another demand, cost, start, model or seed is another search."""
     starts, model, heard = [SPACE.reduced_precision(2, 2)], ErrorModel.prior([demand]), []
 
-    def ask(demand=demand, cost=cost, starts=starts, model=model):
+    def ask(demand=demand, cost=cost, starts=starts, model=model, seed=0):
         heard.clear()
         with Results(tmp_path / "r.sqlite") as results:
-            return searched(results, SPACE, (demand,), cost, starts, model, lambda done, total: heard.append(done))
+            return searched(results, SPACE, (demand,), cost, starts, model, seed, lambda *_: heard.append(1))
 
     first = ask()
     assert heard and first == search(SPACE, (demand,), cost, starts, model=model)
@@ -154,6 +154,7 @@ def test_a_search_is_not_done_twice(tmp_path, demand, cost):
         {"cost": CostModel(cost.area * 2, cost.delay, 0.0, 0.0)},
         {"starts": [SPACE.reduced_precision(3, 2)]},
         {"model": ErrorModel(model.weights * 2)},
+        {"seed": 1},
     ):
         ask(**other)
         assert heard, other

@@ -5,14 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from labelled_images import write_idx_folder
 
-from amhw import parse
+from amhw import Masked, parse
 from amhw.datasets import mnist_slice, mnist_test
 from amhw.network.models.lenet5 import float_network
 from amhw.network.quantise import quantise
 from amhw.network.quantised import Operands
+from amhw.refusal import Refusal
 from amhw.results import Results
+from amhw.select.demands import Demands
+from amhw.select.request import Request
 from amhw.select.selection import Selection
 from amhw.select.settings import Round, Settings
+from amhw.stages.content import unpacked
 from amhw.stages.problem import Problem
 
 FIRST = 0.1
@@ -26,6 +30,11 @@ NARROW = Settings(
     largest_area=FIRST,
     wider=Round(2, 2),
     thorough_beam=1,
+    near=0.0,
+    again=1,
+    assigned=2,
+    assignments=2,
+    assigning=1,
 )
 
 
@@ -39,19 +48,63 @@ def problem(tmp_path_factory):
     return Problem(str(network), str(folder))
 
 
-def test_a_search_goes_on_among_larger_ones_until_one_loses_nothing(problem, tmp_path):
-    """For signed activations too, whose seeds are signed."""
-    searches = []
-    with Results(tmp_path / "results.sqlite") as results, ThreadPoolExecutor(1) as executor:
+@pytest.fixture(scope="module")
+def selected(problem, tmp_path_factory):
+    """A selection, its front, and the steps that it has finished so far."""
+    steps = []
 
-        def report(what, done, total):
-            searches.extend([what] * (what == "search" and done == total))
+    def report(what, done, total):
+        steps.extend([what] * (done == total))
 
+    folder = tmp_path_factory.mktemp("selected")
+    with Results(folder / "results.sqlite") as results, ThreadPoolExecutor(1) as executor:
         selection = Selection(problem, "sky130hd", results, executor, report, NARROW)
-        front = selection.front()
-        whole = selection.baseline().smallest.area_um2
-    assert len(searches) > 1
+        yield selection, selection.front(), steps
+
+
+def test_a_search_goes_on_among_larger_ones_until_one_loses_nothing(selected):
+    """For signed activations too, whose seeds are signed."""
+    selection, front, steps = selected
+    whole = selection.baseline().smallest.area_um2
+    assert steps.count("search") > 1
     assert all(parse(solution.name).signed_a for solution in front)
     areas = [solution.smallest.area_um2 / whole for solution in front]
     assert min(areas) <= FIRST < max(areas)
     assert any(solution.training_loss <= NARROW.negligible_loss for solution in front)
+
+
+def test_a_demand_is_refused_only_after_looking_once_more(selected):
+    """Nothing has a hundredth of the exact area; what is allowed is looked for before the nearest is named."""
+    selection, _, steps = selected
+    demands, before = Demands(max_area_ratio=0.01), steps.count("search")
+    solutions = selection.front(demands)
+    assert steps.count("search") == before + NARROW.again
+    with pytest.raises(Refusal, match=r"--max-area-ratio 0\.01: .* the nearest is mul_s3s3_.* too much"):
+        Request(demands=demands).chosen(solutions, selection.baseline())
+
+
+def test_layers_have_different_multipliers(selected):
+    """Their energies and areas are those of two arrays, and of one that can be each."""
+    selection, front, steps = selected
+    mixed = selection.with_shared(selection.with_energy(selection.assign(front, 2), every=False))
+    assert "assignments" in steps
+    for solution in mixed:
+        assert len(solution.names) == 2
+        made = unpacked(solution.fitted.network)
+        assert tuple((layer.name, layer.made_for.name) for layer in made.layers[:2]) == solution.multipliers
+        low, high = sorted(energy_of(selection, name) for name in solution.names)
+        assert low * 0.5 <= solution.energy_ratio(solution.balanced) <= high * 2
+        if all(isinstance(parse(name), Masked) for name in solution.names):
+            assert solution.shared.area_um2 >= 0.8 * max(smallest_of(front, name) for name in solution.names)
+
+
+def energy_of(selection, name):
+    """Of one of its multipliers in all layers."""
+    implementations = selection.implementations([parse(name)], "one")
+    [alone] = selection.fit([selection.everywhere(name)], implementations)
+    [counted] = selection.with_energy([alone], every=False)
+    return counted.energy_ratio(counted.balanced)
+
+
+def smallest_of(front, name):
+    return next(solution.smallest.area_um2 for solution in front if solution.name == name)

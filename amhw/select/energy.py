@@ -9,7 +9,6 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.results import Task
 from amhw.stages.emission import Emitted
 from amhw.stages.energy import OperationEnergy, energy
-from amhw.stages.synthesis import Synthesised
 from amhw.stimulus import layer_trace
 from amhw.synth import Expected
 from amhw.synth.recipe import recipe_named
@@ -29,11 +28,11 @@ class Operands:
     tables: Mapping[str, ProductTable]
     images: DataSet
 
-    def task(self, design: Design, emitted: Emitted, technology: str, found: Synthesised) -> Task[OperationEnergy]:
-        """The energy of one multiplication by `design`, of the netlist with the least area × delay that was `found`."""
+    def task(self, design: Design, emitted: Emitted, technology: str, recipe: str) -> Task[OperationEnergy]:
+        """The energy of one multiplication by `design`, of the netlist that the recipe of this name gave."""
         trace = layer_trace(self.network, self.layer, self.images, tables=self.tables)
-        recipe = recipe_named(found.balanced.recipe)
-        return energy(emitted.verilog, design.name, technology, expected_of(design), recipe, trace["a"], trace["b"])
+        expected, by = expected_of(design), recipe_named(recipe)
+        return energy(emitted.verilog, design.name, technology, expected, by, trace["a"], trace["b"])
 
 
 def expected_of(design: Design) -> Expected:

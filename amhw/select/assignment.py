@@ -1,0 +1,84 @@
+"""Which layer takes which multiplier, when there may be several.
+
+The predicted error of a network is a sum over its layers (`amhw.select.search`), and so is its energy: of an assignment
+of multiplier m(l) to each layer l,
+
+    error Σ_l e[l, m(l)],    energy Σ_l c[l, m(l)],
+
+with c weighted by the layer's multiplications. For each price λ of energy the assignment with the least Σ_l e + λ·c is
+looked for (Shoham and Gersho, "Efficient bit allocation for an arbitrary set of quantizers", 1988). Without a limit to
+the number of different multipliers each layer takes its own best one; while there are too many, the one without which
+the sum grows least is given up, and at the end each is exchanged for another as long as that makes it less.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amhw.pareto import dominators
+
+Assignment = tuple[int, ...]
+"""The number of each layer's multiplier."""
+
+_PRICES = np.geomspace(1e-3, 1e3, 121)
+"""Times the ratio of the errors' to the energies' range."""
+
+
+def assignments(errors: NDArray[np.float64], energies: NDArray[np.float64], most: int) -> list[Assignment]:
+    """Assignments of at most `most` different multipliers, those that fewest others dominate first.
+
+    Beside the best for each price there are those that differ from one of them in a single layer.
+
+    Args:
+        errors, energies: float64[layers, multipliers].
+
+    >>> errors = np.array([[4.0, 1.0], [9.0, 1.0]])
+    >>> energies = np.array([[1.0, 2.0], [1.0, 9.0]])
+    >>> assignments(errors, energies, 2)
+    [(0, 0), (1, 0), (0, 1), (1, 1)]
+    >>> assignments(errors, energies, 1)
+    [(0, 0), (1, 1)]
+    """
+    layers, count = errors.shape
+    scale = max(float(np.ptp(errors)), 1e-30) / max(float(np.ptp(energies)), 1e-30)
+    found = {_cheapest(errors + price * scale * energies, most) for price in _PRICES}
+    found |= {(number,) * layers for number in range(count)}
+    for one in list(found):
+        for layer in range(layers):
+            for number in range(count):
+                other = (*one[:layer], number, *one[layer + 1 :])
+                if len(set(other)) <= most:
+                    found.add(other)
+    ordered = sorted(found)
+    costs = [(_total(errors, one), _total(energies, one)) for one in ordered]
+    times = dominators(costs)
+    return [ordered[k] for k in sorted(range(len(ordered)), key=lambda k: (times[k], costs[k][1], ordered[k]))]
+
+
+def _cheapest(costs: NDArray[np.float64], most: int) -> Assignment:
+    """The multiplier of each layer with the least sum of costs[layers, multipliers]."""
+    chosen = set(costs.argmin(axis=1).tolist())
+    while len(chosen) > most:
+        chosen.remove(min(sorted(chosen), key=lambda number: _sum(costs, chosen - {number})))
+    improved = True
+    while improved:
+        improved = False
+        for number in sorted(chosen):
+            for other in range(costs.shape[1]):
+                exchanged = chosen - {number} | {other}
+                if _sum(costs, exchanged) < _sum(costs, chosen) - 1e-12:
+                    chosen, improved = exchanged, True
+                    break
+            if improved:
+                break
+    numbers = sorted(chosen)
+    return tuple(numbers[k] for k in costs[:, numbers].argmin(axis=1).tolist())
+
+
+def _sum(costs: NDArray[np.float64], numbers: Iterable[int]) -> float:
+    return float(costs[:, sorted(numbers)].min(axis=1).sum())
+
+
+def _total(figures: NDArray[np.float64], assignment: Assignment) -> float:
+    return float(sum(figures[layer, number] for layer, number in enumerate(assignment)))

@@ -1,0 +1,87 @@
+"""Demands in any combination, on figures that are known."""
+
+import numpy as np
+import pytest
+
+from amhw.refusal import Refusal
+from amhw.select.demands import Demands
+from amhw.select.request import Request
+from amhw.select.solutions import Baseline, Solution, near_front, pareto_front
+from amhw.stages.fitting import FittedNetwork
+from amhw.stages.synthesis import Implementation
+
+BASELINE = Baseline(Implementation("exact", "area", 100.0, 2000.0), Implementation("exact", "delay", 200.0, 1000.0))
+
+
+def solution(name, loss, divergence, *netlists):
+    """Netlists are (area ÷ exact, delay ÷ exact, energy ÷ exact)."""
+    made = [Implementation(name, f"r{k}", 100 * area, 1000 * delay) for k, (area, delay, _) in enumerate(netlists)]
+    energies = {each: energy for each, (*_, energy) in zip(made, netlists, strict=True)}
+    fitted = FittedNetwork("", divergence, loss / 100, {})
+    return Solution((("conv1", name), ("conv2", name)), tuple(made), 0.0, fitted, energies=energies)
+
+
+SMALL = solution("mul_u8s8_pp_0_0_0_0_0_0_0_c0", 0.8, 0.03, (0.01, 0.17, 0.02), (0.02, 0.11, 0.03))
+MIDDLE = solution("mul_u8s8_pp_0_0_0_0_0_0_c0_c0", 0.2, 0.006, (0.028, 0.31, 0.04), (0.030, 0.22, 0.06))
+LARGE = solution("mul_u8s8_pp_0_0_0_0_0_0_f0_f0", 0.05, 0.002, (0.1, 0.4, 0.11), (0.15, 0.3, 0.14))
+EVERY = [LARGE, SMALL, MIDDLE]
+
+
+@pytest.mark.parametrize(
+    ("demands", "name", "recipe"),
+    [
+        (Demands(max_loss=0.5), MIDDLE, "r0"),
+        (Demands(max_loss=0.5, max_delay_ratio=0.25), MIDDLE, "r1"),
+        (Demands(max_loss=1, max_delay_ratio=0.15), SMALL, "r1"),
+        (Demands(max_area_ratio=0.12), LARGE, "r0"),
+        (Demands(max_area_ratio=0.2, max_delay_ratio=0.3), LARGE, "r1"),
+        (Demands(max_energy_ratio=0.05), MIDDLE, "r0"),
+        (Demands(max_energy_ratio=0.05, max_delay_ratio=0.25), SMALL, "r0"),
+        (Demands(0.5, 0.04, 0.25, 0.07), MIDDLE, "r1"),
+    ],
+)
+def test_one_netlist_meets_all_demands_at_once(demands, name, recipe):
+    found, netlist = Request(demands=demands).chosen(EVERY, BASELINE)
+    assert found is name and netlist.recipe == recipe
+
+
+@pytest.mark.parametrize(
+    ("demands", "said"),
+    [
+        (Demands(0.5, 0.02), f"the nearest is {MIDDLE.name} with 0.20 points lost on training images, area 0.0280 (0"),
+        (Demands(0.01), f"the nearest is {LARGE.name} with 0.05 points lost on training images (0.04 too much)"),
+        (Demands(0.5, None, 0.2), f"{MIDDLE.name} with 0.20 points lost on training images, delay 0.2200 (0.0200"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_met_names_the_nearest_and_by_how_much_it_misses(demands, said):
+    with pytest.raises(Refusal) as refused:
+        Request(demands=demands).chosen(EVERY, BASELINE)
+    assert str(refused.value).startswith(str(demands)) and said in str(refused.value)
+
+
+def test_an_energy_that_was_not_counted_meets_nothing():
+    bare = Solution(SMALL.multipliers, SMALL.implementations, 0.0, SMALL.fitted)
+    demands = Demands(max_energy_ratio=1)
+    assert not demands.met_by(demands.figures(bare, bare.smallest, BASELINE))
+
+
+def test_what_all_but_ties_with_the_front_is_near_it():
+    """Against its definition: with its divergence a tenth less, nothing dominates one of its netlists."""
+    random = np.random.default_rng(3)
+    some = [
+        solution(f"mul_u8s8_pp_0_0_0_0_0_0_{k:x}_c0", 0.1, *random.uniform(0.1, 1, 1), tuple(random.uniform(0.1, 1, 3)))
+        for k in range(40)
+    ]
+    near = {s.name for s in near_front(some, 0.1)}
+    for one in some:
+        others = [each for each in some if each is not one]
+        lowered = Solution(one.multipliers, one.implementations, 0.0, FittedNetwork("", 0.9 * one.divergence, 0.0, {}))
+        assert (one.name in near) == any(each is lowered for each in pareto_front([*others, lowered]))
+    assert {s.name for s in pareto_front(some)} < near
+
+
+def test_the_command_says_what_is_wrong_before_any_work():
+    assert not Demands() and Demands(max_loss=0)
+    assert str(Demands(0.2, max_delay_ratio=0.25)) == "--max-loss 0.2 --max-delay-ratio 0.25"
+    with pytest.raises(Refusal, match="an energy is positive"):
+        Demands(max_energy_ratio=0)
