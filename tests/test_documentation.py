@@ -61,7 +61,7 @@ def test_scripts_and_their_options_exist(document):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_and_their_options_exist(document):
     for line in code(document.read_text()):
-        for name, rest in re.findall(r"(?<![\w./-])amhw ([a-z]\w*)((?:(?!amhw ).)*)", line):
+        for name, rest in re.findall(r"(?<![\w./-])amhw ([a-z][\w-]*)((?:(?!amhw ).)*)", line):
             assert name in COMMANDS, line
             known = options(import_module(COMMANDS[name][0]).command)
             for option in OPTION.findall(rest):
