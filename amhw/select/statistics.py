@@ -49,7 +49,12 @@ class LayerStatistics:
 
     @staticmethod
     def of(layer: QuantisedLayer, codes: np.ndarray) -> "LayerStatistics":
-        """Statistics of `layer` fed with activation codes uint8[N, in, H, W] (or [N, in])."""
+        """Statistics of `layer` fed with activation codes uint8[N, in, H, W] (or [N, in]).
+
+        Raises:
+            Refusal: it is a convolution in groups.
+        """
+        layer.check_one_group("a selection")
         windows = some_windows(layer, codes)
         width_a, width_b = layer.operands.activation_width, layer.operands.weight_width
         weights = layer.weight_codes.astype(np.int64)  # [out, K]

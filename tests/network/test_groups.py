@@ -19,6 +19,7 @@ from amhw.network.network import Network
 from amhw.network.operands import layer_operands
 from amhw.network.quantise import quantise
 from amhw.network.real import FloatNetwork
+from amhw.select.statistics import LayerStatistics
 from amhw.stimulus import operand_streams
 
 NETWORK = Network(
@@ -123,6 +124,7 @@ def test_who_has_no_groups_says_so(quantised, images):
         lambda: Arithmetic(quantised, {}),
         lambda: LowerOrSums(quantised["depth"], 2),
         lambda: EarlySums(quantised["depth"]),
+        lambda: LayerStatistics.of(quantised["depth"], images),
         lambda: operand_streams(quantised, "depth", data, 1, np.random.default_rng(0)),
     ):
         with pytest.raises(Refusal, match=r"depth has 4 groups; .* one group"):
