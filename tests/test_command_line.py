@@ -134,7 +134,7 @@ def test_the_defaults_that_a_help_text_states_are_the_defaults():
 def test_old_spellings_mean_the_same_and_are_not_shown(name, option):
     command = EVERY[name]
     value = {"layers": "conv1"}.get(option.name, "some.file")
-    others = {"train": ["--out", "x"], "import": ["x.v"]}.get(name, [])
+    others = {"train": ["--out", "x"], "import": ["x.v"], "import-network": ["x.onnx", "--out", "x"]}.get(name, [])
     contexts = [
         command.make_context(name, [*others, spelling, *([] if option.is_flag else [value])]).params
         for spelling in (option.opts[0], *option.old)
