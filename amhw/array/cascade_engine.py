@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from amhw.array import files
 from amhw.array.cascade import CascadeSchedule, check_alike
 from amhw.array.config import ArrayConfig
-from amhw.array.designs import multipliers_made_for
+from amhw.array.designs import config_of, multipliers_made_for
 from amhw.array.engine import Engine
 from amhw.array.program import Sizes
 from amhw.array.schedule import Schedule
@@ -45,17 +45,7 @@ def cascade_of(manifest: CascadeEngineManifest, networks: Sequence[QuantisedNetw
     Raises:
         Refusal: they do not fit each other.
     """
-    config = ArrayConfig(
-        parse(manifest.multiplier),
-        manifest.rows,
-        manifest.cols,
-        manifest.depth,
-        manifest.window,
-        manifest.requantisers,
-        1,
-        manifest.sums,
-        tuple(map(parse, manifest.masks)),
-    )
+    config = config_of(manifest, 1)
     first, then = (
         Schedule(network, config, {layer: parse(name) for layer, name in each.multipliers.items()})
         for network, each in zip(networks, manifest.networks, strict=True)

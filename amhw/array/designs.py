@@ -114,7 +114,7 @@ def network_engine(
     return text, manifest
 
 
-class EngineShape(Protocol):
+class ArrayShape(Protocol):
     """What every manifest of an engine for whole networks says of its array."""
 
     @property
@@ -122,9 +122,6 @@ class EngineShape(Protocol):
 
     @property
     def masks(self) -> tuple[str, ...]: ...
-
-    @property
-    def multipliers(self) -> dict[str, str]: ...
 
     @property
     def rows(self) -> int: ...
@@ -142,10 +139,32 @@ class EngineShape(Protocol):
     def requantisers(self) -> int: ...
 
     @property
-    def batch(self) -> int: ...
+    def sums(self) -> int: ...
+
+
+class EngineShape(ArrayShape, Protocol):
+    """And what that of an engine for one network says of its layers."""
 
     @property
-    def sums(self) -> int: ...
+    def multipliers(self) -> dict[str, str]: ...
+
+    @property
+    def batch(self) -> int: ...
+
+
+def config_of(manifest: ArrayShape, batch: int) -> ArrayConfig:
+    """The array that a manifest describes, for so many images at a time."""
+    return ArrayConfig(
+        parse(manifest.multiplier),
+        manifest.rows,
+        manifest.cols,
+        manifest.depth,
+        manifest.window,
+        manifest.requantisers,
+        batch,
+        manifest.sums,
+        tuple(map(parse, manifest.masks)),
+    )
 
 
 def scheduled(manifest: EngineShape, network: QuantisedNetwork) -> Schedule:
@@ -154,17 +173,7 @@ def scheduled(manifest: EngineShape, network: QuantisedNetwork) -> Schedule:
     Raises:
         Refusal: they do not fit each other.
     """
-    config = ArrayConfig(
-        parse(manifest.multiplier),
-        manifest.rows,
-        manifest.cols,
-        manifest.depth,
-        manifest.window,
-        manifest.requantisers,
-        manifest.batch,
-        manifest.sums,
-        tuple(map(parse, manifest.masks)),
-    )
+    config = config_of(manifest, manifest.batch)
     return Schedule(network, config, {layer: parse(name) for layer, name in manifest.multipliers.items()})
 
 
