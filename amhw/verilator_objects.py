@@ -3,8 +3,8 @@
 `amhw.simulation` has Verilator's makefile call this script before the compiler (``OBJCACHE``), as others have it call
 ccache. Four fifths of the time that the model of a multiplier takes to build are for the same files of Verilator's own.
 Their objects are kept in the folder ``amhw/verilator`` of the user's cache folder, by a hash of the compiler, its
-options, the variables that it reads, and the size and time of every file of the library. Everything else goes to
-the compiler as it is, and so do these files where nothing can be kept.
+options, the variables that it reads, and the size and time of every file of the library, until they have not been
+used for `UNUSED_DAYS`. Everything else goes to the compiler as it is, and so do these files where nothing can be kept.
 """
 
 import contextlib
@@ -14,7 +14,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+UNUSED_DAYS = 90
 
 _READ_BY_COMPILERS = ("CPATH", "CPLUS_INCLUDE_PATH", "C_INCLUDE_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX")
 
@@ -23,7 +26,7 @@ def main(command: list[str]) -> int:
     """Run the compiler with its arguments, or copy what it once made of them; its exit status."""
     sources = [Path(word) for word in command if word.endswith(".cpp")]
     if len(sources) == 1 and "-c" in command and (sources[0].parent / "verilated.mk").is_file():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RuntimeError):  # also of a user without a home folder
             return _kept(command, sources[0])
     return subprocess.call(command)
 
@@ -48,8 +51,20 @@ def _kept(command: list[str], source: Path) -> int:
                 return status
             made.with_suffix(".d").unlink(missing_ok=True)  # what make wants of a file that changes
             made.replace(ready)
+            _forget_unused(folder)
     shutil.copyfile(ready, wanted)
+    os.utime(ready)
     return 0
+
+
+def _forget_unused(folder: Path) -> None:
+    """Remove what nobody has used for long; a lock goes with its object."""
+    before = time.time() - UNUSED_DAYS * 24 * 3600
+    for file in folder.glob("*.o"):
+        with contextlib.suppress(OSError):
+            if file.stat().st_mtime < before:
+                file.with_suffix(".lock").unlink(missing_ok=True)
+                file.unlink()
 
 
 def _key(options: list[str], library: Path) -> str:

@@ -84,6 +84,15 @@ def test_where_nothing_can_be_kept_it_is_compiled(
     assert b"answer" in library.compile()
 
 
+def test_what_nobody_has_used_for_long_is_removed(library: Library, tmp_path: Path) -> None:
+    library.compile("-O0")
+    (old,) = (tmp_path / "caches").rglob("*.o")
+    os.utime(old, (0, 0))
+    library.compile("-O1")
+    (new,) = (tmp_path / "caches").rglob("*.o")
+    assert new != old and not old.with_suffix(".lock").exists()
+
+
 def test_an_error_is_the_compilers_own_and_leaves_nothing(library: Library, tmp_path: Path) -> None:
     library.source.write_text("this is not C++\n")
     with pytest.raises(subprocess.CalledProcessError):
