@@ -4,7 +4,7 @@ The images are handwritten digits where they fit, else noise: back to back at fu
 sides, and after a reset in the middle of one. Half of them go through both networks, as far as there are as many: they
 are chosen by the golden model, in random order.
 
-AMHW_IMAGES says how many images at most.
+AMHW_IMAGES says how many images at most; there are never fewer than 2.
 """
 
 import json
@@ -80,11 +80,13 @@ async def answers_match(dut: Any) -> None:
 
 
 def _images(cascade: CascadeSchedule, count: int, seed: int) -> np.ndarray:
-    """As many as are asked for, half of them in doubt where there are so many among a thousand."""
+    """As many as are asked for, half of them in doubt where there are so many among a thousand; 2 at least, for
+    two parts of the bench."""
+    count = max(2, count)
     random = np.random.default_rng(seed)
     digits = mnist_test().images[:1000]
     shape = cascade.network.network.input_shape
     some = digits if digits.shape[1:] == shape else random.integers(0, 256, (200, *shape), dtype=np.uint8)
     _, again = cascade.logits(some)
-    half = [np.flatnonzero(again)[: count // 2], np.flatnonzero(~again)[: count - count // 2]]
-    return some[random.permutation(np.concatenate(half))]
+    doubted, half = np.flatnonzero(again), count // 2
+    return some[random.permutation(np.concatenate([doubted[:half], np.flatnonzero(~again), doubted[half:]])[:count])]
