@@ -53,17 +53,27 @@ def cascade_of(manifest: CascadeEngineManifest, networks: Sequence[QuantisedNetw
     return CascadeSchedule.of(first, then, manifest.threshold)
 
 
+def default_name(cascade: CascadeSchedule) -> str:
+    """An engine's name: its array, the threshold, and the starts of its networks' hashes."""
+    config = cascade.config
+    array = f"{config.rows}x{config.cols}_d{config.depth}_{config.multiplier.name}"
+    first, then = (one.network.sha256[:8] for one in (cascade.first, cascade.then))
+    return f"cascade_{array}_t{cascade.threshold}_{first}_{then}"
+
+
 def cascade_engine(cascade: CascadeSchedule, name: str | None = None) -> tuple[str, CascadeEngineManifest]:
-    """Verilog and manifest of an `Engine` that runs a cascade.
+    """Verilog and manifest of an `Engine` that runs a cascade; without `name` it has its `default_name`.
 
     Raises:
         Refusal: `name` is no identifier.
     """
     config, network = cascade.config, cascade.network.network
-    name = name or f"cascade_{config.rows}x{config.cols}_d{config.depth}_{config.multiplier.name}"
+    name = name or default_name(cascade)
     check_identifier(name)
     core = Engine(Sizes((cascade,)))
     text, ports = files.verilog(core, core.array.elements, name)
+    first, then = (one.network.network.name for one in (cascade.first, cascade.then))
+    what = f"{first} twice" if first == then else f"{first} and {then}"
     networks = [
         EngineNetwork(
             f"{name}_{which}.npz",
@@ -75,7 +85,7 @@ def cascade_engine(cascade: CascadeSchedule, name: str | None = None) -> tuple[s
     ]
     manifest = CascadeEngineManifest(
         name=name,
-        title=f"{network.name} twice on a {config.rows} x {config.cols} weight-stationary systolic array",
+        title=f"{what} on a {config.rows} x {config.cols} weight-stationary systolic array",
         multiplier=config.multiplier.name,
         masks=tuple(mask.name for mask in config.masks),
         networks=(networks[0], networks[1]),

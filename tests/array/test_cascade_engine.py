@@ -1,8 +1,10 @@
 """Two networks in one engine: records and circuit against the golden model, which classifies twice where in doubt."""
 
+import importlib
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from random_networks import networks, with_roundings, with_weights
 from amhw import Masked, Refusal
 from amhw.array import files
 from amhw.array.cascade import CascadeSchedule, interpreted, margins
-from amhw.array.cascade_engine import cascade_engine
+from amhw.array.cascade_engine import cascade_engine, default_name
 from amhw.array.config import ArrayConfig
 from amhw.array.engine.judge import Judge
 from amhw.array.engine.requantise import biased_shape
@@ -72,6 +74,30 @@ def small():
     layers = (Convolution("c", 3, (3, 2)), MaxPool("p", (2, 2), (2, 2)), Flatten("f"), Linear("l", 3, relu=False))
     structure = Network("small", (1, 6, 5), 3, layers)
     return cascade((structure, replace(structure, name="another")), seed=3)
+
+
+def test_cascades_of_one_array_have_names_of_their_own():
+    schedule, _ = small()
+    other = cascade((schedule.first.network.network, schedule.then.network.network), seed=4)[0]
+    swapped = replace(schedule, first=schedule.then, then=schedule.first)
+    others = [replace(each, threshold=schedule.threshold) for each in (schedule, other, swapped)]
+    others.append(replace(schedule, threshold=schedule.threshold + 1))
+    assert len({default_name(each) for each in others}) == 4
+    assert all(default_name(each).startswith("cascade_6x2_d6_") for each in others)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 12])
+@pytest.mark.parametrize("threshold", [None, 0, (1 << 31) - 1])
+def test_the_bench_has_images_for_each_of_its_parts(count, threshold, monkeypatch):
+    """Where the first network decides every image, and where none, too."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "sim"))
+    bench = importlib.import_module("cascade_bench")
+    schedule, _ = small()
+    schedule = schedule if threshold is None else replace(schedule, threshold=threshold)
+    images = bench._images(schedule, count, 1)
+    assert len(images) == max(2, count)
+    if threshold is None:
+        assert schedule.logits(images)[1].sum() == len(images) // 2
 
 
 def written(folder):
@@ -208,6 +234,8 @@ def test_the_command(tmp_path):
         assert not (tmp_path / "out").exists()
     result = run(first, "--then", then, "--threshold", 5, "--json")
     assert result.exit_code == 0, result.stderr
-    assert CascadeEngineManifest.read(json.loads(result.stdout)["manifest"]).threshold == 5
+    manifest = CascadeEngineManifest.read(json.loads(result.stdout)["manifest"])
+    assert manifest.threshold == 5
+    assert manifest.title == "small and another on a 6 x 2 weight-stationary systolic array"
     counted = CliRunner().invoke(energy, [json.loads(result.stdout)["verilog"]])
     assert counted.exit_code == 2 and "is an engine of two networks" in counted.stderr, counted.output
