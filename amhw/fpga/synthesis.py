@@ -16,7 +16,14 @@ for command in sys.argv[1:]:
 _HEADER = re.compile(r"\d+\.\d+\. (?:Executing|Running) ([\w-]+(?: [\w-]+)*?)(?: pass)?(?=[ .:]|$)")
 """Of one of the steps of a synthesis, not of what these consist of."""
 
-_CONTENTS = re.compile(r"^  initial begin\n((?:    (\w+)\[\d+\] = \d+'[hd][\da-f]+;\n)+)  end\n", re.MULTILINE)
+_CONTENTS = re.compile(
+    r"^  initial begin\n"
+    r"(    (\w+)\[\d+\] = \d+'[hd][\da-f]+;\n(?:    \2\[\d+\] = \d+'[hd][\da-f]+;\n)*)"
+    r"  end\n",
+    re.MULTILINE,
+)
+"""Of one memory; a block that fills several stays as it is."""
+
 _WORD = re.compile(r"\[(\d+)\] = \d+'([hd])([\da-f]+);")
 
 

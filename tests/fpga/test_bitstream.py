@@ -437,6 +437,15 @@ for command in ("read_verilog design.v", "proc", "memory_collect", "write_json d
 """
 
 
+def test_a_block_that_fills_two_memories_stays_as_it_is(tmp_path):
+    several = "  initial begin\n    one[0] = 4'h3;\n    two[0] = 4'h5;\n  end\n"
+    single = "  initial begin\n    two[0] = 4'h5;\n    two[1] = 4'h6;\n  end\n"
+    found = contents_in_files(several + single, tmp_path)
+    [file] = tmp_path.glob("*.hex")
+    assert found == several + f'  initial $readmemh("{file.name}", two);\n'
+    assert file.read_text() == "@0 5\n@1 6\n"
+
+
 @pytest.mark.parametrize("bits", [13, 40])
 def test_contents_in_files(tmp_path, bits):
     """Yosys finds in the memory what was put into it; narrow words are written as decimals, wide ones not."""
