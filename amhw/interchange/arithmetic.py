@@ -25,12 +25,10 @@ def shaped(node: Node, layer: Layer, *shapes: Shape) -> Shape:
 
 def by_channel(numbers: tuple[float, ...], shape: Shape, what: str) -> Array:
     """Float64[C, H, W] of one number or of one for each channel."""
-    if (
-        len(numbers) not in (1, shape[0])
-        or not np.isfinite(numbers).all()
-        or (what == "deviation" and min(numbers) <= 0)
-    ):
-        raise Refusal(f"a {what} of {', '.join(f'{each:g}' for each in numbers)}; wanted 1 or {shape[0]} numbers")
+    if len(numbers) not in (1, shape[0]) or not np.isfinite(numbers).all() or (what == "std" and min(numbers) <= 0):
+        kind = "positive" if what == "std" else "finite"
+        said = ",".join(f"{each:g}" for each in numbers)
+        raise Refusal(f"--{what} {said}; wanted 1 or {shape[0]} {kind} numbers")
     found: Array = np.broadcast_to(np.array(numbers, np.float64).reshape(-1, 1, 1), shape)
     return found
 
@@ -67,9 +65,10 @@ def pads_of(node: Node, said: Given, x: Value, window: Pair, stride: Pair) -> tu
     mode = said.text("auto_pad", "NOTSET")
     pads = said.whole_numbers("pads") or [0, 0, 0, 0]
     if mode in ("SAME_UPPER", "SAME_LOWER"):
+        sides = [side + around for side, around in zip(x.shape[1:], in_all(x.pads), strict=True)]
         total = [
             max((-(-side // step) - 1) * step + size - side, 0)
-            for side, size, step in zip(x.shape[1:], window, stride, strict=True)
+            for side, size, step in zip(sides, window, stride, strict=True)
         ]
         first = [(each + (mode == "SAME_LOWER")) // 2 for each in total]
         pads = [*first, *(each - before for each, before in zip(total, first, strict=True))]

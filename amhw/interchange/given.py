@@ -12,6 +12,20 @@ from amhw.refusal import Refusal
 
 _MOST_FOLDED = 1 << 24
 
+FLOATS: Mapping[int, Any] = {1: np.float32, 10: np.float16, 11: np.float64, 16: np.float32}
+"""ONNX's numbers of the types FLOAT, FLOAT16, DOUBLE and BFLOAT16; numpy has none for the last."""
+
+_INTEGERS: Mapping[int, Any] = {
+    2: np.uint8,
+    3: np.int8,
+    4: np.uint16,
+    5: np.int16,
+    6: np.int32,
+    7: np.int64,
+    12: np.uint32,
+    13: np.uint64,
+}
+
 _AS_INPUTS: Mapping[str, tuple[str, ...]] = {
     "Clip": ("min", "max"),
     "Squeeze": ("axes",),
@@ -109,9 +123,19 @@ def _divided(first: Any, second: Any) -> Any:
     return first // second if np.issubdtype(np.asarray(first).dtype, np.integer) else first / second
 
 
+def _cast(arrays: Sequence[np.ndarray], said: Given) -> np.ndarray:
+    [array], number = arrays, said.whole("to", 0)
+    if number not in FLOATS and number not in _INTEGERS:
+        raise ValueError(f"a cast to the type {number}; wanted floats or integers")
+    if number in _INTEGERS and not np.isfinite(array).all():
+        raise ValueError("a cast to integers of what is not finite")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return array.astype({**FLOATS, **_INTEGERS}[number])
+
+
 _FOLDED: Mapping[str, Callable[[Sequence[np.ndarray], Given], np.ndarray]] = {
     "Identity": lambda arrays, said: arrays[0],
-    "Cast": lambda arrays, said: arrays[0],
+    "Cast": _cast,
     "Gather": lambda arrays, said: np.take(arrays[0], arrays[1], axis=said.whole("axis", 0)),
     "Unsqueeze": lambda arrays, said: np.expand_dims(arrays[0], tuple(said.whole_numbers("axes"))),
     "Squeeze": lambda arrays, said: np.squeeze(arrays[0], tuple(said.whole_numbers("axes")) or None),

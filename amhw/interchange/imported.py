@@ -29,7 +29,7 @@ class Normalisation:
 
     def __post_init__(self) -> None:
         if not min(self.deviation) > 0:
-            raise Refusal(f"a deviation of {min(self.deviation):g}; wanted positive numbers")
+            raise Refusal(f"--std {min(self.deviation):g}; wanted positive numbers")
 
 
 PIXELS = Normalisation()

@@ -29,7 +29,7 @@ from amhw.interchange.arithmetic import (
     unless_plain,
 )
 from amhw.interchange.drafts import Array, Codes, Draft, Lowered, Steps, Value
-from amhw.interchange.given import Given, folded
+from amhw.interchange.given import FLOATS, Given, folded
 from amhw.interchange.graph import Graph, Node
 from amhw.network.layers import (
     IMAGE,
@@ -53,6 +53,9 @@ _NEAR = 0.01
 
 _MOST_VALUES = 1 << 24
 """Of one layer and one image."""
+
+_CODES = {0: np.uint8, 2: np.uint8, 3: np.int8}
+"""What a QuantizeLinear without a zero point rounds to, by its output_dtype; 0 is none said."""
 
 _INSTEAD = {
     "Sigmoid": "a ReLU",
@@ -110,7 +113,7 @@ class _Lowering:
         self.notes: list[str] = []
         self.inexact: list[str] = []
         self.ended: Node | None = None
-        scale = 1 / by_channel(deviation, graph.input_shape, "deviation")
+        scale = 1 / by_channel(deviation, graph.input_shape, "std")
         shift = -by_channel(mean, graph.input_shape, "mean") * scale
         image = Value(None, graph.input_shape, self.uses[graph.input] == 1, *unless_plain(scale, shift))
         self.values: dict[str, Value] = {graph.input: image}
@@ -200,7 +203,7 @@ class _Lowering:
         if len(x.shape) != 3:
             raise Refusal(f"{node} gets {list(x.shape)}; wanted [channels, height, width]")
         weights = self._constant(node, 1, "weights")
-        bias = self._constant(node, 2, "biases") if len(node.inputs) > 2 else np.zeros(len(weights))
+        bias = self._constant(node, 2, "biases") if len(node.inputs) > 2 else np.zeros(weights.shape[:1])
         codes = self.codes.get(node.inputs[1])
         if weights.ndim != 4 or bias.shape != weights.shape[:1]:
             raise Refusal(f"{node}: weights {list(weights.shape)}, bias {list(bias.shape)}; wanted a convolution in 2D")
@@ -518,6 +521,11 @@ class _Lowering:
     def _same(self, node: Node, x: Value, said: Given) -> Value:
         return x
 
+    def _cast(self, node: Node, x: Value, said: Given) -> Value:
+        if (number := said.whole("to", 0)) not in FLOATS:
+            raise Refusal(f"{node} makes the type {number} of what the image gives; wanted a float, such as 1, FLOAT")
+        return x
+
     def _dropout(self, node: Node, x: Value, said: Given) -> Value:
         if said.whole("training_mode", 0):
             raise Refusal(f"{node} is in training mode; export the model after eval()")
@@ -552,9 +560,13 @@ class _Lowering:
 
     def _quantise(self, node: Node, x: Value, said: Given) -> Value:
         """Rounded to steps: what is below the lowest code is cut, which may be a ReLU."""
-        kind = np.uint8
+        kind: Any = np.uint8
         if len(node.inputs) > 2:
             kind = np.asarray(self.constants.get(node.inputs[2], np.uint8(0))).dtype.type
+        elif (number := said.whole("output_dtype", 0)) in _CODES:
+            kind = _CODES[number]
+        else:
+            raise Refusal(f"{node} rounds to the type {number}; wanted 2, UINT8, or 3, INT8")
         _, scales, zeros = quantisation(node, self.constants, np.zeros(1, kind))
         if scales.size != 1 or not np.issubdtype(kind, np.integer) or np.iinfo(kind).bits != 8:
             raise Refusal(
@@ -736,7 +748,7 @@ class _Lowering:
         "Squeeze": _squeeze,
         "Pad": _pad,
         "Identity": _same,
-        "Cast": _same,
+        "Cast": _cast,
         "Dropout": _dropout,
         "Softmax": _softmax,
         "LogSoftmax": _softmax,

@@ -7,7 +7,7 @@ Python.
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ def made_by(spec: str) -> nn.Module:
     module_name, _, function_name = spec.partition(":")
     if not module_name or not function_name:
         raise Refusal(f"{spec} is no MODULE:FUNCTION; wanted such as models:make")
-    with _current_folder():
+    with _current_folder(), _lines_aside():
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as missing:
@@ -57,12 +57,13 @@ def read_module(module: nn.Module, shape: tuple[int, int, int], name: str) -> Gr
     """
     image = torch.zeros((1, *shape))
     try:
-        with torch.no_grad():
+        with _lines_aside(), torch.no_grad():
             module(image)
     except Exception as error:
         raise Refusal(f"{name} does not take images {list(shape)}: {_line(error)}") from None
     try:
-        exported = torch.export.export(module, (image,))
+        with _lines_aside():
+            exported = torch.export.export(module, (image,))
     except Exception as error:
         raise Refusal(f"{name} cannot be exported by torch.export: {_line(error)}") from None
     return _Reader(exported, shape, name).graph()
@@ -210,13 +211,16 @@ def _adaptive(op: str) -> Callable[[Given, Any], Made]:
 
 
 def _mean(given: Given, node: Any) -> Made:
-    return "ReduceMean", (given["self"],), {"axes": list(given["dim"] or []), "keepdims": int(given["keepdim"])}
+    axes, kept = given.get("dim") or [], given.get("keepdim", False)  # neither is said by `x.mean()`, over everything
+    return "ReduceMean", (given["self"],), {"axes": list(axes), "keepdims": int(kept)}
 
 
 def _sum(op: str) -> Callable[[Given, Any], Made]:
     def made(given: Given, node: Any) -> Made:
         if given.get("alpha", 1) != 1:
             return None, (), {"alpha": given["alpha"]}
+        if given.get("rounding_mode") is not None:
+            return None, (), {"rounding_mode": given["rounding_mode"]}
         return op, (given["self"], given["other"]), {}
 
     return made
@@ -234,9 +238,15 @@ def _reshaped(given: Given, node: Any) -> Made:
 
 def _plain(op: str) -> Callable[[Given, Any], Made]:
     def made(given: Given, node: Any) -> Made:
-        return op, (given["self"] if "self" in given else given["input"],), {}
+        return op, (given["self"],), {}
 
     return made
+
+
+def _dropout(given: Given, node: Any) -> Made:
+    if given["train"]:
+        return None, (), {"train": True}
+    return "Identity", (given["input"],), {}
 
 
 def _first(given: Given, node: Any) -> Made:
@@ -267,8 +277,8 @@ _OPERATORS: Mapping[str, Callable[[Given, Any], Made]] = {
     "reshape": _reshaped,
     "squeeze": _reshaped,
     "unsqueeze": _reshaped,
-    "dropout": _plain("Identity"),
-    "feature_dropout": _plain("Identity"),
+    "dropout": _dropout,
+    "feature_dropout": _dropout,
     "clone": _first,
     "contiguous": _first,
     "alias": _first,
@@ -287,6 +297,11 @@ def _current_folder() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(here)
+
+
+def _lines_aside() -> redirect_stdout[Any]:
+    """What the user's Python prints goes to stderr: stdout is for results, perhaps JSON."""
+    return redirect_stdout(sys.stderr)
 
 
 def _line(error: BaseException) -> str:

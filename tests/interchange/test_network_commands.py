@@ -98,8 +98,9 @@ def test_a_depthwise_network_goes_where_networks_go(data, tmp_path):
     [
         (("nowhere.onnx",), "cannot read nowhere.onnx"),
         (("bright.onnx", "--mean", "dark"), "--mean 'dark'; wanted numbers"),
-        (("bright.onnx", "--std", "0"), "a deviation of 0; wanted positive numbers"),
-        (("bright.onnx", "--mean", "1,2,3"), "a mean of 1, 2, 3; wanted 1 or 2 numbers"),
+        (("bright.onnx", "--std", "0"), "--std 0; wanted positive numbers"),
+        (("bright.onnx", "--mean", "1,2,3"), "--mean 1,2,3; wanted 1 or 2 finite numbers"),
+        (("bright.onnx", "--std", "1,2,3"), "--std 1,2,3; wanted 1 or 2 positive numbers"),
         (("bright.onnx", "--out", "bright.onnx"), "would be overwritten"),
         (("bright.onnx", "--data", "test.npz"), "no training images"),
         (("bright.onnx", "--data", "many.npz"), "has the label 8"),
@@ -118,6 +119,29 @@ def test_what_cannot_be_used_is_one_line(arguments, message, model, data, tmp_pa
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.output
     assert message in done.stderr
     assert not Path("o.npz").exists() and not Path("o-float.npz").exists()
+
+
+def test_what_a_module_prints_is_not_among_the_results(data, tmp_path, monkeypatch):
+    (tmp_path / "chatty_models.py").write_text(
+        """
+from torch import nn
+print("imported")
+
+class Chatty(nn.Sequential):
+    def forward(self, x):
+        print("called")
+        return super().forward(x)
+
+def make():
+    print("made")
+    return Chatty(nn.Flatten(), nn.Linear(144, 3))
+"""
+    )
+    monkeypatch.chdir(tmp_path)
+    done = amhw("import-network", "chatty_models:make", "--data", data, "--out", "o.npz", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["network"] == "o.npz"
+    assert done.stderr.split()[:3] == ["imported", "made", "called"]
 
 
 def test_training_from_scratch_says_who_reads_files(tmp_path):

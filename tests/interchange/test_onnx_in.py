@@ -78,6 +78,15 @@ def padding_of_its_own():
 
 
 @graph
+def padding_of_its_own_and_as_tensorflow_has_it():
+    m = Model()
+    m.then("Pad", m.constant([0, 0, 1, 0, 0, 0, 0, 1], np.int64))
+    m.conv(2, 3, auto_pad="SAME_UPPER", strides=[2, 2])
+    m.then("Relu")
+    return ended(m, 3, 5, 5)
+
+
+@graph
 def dilation():
     m = Model()
     m.conv(2, 3, dilations=[2, 3])
@@ -233,6 +242,20 @@ def weights_that_are_nodes():
     m.then("Conv", "w")
     m.then("Relu")
     return ended(m, 3, 8, 7)
+
+
+@graph
+def casts_of_floats_and_of_constants():
+    m = Model()
+    m.then("Cast", to=11)
+    m.then("Cast", to=1)
+    m.conv(2, 3)
+    steps = m.then("Cast", source=m.constant([0.9, 2.9]), to=6)  # 0 and 2
+    last = m.then("Gather", m.constant(1, np.int64), source=steps)
+    bias = m.then("Cast", source=last, to=1)
+    m.then("Add", bias, source="t2")
+    m.then("Relu")
+    return ended(m, 3, 7, 6)
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -9,6 +9,7 @@ from quantised_models import statically
 
 from amhw.interchange.imported import read_network
 from amhw.network.inference import Inference
+from amhw.refusal import Refusal
 
 SHAPE = (2, 10, 10)
 
@@ -105,6 +106,32 @@ def test_integers_of_another_kind_are_found_anew(options, reason, tmp_path, imag
     assert found.integers is None and reason in found.notes[0]
     near = found.network.logits(images)
     assert np.abs(near - run(path, images)).mean() < 0.2 * near.std(axis=0).mean()
+
+
+@pytest.mark.parametrize("kind", [{}, {"output_dtype": 2}, {"output_dtype": 3}])
+def test_codes_without_a_zero_point_are_of_the_type_they_say(kind, tmp_path):
+    """Those from 0 rectify, those with a sign do not."""
+    m = Model(SHAPE, opset=21)
+    m.conv(2, 3)
+    m.then("QuantizeLinear", m.constant(0.03, name="step"), **kind)
+    m.then("DequantizeLinear", "step")
+    m.then("Abs")
+    m.then("Flatten")
+    m.linear(3 * 8 * 8)
+    path = m.save(tmp_path / "m.onnx")
+    images = np.random.default_rng(1).integers(0, 256, (20, *SHAPE), dtype=np.uint8)
+    logits = read_network(str(path), SHAPE).network.logits(images)
+    np.testing.assert_allclose(logits, run(path, images), atol=0.15)
+
+
+def test_codes_of_another_type_are_refused(tmp_path):
+    m = Model(SHAPE, opset=21)
+    m.conv(2, 3)
+    m.then("QuantizeLinear", m.constant(0.01), output_dtype=5, name="odd")
+    m.then("Flatten")
+    m.linear(3 * 8 * 8)
+    with pytest.raises(Refusal, match=r"odd \(QuantizeLinear\) rounds to the type 5; wanted 2, UINT8, or 3, INT8"):
+        read_network(str(m.save(tmp_path / "m.onnx")), SHAPE)
 
 
 def test_a_zero_point_of_what_is_only_added_has_to_be_in_the_middle(tmp_path, images):

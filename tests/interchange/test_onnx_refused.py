@@ -75,6 +75,7 @@ OPERATORS = {
         r"odd \(MaxPool\) pads \[1000000000",
     ),
     "two rows": (after_a_convolution("Reshape", constants=[], shape=[2, 84]), r"odd \(Reshape\) makes \[2, 84\]"),
+    "a cast to integers": (after_a_convolution("Cast", to=7), r"odd \(Cast\) makes the type 7 .*wanted a float"),
     "no stride": (after_a_convolution("MaxPool", kernel_shape=[2, 2], strides=[0, 1]), r"strides \(0, 1\)"),
 }
 
@@ -211,6 +212,12 @@ def test_weights_that_are_no_numbers(tmp_path):
     m = Model()
     m.then("Conv", m.constant(np.full((3, 2, 2, 2), np.nan)), name="conv")
     assert "conv (Conv) has weights that are not all finite numbers" in refusal(m.save(tmp_path / "m.onnx"))
+
+
+def test_weights_of_no_dimension(tmp_path):
+    m = Model()
+    m.then("Conv", m.constant(0.5), name="conv")
+    assert "conv (Conv): weights [], bias []; wanted a convolution in 2D" in refusal(m.save(tmp_path / "m.onnx"))
 
 
 def test_damaged_files(tmp_path):

@@ -43,6 +43,27 @@ class Branching(nn.Module):
 def branches():
     return Branching()
 
+class Floored(nn.Module):
+    def forward(self, x):
+        return torch.div(x, 0.5, rounding_mode="floor").flatten(1)
+
+class Dropping(nn.Module):
+    def forward(self, x):
+        return nn.functional.dropout(x).flatten(1)
+
+class Averaged(nn.Module):
+    def forward(self, x):
+        return x.mean()
+
+def floors():
+    return Floored()
+
+def drops():
+    return Dropping()
+
+def averages():
+    return Averaged()
+
 def sigmoid():
     return nn.Sequential(nn.Conv2d(1, 3, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(108, 4))
 
@@ -116,6 +137,9 @@ def test_a_function_of_the_users(user_file):
         ("their_models:three_channels", r"does not take images \[1, 8, 8\]"),
         ("their_models:branches", "cannot be exported by torch.export"),
         ("their_models:sigmoid", r"1 \(sigmoid.default\) has no layer here"),
+        ("their_models:floors", r"div.*is set up in a way that has no layer here: \{'rounding_mode': 'floor'\}"),
+        ("their_models:drops", r"dropout.*is set up in a way that has no layer here: \{'train': True\}"),
+        ("their_models:averages", r"mean.*averages over axes \[\] of \[1, 1, 8, 8\]; wanted 2 and 3"),
         ("broken_models:f", "broken_models raises ModuleNotFoundError: No module named 'nothing_of_that_name'"),
         ("no_models:f", "no module no_models; wanted one in this folder"),
         (":f", ":f is no MODULE:FUNCTION"),
