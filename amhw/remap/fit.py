@@ -228,6 +228,7 @@ class _Path:
             lowest, highest = code_range(self.network, layer.name, self.operands)
             other, other_scale = self.codes[sources[1]], self.scales[sources[1]]
             values = codes.numpy() * scale + other.numpy() * other_scale
+            values = values if layer.ceiling is None else np.minimum(values, layer.ceiling)
             added = addition(scale, other_scale, values, lowest, highest)
             found = replace(self, joins={**self.joins, layer.name: added})
             leaving = torch.from_numpy(added(codes.numpy(), other.numpy()))
@@ -316,7 +317,15 @@ def _freely(
         for unit in np.flatnonzero(tolerated)
     }
     nearest = found.errors.argmin(axis=0)
-    usual = float(np.mean([np.percentile(sums[int(unit)][:, o], _CLIPPED) for o, unit in enumerate(nearest)]))
+    ceiling = np.inf if layer.layer.ceiling is None else layer.layer.ceiling
+    usual = float(
+        np.mean(
+            [
+                min(np.percentile(sums[int(unit)][:, o], _CLIPPED), ceiling / found.units[unit])
+                for o, unit in enumerate(nearest)
+            ]
+        )
+    )
     greatest = follower.greatest
     generator = np.random.default_rng(0)
     size = targets.sums[:, 0].size
@@ -328,7 +337,7 @@ def _freely(
 
     def channels_of(factor: float, outputs: Sequence[int]) -> list[tuple[float, int, float]]:
         return [
-            _best_channel(*samples[o], found.units, found.errors[:, o], factor, follower, o, most, offsets)
+            _best_channel(*samples[o], found.units, found.errors[:, o], factor, follower, o, most, offsets, ceiling)
             for o in outputs
         ]
 
@@ -368,9 +377,10 @@ def _best_channel(
     channel: int,
     most: float,
     offsets: Sequence[float],
+    ceiling: float,
 ) -> tuple[float, int, float]:
     """(what the follower must lose, unit's index, bias) of the best unit and bias for a channel."""
-    rectified = np.maximum(target, 0).astype(np.float64)
+    rectified = np.clip(target, 0, ceiling).astype(np.float64)
     live = target > 0
     step = follower.greatest / max(1, follower.levels - 1) / factor
     best = (np.inf, int(errors.argmin()), 0.0)
@@ -518,5 +528,7 @@ def _finished(
     if limits is None:
         return path.with_layer(layer, table, unit, error)
     outputs = ((sums + bias.reshape(-1, *[1] * (sums.ndim - 2))) * unit).astype(np.float32)
+    if layer.layer.ceiling is not None:
+        outputs = np.minimum(outputs, layer.layer.ceiling)
     constants, scale = rescaled(outputs, unit, *limits)
     return path.with_layer(replace(layer, requantisation=constants), table, scale, error)

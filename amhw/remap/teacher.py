@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from amhw.network.layers import IMAGE, Convolution
+from amhw.network.layers import IMAGE, Convolution, MaxPool
+from amhw.network.module import activated
 from amhw.network.real import FloatNetwork, pixels
 
 _PROJECTIONS = 4
@@ -127,9 +128,9 @@ def _batch(
         if layer.name in structure.layer_names:
             pool = structure.pool_of(layer.name)
             if isinstance(layer, Convolution):
-                # A convolution without pooling is its own winner everywhere.
-                window, stride = ((1, 1), (1, 1)) if pool is None else (pool.window, pool.stride)
-                z, positions = functional.max_pool2d(z, window, stride, return_indices=True)
+                # A convolution without pooling is its own winner everywhere; positions are those before padding.
+                pool = MaxPool("", (1, 1), (1, 1)) if pool is None else pool
+                z, positions = functional.max_pool2d(z, pool.window, pool.stride, pool.padding, return_indices=True)
                 winners[layer.name] = positions.flatten(2)
             else:
                 entering[layer.name] = steady(inputs[0].detach().numpy())
@@ -139,7 +140,7 @@ def _batch(
                     z.requires_grad_()
                 z.retain_grad()
             pre_activations[layer.name] = z
-        values[leaving] = values[layer.name] = torch.relu(z) if getattr(layer, "relu", False) else z
+        values[leaving] = values[layer.name] = activated(layer, z)
     linear: dict[str, tuple[np.ndarray, ...]] = {
         name: (steady(pre_activations[name].detach().numpy()), codes) for name, codes in entering.items()
     }
