@@ -9,7 +9,7 @@ from amhw.refusal import Refusal
 from amhw.select.demands import Demands
 from amhw.select.record import SelectedMultiplier, SelectionRecord, Yardstick
 from amhw.select.selection import Selection
-from amhw.select.solutions import Baseline, Solution, pareto_front
+from amhw.select.solutions import Baseline, Solution
 from amhw.stages.content import unpacked
 from amhw.stages.synthesis import Implementation
 
@@ -61,7 +61,7 @@ class Request:
         if self.multipliers > 1:
             solutions += selection.score(selection.assign(solutions, self.multipliers))
         if self.finetune:
-            solutions = selection.score(selection.fine_tune(pareto_front(solutions)))
+            solutions = selection.score(selection.fine_tune(solutions))
         if self.multipliers > 1 or self.demands.max_energy_ratio is not None:
             solutions = selection.with_energy(solutions)
         return selection.with_shared(solutions) if self.multipliers > 1 else solutions
