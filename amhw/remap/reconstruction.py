@@ -46,6 +46,8 @@ _WORK = 5_400_000
 _SAMPLES_A_FEATURE = 12
 """Windows an output's moments are taken from: `_WORK` over the number of features, so that more features do not cost
 more than in proportion, but never fewer than `_SAMPLES_A_FEATURE` for each (their weights make them worth fewer)."""
+_NOTHING = 1e-12
+"""A share of the targets' variance that is no more than what rounding leaves of constant activations."""
 _AT_ONCE = 4096
 _FEATURES_AT_ONCE = 48
 _CLIPPING = np.linspace(0.2, 1.0, 17)
@@ -171,6 +173,9 @@ def exact_codes(moments: Moments, greatest: int) -> tuple[NDArray[np.int8], floa
         moments: of features that are the activations' values.
     """
     ideal, matrix = _steady(moments.solution), moments.damped
+    if (moments.cross * ideal).sum() <= _NOTHING * moments.target.sum():
+        # Activations that never change can take up nothing; the unit is then for the bias alone.
+        return np.zeros(ideal.shape, np.int8), float(np.sqrt(moments.target.mean())) / greatest or 1.0
 
     def rounded(unit: float) -> NDArray[np.float64]:
         return np.clip(np.rint(ideal / unit), -greatest, greatest)

@@ -15,7 +15,7 @@ from amhw.network.models.lenet5 import float_network
 from amhw.network.quantise import quantise
 from amhw.network.quantised import Operands, QuantisedLayer
 from amhw.remap.fit import Judge, fit
-from amhw.remap.reconstruction import Moments, remap
+from amhw.remap.reconstruction import Moments, exact_codes, remap
 from amhw.remap.teacher import LayerTargets, Teacher
 from amhw.remap.terms import Terms
 
@@ -60,6 +60,13 @@ def test_the_predicted_error_is_the_measured_one(text):
             wrong = sums[:, output] * unit - targets.sums[:, output]
             measured = float(share @ (wrong - share @ wrong) ** 2)
             assert found.errors[s, output] == pytest.approx(measured - noise, rel=0.05, abs=0.1)
+
+
+def test_constant_activations_give_no_weights_and_a_unit_for_the_bias():
+    """As where a multiplier leaves every activation before the layer 0; what rounding leaves is no information."""
+    noise = np.full((3, 6), 1e-17)
+    weights, unit = exact_codes(Moments(np.zeros((1, 6, 6)), noise, np.array([4.0, 4.0, 4.0])), 7)
+    assert not weights.any() and unit == pytest.approx(2 / 7)
 
 
 SOME = ("conv1", "conv2", "fc2", "fc3")
