@@ -16,6 +16,7 @@ from pathlib import Path
 from amhw.files import write_atomically
 from amhw.pareto import nondominated
 from amhw.results import Results
+from amhw.select.demands import at_most
 from amhw.select.selection import Selection
 from amhw.select.settings import Settings
 from amhw.select.solutions import Solution
@@ -97,7 +98,7 @@ def main() -> None:
                 )
             found = []
             for demand in DEMANDS:
-                within = next((s for s in best if 100 * s.training_loss <= demand), None)
+                within = next((s for s in best if at_most(100 * s.training_loss, demand)), None)
                 if within is None or within.loss is None:
                     found.append(f"{demand}: none")
                 else:

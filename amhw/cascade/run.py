@@ -13,6 +13,7 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.network.trained_on import own_data
 from amhw.refusal import Refusal
 from amhw.results import R, Results, Task, completed
+from amhw.select.demands import at_most
 from amhw.select.energy import Operands, exact_designs, expected_of, per_image
 from amhw.select.solutions import Loss
 from amhw.stages.emission import emission
@@ -122,7 +123,7 @@ class Cascades:
             for cascade in self.front()
         ]
         # The front ends with a cascade that loses nothing: the exact network alone does not.
-        found = (next(cascade for cascade, loss in possible if loss <= demand) for demand in demands)
+        found = (next(cascade for cascade, loss in possible if at_most(loss, demand)) for demand in demands)
         return list(dict.fromkeys(found))
 
     def with_threshold(self, threshold: int) -> list[Cascade]:

@@ -8,9 +8,21 @@ from amhw.refusal import Refusal
 from amhw.select.solutions import Baseline, Solution
 from amhw.stages.synthesis import Implementation
 
+_TOLERANCE = 1e-9
+"""A figure that is beyond a limit by less is at the limit: 100 · 0.29 is not 29 in floating point."""
+
 _EXAMPLES = {"max_loss": 0.5, "max_area_ratio": 0.06, "max_delay_ratio": 0.3, "max_energy_ratio": 0.1}
 
 _QUANTITIES = {"max_loss": "points", "max_area_ratio": "area", "max_delay_ratio": "delay", "max_energy_ratio": "energy"}
+
+
+def at_most(figure: float, limit: float) -> bool:
+    """Whether a figure is within an upper limit, but for what rounding adds.
+
+    >>> at_most(100 * 0.07, 7), at_most(7.01, 7)
+    (True, False)
+    """
+    return figure <= limit + _TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -71,12 +83,14 @@ class Demands:
 
     def met_by(self, figures: Mapping[str, float]) -> bool:
         """Whether such figures are within the limits."""
-        return all(figures[name] <= limit for name, limit in self.limits.items())
+        return all(at_most(figures[name], limit) for name, limit in self.limits.items())
 
     def excess(self, figures: Mapping[str, float]) -> float:
         """How far the figure that misses most is beyond its limit, as a multiple of it; points count from a hundredth
         on."""
-        return max(figures[name] / max(limit, 0.01) for name, limit in self.limits.items())
+        return max(
+            figures[name] / (max(limit, 0.01) if name == "max_loss" else limit) for name, limit in self.limits.items()
+        )
 
     def met_in_words(self, figures: Mapping[str, float]) -> str:
         """Each figure beside its limit."""
@@ -87,7 +101,10 @@ class Demands:
         words = []
         for name, limit in self.limits.items():
             over = figures[name] - limit
-            words.append(_said(name, figures[name]) + (f" ({_number(name, over)} too much)" if over > 0 else ""))
+            words.append(
+                _said(name, figures[name])
+                + ("" if at_most(figures[name], limit) else f" ({_number(name, over)} too much)")
+            )
         return ", ".join(words)
 
 

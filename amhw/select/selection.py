@@ -34,7 +34,7 @@ from amhw.refusal import Refusal
 from amhw.results import R, Results, Task, completed
 from amhw.select.assignment import assignments
 from amhw.select.cost import CostModel, carries
-from amhw.select.demands import Demands
+from amhw.select.demands import Demands, at_most
 from amhw.select.energy import Operands, exact_designs, per_image
 from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicted_error
 from amhw.select.searching import searched
@@ -303,7 +303,7 @@ class Selection:
             limit = min([limit, *self._harmless(met)])
         # Nothing may be so small and harmless in another network or data set: then look further, up to the exact one.
         most = 1.0 if demands.max_loss is None else demands.max_loss / 100
-        while limit < whole and not (self._harmless(met) and self._least_loss(met) <= most):
+        while limit < whole and not (self._harmless(met) and at_most(self._least_loss(met), most)):
             least, limit = limit, min(2 * limit, whole)
             precisions = [mask for _, _, mask in self.space.precisions()]
             met.cost = self._cost_model(list(met.candidates.values()), met.quick)
@@ -380,7 +380,7 @@ class Selection:
     def _harmless(self, met: "_Met") -> list[float]:
         """The areas, in µm², of what loses nothing on training images."""
         most = self.settings.negligible_loss
-        return [solution.smallest.area_um2 for solution in met.solutions if solution.training_loss <= most]
+        return [solution.smallest.area_um2 for solution in met.solutions if at_most(solution.training_loss, most)]
 
     def _least_loss(self, met: "_Met") -> float:
         return min(solution.training_loss for solution in met.solutions)

@@ -103,12 +103,12 @@ class Loaded:
 
     @cached_property
     def teacher(self) -> Teacher:
-        """Targets for some of the training images, evenly spaced; linear layers have them for more, none of which is
-        among the plain judging ones."""
+        """Targets for some of the training images, evenly spaced; linear layers have them for more. None is among the
+        plain judging ones."""
         images, (plain, most) = self.training.images, _MORE
         distorted = min(most, len(images))
-        first = images[:: max(1, len(images) // _TEACHING)]
         step = max(2, len(images) // _TEACHING)
+        first = images[::step]
         others = images[np.arange(len(images)) % step > 1]
         others = others[:: max(1, len(others) // plain)][:plain] if len(others) else others
         copies = images[np.arange(distorted) * len(images) // distorted]
@@ -133,13 +133,15 @@ class Loaded:
         return Judge.of(self.network, self.judging.images)
 
     @cached_property
-    def exact_accuracy(self) -> float:
-        """The share of the judging images that the base network classifies correctly."""
-        return float(Inference(self.base).correct(self.judging).mean())
+    def exact_hits(self) -> int:
+        """How many of the judging images the base network classifies correctly."""
+        return int(Inference(self.base).correct(self.judging).sum())
 
     def training_loss(self, predictions: np.ndarray) -> float:
         """The share of the judging images that are lost against exact products when these classes are predicted."""
-        return self.exact_accuracy - float((predictions == self.judging.labels).mean())
+        hits = int((predictions == self.judging.labels).sum())
+        # Of whole numbers, so that what loses just so many images loses just that share.
+        return (self.exact_hits - hits) / len(self.judging.labels)
 
 
 def moved(images: np.ndarray, seed: int) -> np.ndarray:

@@ -59,6 +59,38 @@ def test_what_cannot_be_met_names_the_nearest_and_by_how_much_it_misses(demands,
     assert str(refused.value).startswith(str(demands)) and said in str(refused.value)
 
 
+@pytest.mark.parametrize("lost", range(1, 60))
+def test_what_loses_just_the_limit_meets_it(lost):
+    """So many of 4,000 images, and not one more."""
+    one = solution(SMALL.name, 100 * (lost / 4000), 0.03, (0.01, 0.17, 0.02))
+    assert Request(demands=Demands(max_loss=lost / 40)).chosen([one], BASELINE)[0] is one
+    with pytest.raises(Refusal, match="too much"):
+        Request(demands=Demands(max_loss=(lost - 1) / 40)).chosen([one], BASELINE)
+
+
+def test_small_limits_of_ratios_count_in_full():
+    """Of two that miss, the nearest in proportion: only points count from a hundredth on."""
+    demands = Demands(max_area_ratio=0.001, max_delay_ratio=0.01)
+    assert demands.excess({"max_area_ratio": 0.004, "max_delay_ratio": 0.02}) == pytest.approx(4)
+    assert Demands(max_loss=0).excess({"max_loss": 0.05}) == pytest.approx(5)
+
+
+def test_what_meets_a_demand_is_fine_tuned_though_the_front_dominates_it():
+    """Fine-tuning may turn the order round."""
+
+    class Found:
+        """A selection that is done; training on changes nothing."""
+
+        fine_tune = score = staticmethod(list)
+
+        def front(self, demands):
+            return [*EVERY, dominated]
+
+    dominated = solution("mul_u8s8_pp_0_0_0_0_0_0_80_c0", 0.9, 0.031, (0.011, 0.18, 0.02))
+    assert dominated not in pareto_front([*EVERY, dominated])
+    assert dominated in Request(demands=Demands(max_loss=1), finetune=True).solutions(Found())
+
+
 def test_an_energy_that_was_not_counted_meets_nothing():
     bare = Solution(SMALL.multipliers, SMALL.implementations, 0.0, SMALL.fitted)
     demands = Demands(max_energy_ratio=1)

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from labelled_images import write_idx_folder
 
@@ -71,6 +72,24 @@ def test_a_search_goes_on_among_larger_ones_until_one_loses_nothing(selected):
     areas = [solution.smallest.area_um2 / whole for solution in front]
     assert min(areas) <= FIRST < max(areas)
     assert any(solution.training_loss <= NARROW.negligible_loss for solution in front)
+
+
+def test_no_plain_image_both_teaches_and_judges(selected):
+    """Of a data set that is smaller than what would be taken of it, too."""
+    loaded = selected[0].loaded
+    total, teacher = len(loaded.training.images), loaded.teacher
+    plain = {image.tobytes() for image in teacher.images[: len(teacher.images) - total]}
+    judging = {image.tobytes() for image in loaded.judging.images[: len(loaded.judging.images) - total]}
+    assert len(plain) + len(judging) == total and not plain & judging
+    assert len(teacher.layers["conv1"].sums) == len(plain)
+
+
+def test_a_training_loss_is_a_share_of_whole_images(selected):
+    loaded = selected[0].loaded
+    labels = loaded.judging.labels
+    for hits in range(len(labels)):
+        predictions = np.where(np.arange(len(labels)) < hits, labels, labels + 1)
+        assert loaded.training_loss(predictions) == (loaded.exact_hits - hits) / len(labels)
 
 
 def test_a_demand_is_refused_only_after_looking_once_more(selected):
