@@ -2,7 +2,8 @@
 
     python scripts/selection_seeds.py --out selection-seeds --workers 2
 
-For each seed: how long it took, how many designs are on the front, its hypervolume, and for each target the netlist
+For each seed: how long it took (told for the first one of an empty store: the others find there what they share with
+it), how many designs are on the front, its hypervolume, and for each target the netlist
 within its area and delay that is best on training images, with the points that it loses on test images. The hypervolume
 is the share of the box up to `REFERENCE` (points lost on test images, area and delay ÷ exact) that netlists of the
 front dominate. Everything is kept in OUT/results.sqlite, and OUT/seeds.json holds what is printed.
@@ -45,8 +46,8 @@ def hypervolume(front: list[Solution], baseline: Baseline) -> float:
     return float(moocore.hypervolume(inside, ref=[1.0, 1.0, 1.0])) if len(inside) else 0.0
 
 
-def of_seed(selection: Selection, seconds_from: float) -> dict[str, object]:
-    """What a selection finds."""
+def of_seed(selection: Selection, seconds_from: float, *, cold: bool) -> dict[str, object]:
+    """What a selection finds; its time is told where the store was empty (`cold`)."""
     front, baseline = selection.front(), selection.baseline()
     seconds = time.perf_counter() - seconds_from
     answers = []
@@ -72,7 +73,7 @@ def of_seed(selection: Selection, seconds_from: float) -> dict[str, object]:
         )
     return {
         "seed": selection.seed,
-        "seconds": round(seconds),
+        "seconds": round(seconds) if cold else None,
         "designs": len(front),
         "hypervolume": round(hypervolume(front, baseline), 4),
         "targets": answers,
@@ -88,8 +89,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    found = []
-    with Results(arguments.out / "results.sqlite") as results, executor(arguments.workers) as pool:
+    found: list[dict[str, object]] = []
+    store = arguments.out / "results.sqlite"
+    empty = not store.exists()
+    with Results(store) as results, executor(arguments.workers) as pool:
         for seed in arguments.seeds:
             started = time.perf_counter()
 
@@ -98,7 +101,7 @@ def main() -> None:
                     print(f"  {time.perf_counter() - started:6.0f} s  {what} {total}", file=sys.stderr, flush=True)
 
             selection = Selection(Problem(), arguments.tech, results, pool, report, seed=seed)
-            found.append(of_seed(selection, started))
+            found.append(of_seed(selection, started, cold=empty and not found))
             print(json.dumps({key: value for key, value in found[-1].items() if key != "front"}), flush=True)
             write_atomically(arguments.out / "seeds.json", json.dumps(found, indent=2) + "\n")
     volumes = [float(str(each["hypervolume"])) for each in found]
