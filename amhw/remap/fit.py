@@ -114,13 +114,10 @@ def fit(
         beam: how many requantisation constants are followed to the end, for each rounding of the image.
 
     Raises:
-        Refusal: a table does not fit its layer, or the layer has absolute values or groups.
+        Refusal: a table does not fit its layer, or the layer has groups, or any layer has absolute values.
     """
+    check_activations(base)
     for name in tables:
-        if base[name].layer.absolute:
-            raise Refusal(
-                f"{name} has absolute values; weights are chosen for layers with a ReLU, or amhw train fine-tunes"
-            )
         if base[name].groups > 1:
             raise Refusal(
                 f"{name} has {base[name].groups} groups; weights are chosen for convolutions without, or amhw train "
@@ -157,6 +154,18 @@ def fit(
         divergence, logits = judge.judged(made, tables)
         fitted.append(Fitted(made, divergence, logits.argmax(axis=1), path.errors))
     return min(fitted, key=lambda found: found.divergence)
+
+
+def check_activations(base: QuantisedNetwork) -> None:
+    """
+    Raises:
+        Refusal: a layer has absolute values, with a table or without: its scale is calibrated for a ReLU.
+    """
+    for layer in base.layers:
+        if layer.layer.absolute:
+            raise Refusal(
+                f"{layer.name} has absolute values; weights are chosen for layers with a ReLU, or amhw train fine-tunes"
+            )
 
 
 @dataclass(frozen=True, eq=False)

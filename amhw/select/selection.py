@@ -31,6 +31,7 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.network.trained_on import own_data
 from amhw.pareto import dominators, nondominated
 from amhw.refusal import Refusal
+from amhw.remap.fit import check_activations
 from amhw.results import R, Results, Task, completed
 from amhw.select.assignment import assignments
 from amhw.select.cost import CostModel, carries
@@ -75,7 +76,7 @@ class Selection:
         seed: of the search.
 
     Raises:
-        Refusal: there are no layers, or they have different operands.
+        Refusal: there are no layers, they have different operands, or a layer of the network has absolute values.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Selection:
         self._expectations: dict[str, Expected] = {}
         self.loaded = problem.loaded
         base = self.loaded.base
+        check_activations(base)
         self.layers = base.convolutions if layers is None else tuple(layers)
         operands = {base[name].operands for name in self.layers}
         if len(operands) != 1:
