@@ -20,6 +20,7 @@ from amhw.array.operation import Operation
 from amhw.array.records import Setup
 from amhw.array.schedule import Schedule
 from amhw.array.widths import Widths
+from amhw.network.margins import margins
 from amhw.network.network import Network
 from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
@@ -146,9 +147,12 @@ class CascadeSchedule:
         # It needs torch, which what only makes circuits does not wait for.
         from amhw.network.inference import Inference
 
-        found, better = (Inference(one.network, one.tables).logits(images) for one in self._both)
+        first, then = (Inference(one.network, one.tables) for one in self._both)
+        found = first.logits(images)
         again = self.decided(found)
-        return np.where(again[:, None], better, found), again
+        if again.any():
+            found[again] = then.logits(images[again])
+        return found, again
 
     def clocks(self, again: float) -> float:
         """Clocks of an image on average, where a share `again` of them goes through both: a bound from below, as the
@@ -172,16 +176,6 @@ def check_alike(first: Network, then: Network) -> None:
             )
     if first.classes < 2:
         raise Refusal(f"{first.name} has {first.classes} class; a margin is between two")
-
-
-def margins(logits: NDArray[np.integer]) -> NDArray[np.int64]:
-    """The greatest logit less the second of [N, classes].
-
-    >>> margins(np.array([[5, 9, 2], [4, 4, 1]])).tolist()
-    [4, 0]
-    """
-    ordered = np.sort(logits.astype(np.int64), axis=1)
-    return np.asarray(ordered[:, -1] - ordered[:, -2])
 
 
 def interpreted(schedule: CascadeSchedule, images: NDArray[np.uint8]) -> NDArray[np.int64]:

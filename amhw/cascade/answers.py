@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from amhw.datasets import DataSet
 from amhw.documents import Record
 from amhw.network.inference import Inference
+from amhw.network.margins import margins
 from amhw.network.quantised import QuantisedNetwork
 from amhw.results import Task
 from amhw.stages.content import images_at, packed, unpacked
@@ -62,8 +63,7 @@ class Answers:
         >>> found.hits.tolist(), found.margins.tolist()
         ([True, False], [4, 0])
         """
-        ordered = np.sort(logits.astype(np.int64), axis=1)
-        return Answers(logits.argmax(axis=1) == labels, ordered[:, -1] - ordered[:, -2])
+        return Answers(logits.argmax(axis=1) == labels, margins(logits))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from random_networks import networks, with_roundings, with_weights
 
 from amhw import Masked, Refusal
 from amhw.array import files
-from amhw.array.cascade import CascadeSchedule, interpreted, margins
+from amhw.array.cascade import CascadeSchedule, interpreted
 from amhw.array.cascade_engine import cascade_engine, default_name
 from amhw.array.config import ArrayConfig
 from amhw.array.engine.judge import Judge
@@ -29,6 +29,7 @@ from amhw.commands.energy import command as energy
 from amhw.manifests import CascadeEngineManifest
 from amhw.network.inference import Inference
 from amhw.network.layers import Convolution, Flatten, Linear, MaxPool
+from amhw.network.margins import margins
 from amhw.network.models import lenet5
 from amhw.network.network import Network
 from amhw.network.quantise import quantise
