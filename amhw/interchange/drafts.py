@@ -87,6 +87,13 @@ class Value:
     step: float | None = None
     steps: Steps | None = None
 
+    def behind(self, *kinds: type[Layer], alone: bool = False) -> "Value":
+        """What it was before layers of these kinds; if `alone`, as far as nothing else takes what is in between."""
+        value = self
+        while value.draft is not None and isinstance(value.draft.layer, kinds) and (value.alone or not alone):
+            [value] = value.draft.taken
+        return value
+
 
 @dataclass(frozen=True, eq=False)
 class Lowered:

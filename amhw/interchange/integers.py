@@ -112,8 +112,7 @@ class _Taken:
 
     def _entering(self, value: Value) -> Steps | None:
         """Into which what enters a layer was rounded; None for pixels."""
-        while value.draft is not None and isinstance(value.draft.layer, MaxPool | Flatten):
-            [value] = value.draft.taken
+        value = value.behind(MaxPool, Flatten)
         return None if value.draft is None else value.draft.steps
 
     def _entering_scale(self, value: Value) -> float:

@@ -369,9 +369,7 @@ class _Lowering:
 
     def _abs(self, node: Node, x: Value, said: Given) -> Value:
         """|x|, in the layer before: only flattening lets it through, a max-pool does not."""
-        value = x
-        while value.draft is not None and isinstance(value.draft.layer, Flatten) and value.alone:
-            [value] = value.draft.taken
+        value = x.behind(Flatten, alone=True)
         if value.scale is None and self._positive(value):
             return x
         draft = value.draft
@@ -392,11 +390,7 @@ class _Lowering:
 
     def _clipped(self, node: Node, x: Value, ceiling: float | None) -> Value:
         """min(max(x, 0), ceiling), in the layer before: max-pools and flattening let it through."""
-        value = x
-        while value.draft is not None and isinstance(value.draft.layer, MaxPool | Flatten):
-            if not value.alone:
-                break
-            [value] = value.draft.taken
+        value = x.behind(MaxPool, Flatten, alone=True)
         draft = value.draft
         if draft is None:
             if ceiling is None and value.scale is None:
@@ -574,9 +568,7 @@ class _Lowering:
             )
         limits = np.iinfo(kind)
         steps = Steps(float(scales.ravel()[0]), int(zeros.ravel()[0]), int(limits.min), int(limits.max), node)
-        value = x
-        while value.draft is not None and isinstance(value.draft.layer, MaxPool | Flatten):
-            [value] = value.draft.taken
+        value = x.behind(MaxPool, Flatten)
         draft = value.draft
         if draft is None:
             if self.image_steps is None:
@@ -614,8 +606,7 @@ class _Lowering:
         return replace(x, step=float(scales[0]))
 
     def _steps_of(self, value: Value) -> Steps | None:
-        while value.draft is not None and isinstance(value.draft.layer, MaxPool | Flatten):
-            [value] = value.draft.taken
+        value = value.behind(MaxPool, Flatten)
         return value.steps if value.draft is None else value.draft.steps
 
     def _unrounded(self, node: Node, draft: Draft) -> None:
