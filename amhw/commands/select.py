@@ -148,7 +148,7 @@ def _front_page(solutions: list["Solution"], yardstick: "Yardstick") -> str:
             f"{100 * solution.training_loss:8.2f}  {solution.name}{plain}"
         )
         if (shared := solution.shared) is not None:
-            area, delay = shared.area_um2 / baseline.smallest.area_um2, shared.delay_ps / baseline.fastest.delay_ps
+            area, delay = baseline.area_ratio(shared), baseline.delay_ratio(shared)
             figures = f"{area:6.4f}  {delay:6.3f}  {shared.energy_ratio:6.4f}"
             lines.append(f"{'':4}  {figures}  {'':24}  as one multiplier that can be each")
     return "\n".join(lines)
@@ -181,7 +181,7 @@ def _page(solution: "Solution", chosen: "Implementation", yardstick: "Yardstick"
     if energy is not None:
         lines.append(f"energy            {energy:.4f} of the exact multiplier that takes the least, in these layers")
     if (shared := solution.shared) is not None:
-        area, delay = shared.area_um2 / baseline.smallest.area_um2, shared.delay_ps / baseline.fastest.delay_ps
+        area, delay = baseline.area_ratio(shared), baseline.delay_ratio(shared)
         lines.append(
             f"in one array      area {area:.4f}, delay {delay:.3f}, energy {shared.energy_ratio:.4f}, of the one "
             "multiplier that can be each of them"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from amhw.datasets import DataSet
 from amhw.families.exact import exact_structures
@@ -9,7 +10,7 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.results import Task
 from amhw.stages.emission import Emitted
 from amhw.stages.energy import OperationEnergy, energy
-from amhw.stimulus import layer_trace
+from amhw.stimulus import Trace, layer_trace
 from amhw.synth import Expected
 from amhw.synth.recipe import recipe_named
 from amhw.table import ProductTable
@@ -28,13 +29,18 @@ class Operands:
     tables: Mapping[str, ProductTable]
     images: DataSet
 
+    @cached_property
+    def trace(self) -> Trace:
+        """The operand codes, of whichever multiplier."""
+        return layer_trace(self.network, self.layer, self.images, tables=self.tables)
+
     def task(self, design: Design, emitted: Emitted, technology: str, recipe: str) -> Task[OperationEnergy]:
         """The energy of one multiplication by `design`, of the netlist that the recipe of this name gave."""
-        trace = layer_trace(self.network, self.layer, self.images, tables=self.tables)
         expected, by = expected_of(design), recipe_named(recipe)
-        return energy(emitted.verilog, design.name, technology, expected, by, trace["a"], trace["b"])
+        return energy(emitted.verilog, design.name, technology, expected, by, self.trace["a"], self.trace["b"])
 
 
+@lru_cache(64)
 def expected_of(design: Design) -> Expected:
     """What every netlist of a design is checked against."""
     return Expected(ProductTable.of(design.multiplier).products)

@@ -153,8 +153,8 @@ class Yardstick:
             exact_delay_ps=self.baseline.fastest.delay_ps,
             nondominated=any(solution is best for best in pareto_front(among)),
             energy_ratio=solution.energy_ratio(implementation),
-            shared_area_ratio=None if shared is None else shared.area_um2 / self.baseline.smallest.area_um2,
-            shared_delay_ratio=None if shared is None else shared.delay_ps / self.baseline.fastest.delay_ps,
+            shared_area_ratio=None if shared is None else self.baseline.area_ratio(shared),
+            shared_delay_ratio=None if shared is None else self.baseline.delay_ratio(shared),
             shared_energy_ratio=None if shared is None else shared.energy_ratio,
         )
 

@@ -18,13 +18,14 @@ on where the first stopped. The numbers are those of `amhw.select.settings`.
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amhw.bitheap import TREES
+from amhw.datasets import DataSet
 from amhw.families.exact import exact_structures
 from amhw.multiplier import Multiplier, parse
 from amhw.network.quantised import QuantisedNetwork
@@ -53,7 +54,6 @@ from amhw.stages.problem import Problem
 from amhw.stages.scoring import Score, scoring
 from amhw.stages.simulation import simulation
 from amhw.stages.synthesis import Implementation, balanced, fastest, smallest, synthesis
-from amhw.stimulus import layer_trace
 from amhw.synth import BOTH_KINDS, SEARCH, Expected, Recipe
 from amhw.synth.recipe import recipe_named
 from amhw.table import ProductTable
@@ -64,8 +64,8 @@ _PREDICTED_WELL = 1.15
 
 Report = Callable[[str, int, int], None]
 
-_Counted = tuple[QuantisedNetwork, Mapping[str, ProductTable], str, str, str]
-"""Network, its tables, layer, design and recipe: of what energy is counted."""
+_Counted = tuple[Operands, str, str]
+"""What is multiplied, by which design, mapped by which recipe: of what energy is counted."""
 
 
 class Selection:
@@ -189,29 +189,31 @@ class Selection:
             for solution, score in zip(solutions, scores, strict=True)
         ]
 
+    @cached_property
     def exact_energies(self) -> dict[str, float]:
         """Femtojoules for a multiplication of each layer by the exact multiplier that takes the least in the layer with
         most multiplications."""
         base = self.loaded.base
+        operands = self._operands(base, {})
         busiest = max(self.layers, key=base.network.multiplications.__getitem__)
         found = self.synthesise(exact_designs(base, busiest), "exact multipliers")
         least = [balanced(implementations) for implementations in found.values()]
-        figures = self._femtojoules([(base, {}, busiest, each.design, each.recipe) for each in least], "exact energy")
+        figures = self._femtojoules([(operands[busiest], each.design, each.recipe) for each in least], "exact energy")
         best = least[int(np.argmin(figures))]
-        by_layer: list[_Counted] = [(base, {}, layer, best.design, best.recipe) for layer in self.layers]
+        by_layer = [(operands[layer], best.design, best.recipe) for layer in self.layers]
         return dict(zip(self.layers, self._femtojoules(by_layer, "exact energy"), strict=True))
 
     def with_energy(self, solutions: Sequence[Solution], *, every: bool = True) -> list[Solution]:
         """The same with the energy of every netlist, or of that with the least area × delay."""
-        exact = self.exact_energies()
-        whole = per_image(self.loaded.base, self.layers, exact)
-        wanted, owners = [], []
+        whole = per_image(self.loaded.base, self.layers, self.exact_energies)
+        wanted: list[_Counted] = []
+        owners = []
         for solution in solutions:
-            network, tables = unpacked(solution.fitted.network), self._by_layer(solution.multipliers)
+            operands = self._operands_of(solution)
             for each in solution.implementations if every else [solution.balanced]:
                 owners.append((solution, each))
                 for layer, design, recipe in self._netlists(each):
-                    wanted.append((network, tables, layer, design, recipe))
+                    wanted.append((operands[layer], design, recipe))
         figures = np.reshape(self._femtojoules(wanted, "energy"), (-1, len(self.layers)))
         energies: dict[int, dict[Implementation, float]] = {id(solution): {} for solution in solutions}
         for (solution, each), figure in zip(owners, figures, strict=True):
@@ -222,7 +224,7 @@ class Selection:
     def with_shared(self, solutions: Sequence[Solution]) -> list[Solution]:
         """The same with what one multiplier costs that can be each of a solution's, where it has several and they are
         masks."""
-        exact = per_image(self.loaded.base, self.layers, self.exact_energies())
+        exact = per_image(self.loaded.base, self.layers, self.exact_energies)
         choices = {s.multipliers: [parse(name) for _, name in s.multipliers] for s in solutions if len(s.names) > 1}
         built = {
             choice: [one for one in (SharedMultiplier.of(masks, adder) for adder in ("ripple", "auto")) if one]
@@ -234,19 +236,18 @@ class Selection:
             for one in some
         }
         netlists = dict(zip(tasks, self._run(list(tasks.values()), "shared multipliers"), strict=True))
-        images = own_data(self.loaded.base.network, self.problem.data_dir).representative
         costs: dict[Choice, SharedCost] = {}
         for solution in solutions:
             if not (some := built.get(solution.multipliers, [])):
                 continue
-            one = min(some, key=lambda each: _product(netlists[each].balanced))
-            found, network = netlists[one].balanced, unpacked(solution.fitted.network)
+            found = balanced([netlists[each].balanced for each in some])
+            one = next(each for each in some if each.name == found.design)
+            recipe, operands = recipe_named(found.recipe), self._operands_of(solution)
             counting = []
             for layer, mask in zip(self.layers, choices[solution.multipliers], strict=True):
-                trace = layer_trace(network, layer, images, tables=self._by_layer(solution.multipliers))
-                operands = one.operands(mask, trace["a"], trace["b"])
-                recipe = recipe_named(found.recipe)
-                counting.append(energy(one.verilog, one.name, self.technology, one.expected, recipe, *operands))
+                trace = operands[layer].trace
+                ports = one.operands(mask, trace["a"], trace["b"])
+                counting.append(energy(one.verilog, one.name, self.technology, one.expected, recipe, *ports))
             figures = [record.timed_fj for record in self._run(counting, "shared multipliers: energy")]
             nanojoules = per_image(self.loaded.base, self.layers, dict(zip(self.layers, figures, strict=True)))
             costs[solution.multipliers] = SharedCost(found.area_um2, found.delay_ps, nanojoules / exact)
@@ -261,15 +262,25 @@ class Selection:
 
     def _femtojoules(self, wanted: Sequence[_Counted], what: str) -> list[float]:
         """For one multiplication of a layer of a network by the netlist of a design that a recipe gives."""
-        designs = {name: Design.parse(name) for *_, name, _ in wanted}
+        designs = {name: Design.parse(name) for _, name, _ in wanted}
         emitted = self._run([emission(design) for design in designs.values()], f"{what}: Verilog")
         texts = dict(zip(designs, emitted, strict=True))
-        images = own_data(self.loaded.base.network, self.problem.data_dir).representative
         tasks = [
-            Operands(network, layer, tables, images).task(designs[name], texts[name], self.technology, recipe)
-            for network, tables, layer, name, recipe in wanted
+            operands.task(designs[name], texts[name], self.technology, recipe) for operands, name, recipe in wanted
         ]
         return [record.timed_fj for record in self._run(tasks, what)]
+
+    def _operands(self, network: QuantisedNetwork, tables: Mapping[str, ProductTable]) -> dict[str, Operands]:
+        """What each layer of a network multiplies."""
+        return {layer: Operands(network, layer, tables, self._images) for layer in self.layers}
+
+    def _operands_of(self, solution: Solution) -> dict[str, Operands]:
+        return self._operands(unpacked(solution.fitted.network), self._by_layer(solution.multipliers))
+
+    @cached_property
+    def _images(self) -> DataSet:
+        """Those that give operands."""
+        return own_data(self.loaded.base.network, self.problem.data_dir).representative
 
     def simulate(self, names: Iterable[str]) -> None:
         """Simulate designs exhaustively.
@@ -453,12 +464,12 @@ class Selection:
     def _layer_energies(self, solutions: Sequence[Solution]) -> NDArray[np.float64]:
         """The energy of an image's multiplications in each layer, [layers, solutions], with the netlist of each
         solution that has the least area × delay; the exact multiplier's in all layers is 1."""
-        exact = self.exact_energies()
-        whole = per_image(self.loaded.base, self.layers, exact)
+        whole = per_image(self.loaded.base, self.layers, self.exact_energies)
+        operands = [self._operands_of(solution) for solution in solutions]
         wanted = [
-            (unpacked(s.fitted.network), self._by_layer(s.multipliers), layer, s.balanced.design, s.balanced.recipe)
+            (each[layer], solution.balanced.design, solution.balanced.recipe)
             for layer in self.layers
-            for s in solutions
+            for solution, each in zip(solutions, operands, strict=True)
         ]
         figures = np.reshape(self._femtojoules(wanted, "energy of each layer"), (len(self.layers), -1))
         counts = [per_image(self.loaded.base, [layer], {layer: 1.0}) for layer in self.layers]
@@ -604,10 +615,6 @@ class _Met:
     model: ErrorModel
     implementations: dict[str, list[Implementation]] = field(default_factory=dict)
     solutions: list[Solution] = field(default_factory=list)
-
-
-def _product(implementation: Implementation) -> tuple[float, float]:
-    return implementation.area_um2 * implementation.delay_ps, implementation.area_um2
 
 
 def _sized(least: float, limit: float, scored: Scored) -> bool:

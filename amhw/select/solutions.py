@@ -29,11 +29,11 @@ class Baseline:
     smallest: Implementation
     fastest: Implementation
 
-    def area_ratio(self, implementation: Implementation) -> float:
-        return implementation.area_um2 / self.smallest.area_um2
+    def area_ratio(self, netlist: "Implementation | SharedCost") -> float:
+        return netlist.area_um2 / self.smallest.area_um2
 
-    def delay_ratio(self, implementation: Implementation) -> float:
-        return implementation.delay_ps / self.fastest.delay_ps
+    def delay_ratio(self, netlist: "Implementation | SharedCost") -> float:
+        return netlist.delay_ps / self.fastest.delay_ps
 
 
 @dataclass(frozen=True)
