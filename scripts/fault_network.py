@@ -17,6 +17,6 @@ parser.add_argument("--multiplier", default="mul_u8s8_pp_0_0_0_0_0_c0_e0_e0")
 arguments = parser.parse_args()
 loaded = Problem(None, None).loaded
 tables = dict.fromkeys(loaded.base.convolutions, ProductTable.of(parse(arguments.multiplier)))
-network = fit(loaded.base, tables, loaded.teacher, loaded.judge, beam=1).network
+network = fit(loaded.base, tables, loaded.teacher, loaded.judge).network
 found = measure_tables(tables, network, loaded.test)
 print(f"{network.save(arguments.file)}: {found.accuracy:.2%} of {found.images} test images")

@@ -18,6 +18,7 @@ A padded position enters the multiplier as the code 0, like an idle cell of an a
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from types import MappingProxyType
 
 import numpy as np
@@ -222,9 +223,20 @@ def pooled(values: torch.Tensor, pool: MaxPool | None) -> torch.Tensor:
     """The greatest of each window; `values` themselves where there is no pool."""
     if pool is None:
         return values
+    if pool.window == pool.stride and pool.padding == (0, 0):
+        return _tiled(values, pool.window)
     if not values.is_floating_point():  # torch pools small images of bytes only
         return functional.max_pool2d(values.float(), pool.window, pool.stride, pool.padding).to(values.dtype)
     return functional.max_pool2d(values, pool.window, pool.stride, pool.padding)
+
+
+def _tiled(values: torch.Tensor, window: tuple[int, int]) -> torch.Tensor:
+    """The greatest of each window, windows beside each other: element by element, several times as fast as torch's own
+    pooling."""
+    high, wide = window
+    rows, columns = values.shape[-2] // high * high, values.shape[-1] // wide * wide
+    values = reduce(torch.maximum, [values[..., k:rows:high, :] for k in range(high)])
+    return reduce(torch.maximum, [values[..., k:columns:wide] for k in range(wide)])
 
 
 def averaged(codes: torch.Tensor, pool: AveragePool, constants: Requantisation) -> torch.Tensor:

@@ -11,18 +11,21 @@ Layer by layer, on the integers that the layers before really deliver for the tr
   constants are followed to the end;
 * otherwise one unit serves all channels, the one with the least weighted error;
 * a linear layer without a table gets the exact multiplier's codes that are best for what arrives, so that it takes up
-  what the layers before it lost as far as that correlates with anything (`amhw.remap.reconstruction`);
+  what the layers before it lost as far as that correlates with anything (`amhw.remap.reconstruction`), unless it has
+  so many inputs that their moments need too much memory;
 * a convolution without a table keeps its weights. Biases take up what the mean lacks, and scales are calibrated again.
 
 Of the networks that result, the one whose class probabilities are nearest to the teacher's (Kullback and Leibler's
 divergence, on training images that include moved and distorted ones) is kept. Labels are never used, nor test images.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from amhw.network.inference import Inference, LayerSums, averaged, finish, pooled
@@ -33,23 +36,25 @@ from amhw.network.quantised import PIXEL_SCALE, Join, MadeFor, Operands, Quantis
 from amhw.network.real import FloatNetwork
 from amhw.network.requantisation import Requantisation
 from amhw.refusal import Refusal
-from amhw.remap.product_error import product_error
-from amhw.remap.reconstruction import Moments, Remapped, exact_codes, remap
+from amhw.remap.channels import Channel, ExactFollower, Follower, Reading, TableFollower, best_reading
+from amhw.remap.reconstruction import Moments, Remapped, exact_codes, moments_bytes, remap
 from amhw.remap.teacher import LayerTargets, Teacher, logits_of
-from amhw.remap.terms import Terms, half_step
+from amhw.remap.terms import MAX_TERMS, Terms, half_step
 from amhw.table import ProductTable, code_values
 
-_SAMPLES = 12_000
+_SAMPLES = 8_000
+_SPREAD = 3
+"""Samples come from images with so many times as many places, where there are so many."""
 _STRETCHES = np.geomspace(0.7, 2.2, 9)
-_OFFSETS = (-0.2, -0.1, 0.0, 0.1, 0.2)
+_OFFSETS = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
 _TOLERATED = 2.0
 _CLIPPED = 99.9
-_QUANTILES = 16
-_UNITS = np.geomspace(0.25, 2.0, 8)
 _DECIMALS = 9
 _LOST_DIGITS = 10
 _UNITS_OF_CONVOLUTION = 14
 _UNITS_OF_LINEAR = 7
+_COPIES = 4
+"""Of a layer's moments that exist at a time, in two processes."""
 _OUTPUTS_HEARD = 24
 """Outputs of a linear layer by which its requantisation constant is chosen."""
 
@@ -104,29 +109,28 @@ def fit(
     teacher: Teacher,
     judge: Judge,
     *,
-    beam: int = 2,
+    rank: int = 0,
 ) -> Fitted:
     """`base` with weight codes, biases and constants made for `tables`.
 
     Args:
         base: gives names, geometry and operands, and the weights of the layers without a table.
         tables: by layer name.
-        beam: how many requantisation constants are followed to the end, for each rounding of the image.
+        rank: which requantisation constant the first layer gets that may choose one: 0 is the most promising of a grid.
+            A network is wrong by a tenth more or less for one or the other, which only shows at its end.
 
     Raises:
-        Refusal: a table does not fit its layer, or the layer has groups, or any layer has absolute values.
+        Refusal: a table does not fit its layer, or the layer has groups or too many inputs, or any layer has absolute
+            values.
     """
     check_activations(base)
-    for name in tables:
-        if base[name].groups > 1:
-            raise Refusal(
-                f"{name} has {base[name].groups} groups; weights are chosen for convolutions without, or amhw train "
-                "fine-tunes"
-            )
-        LayerSums(base[name], tables[name])  # refuses what does not fit
+    for name, each in tables.items():
+        check_layer(base[name], Terms.of(each).count)
+        LayerSums(base[name], each)  # refuses what does not fit
     network = base.network
     operands = {layer.name: layer.operands for layer in base.layers}
     image = torch.tensor(teacher.images)
+    first = True
     paths = [_Path(network, operands, teacher, codes={IMAGE: image}, scales={IMAGE: PIXEL_SCALE})]
     for structure in network.layers:
         if structure.name not in base.layer_names:
@@ -134,7 +138,7 @@ def fit(
             continue
         layer, targets, table = base[structure.name], teacher.layers[structure.name], tables.get(structure.name)
         if layer.is_linear and table is not None:
-            paths = _most_promising(paths, layer, targets, beam)
+            paths = [_most_promising(paths, layer, targets)]
         following = _follower(base, teacher, tables, structure.name)
         grown: list[_Path] = []
         for path in paths:
@@ -142,11 +146,11 @@ def fit(
                 grown.append(_recalibrated(path, layer, targets))
             elif following is not None:
                 for rounding in _roundings(path, layer, table):
-                    grown += _freely(path, layer, table, rounding, targets, following, beam)
+                    grown.append(_freely(path, layer, table, rounding, targets, following, rank if first else 0))
             else:
                 for rounding in _roundings(path, layer, table):
                     grown.append(_shared(path, layer, table, rounding, targets))
-        paths = grown
+        paths, first = grown, first and (table is None or following is None)
     name = f"{base.name}, for {', '.join(dict.fromkeys(table.name for table in tables.values()))}"
     fitted = []
     for path in paths:
@@ -166,6 +170,37 @@ def check_activations(base: QuantisedNetwork) -> None:
             raise Refusal(
                 f"{layer.name} has absolute values; weights are chosen for layers with a ReLU, or amhw train fine-tunes"
             )
+
+
+def check_layer(layer: QuantisedLayer, terms: int = MAX_TERMS) -> None:
+    """
+    Raises:
+        Refusal: weights cannot be chosen for a layer, with tables of so many terms: it has groups, or the moments of
+            its features need too much of this machine's memory.
+    """
+    if layer.groups > 1:
+        raise Refusal(
+            f"{layer.name} has {layer.groups} groups; weights are chosen for convolutions without, or amhw train "
+            "fine-tunes"
+        )
+    needed, allowed = moments_bytes(layer, terms), _memory() // _COPIES
+    if needed > allowed:
+        raise Refusal(
+            f"{layer.name} has {layer.matrix.shape[1]} inputs to each of {layer.outputs} outputs: the second moments "
+            f"of {terms} terms of each would take {needed / 2**30:.1f} GiB, and this machine has room for "
+            f"{allowed / 2**30:.1f}; leave it out of --layers, or amhw train fine-tunes"
+        )
+
+
+def _memory() -> int:
+    """Bytes of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _takes_up(layer: QuantisedLayer) -> bool:
+    """Whether a layer with exact products gets weights for what arrives: a linear one whose moments are not too
+    large."""
+    return layer.is_linear and moments_bytes(layer, 1) <= _memory() // _COPIES
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,20 +291,20 @@ class _Path:
 
 def _follower(
     base: QuantisedNetwork, teacher: Teacher, tables: Mapping[str, ProductTable], name: str
-) -> "_Follower | _ExactFollower | None":
-    """What alone takes the codes of a layer, if that is a layer with a table, or a linear one: it will be fitted to
-    whatever arrives."""
+) -> Follower | None:
+    """What alone takes the codes of a layer, if that is a layer with a table, or a linear one that takes up what it
+    can: it will be fitted to whatever arrives."""
     readers = base.network.readers(name)
     if len(readers) != 1 or readers[0] not in base.layer_names:
         return None
-    if readers[0] not in tables and not base[readers[0]].is_linear:
+    if readers[0] not in tables and not _takes_up(base[readers[0]]):
         return None
     _, highest = base.codes_of(name)
+    weights = teacher.network[readers[0]].weights
+    by_channel = weights.reshape(len(weights), base[name].outputs, -1).swapaxes(0, 1).reshape(base[name].outputs, -1)
     if readers[0] not in tables:
-        weights = teacher.network[readers[0]].weights
-        weights = weights.reshape(len(weights), base[name].outputs, -1)
-        return _ExactFollower(highest, (weights.astype(np.float64) ** 2).mean(axis=(0, 2)))
-    return _Follower.of(tables[readers[0]], highest + 1, teacher.network[readers[0]].weights, base[name].outputs)
+        return ExactFollower.of(highest + 1, by_channel)
+    return TableFollower.of(tables[readers[0]], highest + 1, by_channel)
 
 
 def _roundings(path: _Path, layer: QuantisedLayer, table: ProductTable) -> tuple[int, ...]:
@@ -292,13 +327,14 @@ def _remapped(path: _Path, layer: QuantisedLayer, table: ProductTable, targets: 
 
 
 def _with_codes(layer: QuantisedLayer, table: ProductTable, codes: np.ndarray) -> QuantisedLayer:
-    """`layer` with two's complement weight codes [out, K] for `table`, and no bias."""
+    """`layer` with two's complement weight codes [out, K] for `table`, as many outputs as there are, and no bias."""
     width = layer.operands.weight_width
     values = np.where(codes >> (width - 1), codes - (1 << width), codes).astype(np.int8)
     return replace(
         layer,
-        weights=values.reshape(layer.weights.shape),
-        bias=np.zeros(layer.outputs),
+        layer=replace(layer.layer, outputs=len(codes)),
+        weights=values.reshape(-1, *layer.weights.shape[1:]),
+        bias=np.zeros(len(codes)),
         made_for=MadeFor(table.name, table.sha256),
     )
 
@@ -309,168 +345,80 @@ def _freely(
     table: ProductTable,
     rounding: int,
     targets: LayerTargets,
-    follower: "_Follower | _ExactFollower",
-    beam: int,
-) -> list[_Path]:
-    """The layer with each channel's own unit, for the `beam` best requantisation constants."""
+    follower: Follower,
+    rank: int,
+) -> _Path:
+    """The layer with each channel's own unit, for the requantisation constant of this rank."""
     _, scale = path.entering(layer)
     layer = replace(layer, input_rounding=rounding, activation_scale=scale)
     found, variance = _remapped(path, layer, table, targets)
     # A linear layer has many outputs, and one sample an image to choose by: each takes its nearest unit.
     most = 1.0 if layer.is_linear else _TOLERATED
     # With exact products the next layer's biases make up for an offset.
-    offsets = (0.0,) if layer.is_linear or isinstance(follower, _ExactFollower) else _OFFSETS
-    tolerated = (found.errors <= most * found.errors.min(axis=0)).any(axis=1)
-    sums = {
-        int(unit): path.sums(_with_codes(layer, table, found.codes[unit]), table).numpy().astype(np.float64)
-        for unit in np.flatnonzero(tolerated)
-    }
-    nearest = found.errors.argmin(axis=0)
+    offsets = np.zeros(1) if layer.is_linear or isinstance(follower, ExactFollower) else _OFFSETS
+    within = found.errors <= most * found.errors.min(axis=0)  # [units, out]
     ceiling = np.inf if layer.layer.ceiling is None else layer.layer.ceiling
-    usual = float(
-        np.mean(
-            [
-                min(np.percentile(sums[int(unit)][:, o], _CLIPPED), ceiling / found.units[unit])
-                for o, unit in enumerate(nearest)
-            ]
-        )
-    )
-    greatest = follower.greatest
-    generator = np.random.default_rng(0)
-    size = targets.sums[:, 0].size
-    chosen = generator.choice(size, min(_SAMPLES, size), replace=False)
-    samples = [
-        (targets.sums[:, o].ravel()[chosen], {unit: part[:, o].ravel()[chosen] for unit, part in sums.items()})
-        for o in range(layer.outputs)
+    channels = _channels(path, layer, table, found, within, targets)
+    nearest = found.errors.argmin(axis=0)
+    reached = [
+        np.percentile(channel.sums[int(unit)], _CLIPPED) for channel, unit in zip(channels, nearest, strict=True)
     ]
+    usual = float(np.mean(np.minimum(reached, ceiling / found.units[nearest])))
+    factors = follower.greatest * _STRETCHES / max(usual, 1.0)
 
-    def channels_of(factor: float, outputs: Sequence[int]) -> list[tuple[float, int, float]]:
-        return [
-            _best_channel(*samples[o], found.units, found.errors[:, o], factor, follower, o, most, offsets, ceiling)
-            for o in outputs
-        ]
+    def readings(outputs: Sequence[int], factors: NDArray[np.float64]) -> list[Reading]:
+        return [best_reading(channels[o], found.units, factors, follower, o, offsets, ceiling) for o in outputs]
 
     every = range(layer.outputs)
     heard = every[:: max(1, layer.outputs // _OUTPUTS_HEARD)] if layer.is_linear else every
-    choices: list[tuple[float, float, list[tuple[float, int, float]]]] = []
-    for stretch in _STRETCHES:
-        factor = greatest * stretch / max(usual, 1.0)
-        channels = channels_of(factor, heard)
-        choices.append((sum(lost for lost, _, _ in channels), factor, channels))
-    choices.sort(key=lambda choice: choice[0])
-    paths = []
-    for _, factor, channels in choices[:beam]:
-        if len(channels) < layer.outputs:
-            channels = channels_of(factor, every)
-        units = [unit for _, unit, _ in channels]
-        codes = np.stack([found.codes[unit, o] for o, unit in enumerate(units)])
-        nominal = float(np.median(found.units[units]))
-        made = replace(
-            _with_codes(layer, table, codes),
-            bias=np.rint([bias for _, _, bias in channels]),
-            weight_scale=nominal / scale,
-            requantisation=Requantisation.of(factor, greatest),
+    by_factor = readings(heard, factors)
+    lost = np.sum([reading.lost for reading in by_factor], axis=0)
+    best = int(np.argsort(lost, kind="stable")[rank])
+    factor = float(factors[best])
+    chosen = [reading.at(best) for reading in by_factor]
+    if len(heard) < layer.outputs:
+        chosen = [reading.at(0) for reading in readings(every, factors[best : best + 1])]
+    units = [unit for unit, _ in chosen]
+    codes = np.stack([found.codes[unit, o] for o, unit in enumerate(units)])
+    nominal = float(np.median(found.units[units]))
+    made = replace(
+        _with_codes(layer, table, codes),
+        bias=np.rint([bias for _, bias in chosen]),
+        weight_scale=nominal / scale,
+        requantisation=Requantisation.of(factor, follower.greatest),
+    )
+    error = float(np.sqrt(found.errors[units, np.arange(layer.outputs)].sum() / variance))
+    return path.with_layer(made, table, nominal / factor, error)
+
+
+def _channels(
+    path: _Path,
+    layer: QuantisedLayer,
+    table: ProductTable,
+    found: Remapped,
+    within: NDArray[np.bool_],
+    targets: LayerTargets,
+) -> list[Channel]:
+    """What each output should be and what it is in the units that are tried for it, bool[units, out], at `_SAMPLES`
+    places."""
+    tried = np.flatnonzero(within.any(axis=1))
+    images, each = len(targets.sums), targets.sums[0, 0].size
+    apart = max(1, images * each // (_SPREAD * _SAMPLES))
+    wanted = targets.sums[::apart]
+    # All units' codes are those of one layer.
+    made = _with_codes(layer, table, np.concatenate(found.codes[tried]))
+    sums = path.sums(made, table, path.taught(layer)[::apart]).numpy().reshape(len(wanted), len(made.bias), each)
+    size = len(wanted) * each
+    image, place = np.divmod(np.random.default_rng(0).choice(size, min(_SAMPLES, size), replace=False), each)
+    real = wanted.reshape(len(wanted), layer.outputs, each)[image, :, place]
+    taken = sums[image, :, place].astype(np.float64)
+    return [
+        Channel(
+            real[:, o],
+            {int(k): taken[:, t * layer.outputs + o] for t, k in enumerate(tried) if within[k, o]},
         )
-        error = float(np.sqrt(found.errors[units, np.arange(layer.outputs)].sum() / variance))
-        paths.append(path.with_layer(made, table, nominal / factor, error))
-    return paths
-
-
-def _best_channel(
-    target: np.ndarray,
-    sums: Mapping[int, np.ndarray],
-    units: np.ndarray,
-    errors: np.ndarray,
-    factor: float,
-    follower: "_Follower | _ExactFollower",
-    channel: int,
-    most: float,
-    offsets: Sequence[float],
-    ceiling: float,
-) -> tuple[float, int, float]:
-    """(what the follower must lose, unit's index, bias) of the best unit and bias for a channel."""
-    rectified = np.clip(target, 0, ceiling).astype(np.float64)
-    live = target > 0
-    step = follower.greatest / max(1, follower.levels - 1) / factor
-    best = (np.inf, int(errors.argmin()), 0.0)
-    for index in np.flatnonzero(errors <= most * errors.min()).tolist():
-        shift = float((target / units[index] - sums[index])[live].mean()) if live.any() else -float(sums[index].max())
-        for offset in offsets:
-            bias = shift + offset * step
-            codes = np.clip((sums[index] + bias) * factor + 0.5, 0, follower.greatest).astype(np.int64)
-            lost = follower.lost(channel, codes, rectified)
-            if lost < best[0]:
-                best = (lost, index, bias)
-    return best
-
-
-@dataclass(frozen=True, eq=False)
-class _Follower:
-    """What the next multiplier can make of the activation codes that it gets.
-
-    Attributes:
-        table: float64[codes, D], its distinct columns, for each code with the rounding added.
-        weights: float64[channels, W], quantiles of the next layer's real-valued weights.
-        levels: how many codes it tells apart.
-    """
-
-    table: np.ndarray
-    weights: np.ndarray
-    levels: int
-
-    @staticmethod
-    def of(table: ProductTable, codes: int, weights: np.ndarray, channels: int) -> "_Follower":
-        """Of a layer that takes so many channels, each at one tap or several, with real-valued weights [out, …]."""
-        rounded = np.minimum(np.arange(codes) + half_step(table), len(table.products) - 1)
-        columns = np.unique(table.products[rounded], axis=1).astype(np.float64)
-        by_channel = weights.reshape(len(weights), channels, -1).swapaxes(0, 1).reshape(channels, -1)
-        quantiles = np.quantile(by_channel, (np.arange(_QUANTILES) + 0.5) / _QUANTILES, axis=1).T
-        return _Follower(columns, quantiles, len(np.unique(columns, axis=0)))
-
-    @property
-    def greatest(self) -> int:
-        return len(self.table) - 1
-
-    def lost(self, channel: int, codes: np.ndarray, wanted: np.ndarray) -> float:
-        """Mean squared error of one product of the next layer, of a code and a weight chosen for it, against that of
-        the wanted activation and a real-valued weight (`product_error`); half of what codes can express but weights
-        cannot is shared out among other taps."""
-        variance = float(wanted.var())
-        if variance == 0:
-            return 0.0
-        chance = np.bincount(codes, minlength=len(self.table)) / len(codes)
-        first = np.bincount(codes, wanted, minlength=len(self.table)) / len(codes)
-        spread = chance @ self.table**2 - (chance @ self.table) ** 2
-        weights = self.weights[channel]
-        largest = np.abs(weights).max() * np.sqrt(variance / max(float(spread.max()), 1e-30))
-        unseen, rest = product_error(chance, first, variance, self.table, weights, largest * _UNITS)
-        return float((weights**2).mean()) * variance * (unseen + 0.5 * rest)
-
-
-@dataclass(frozen=True, eq=False)
-class _ExactFollower:
-    """A next layer with exact products and real-valued weights: what it cannot use of the codes is what is no linear
-    function of them.
-
-    Attributes:
-        greatest: code.
-        weights: float64[channels], the mean square of each channel's real-valued weights.
-    """
-
-    greatest: int
-    weights: np.ndarray
-
-    @property
-    def levels(self) -> int:
-        return self.greatest + 1
-
-    def lost(self, channel: int, codes: np.ndarray, wanted: np.ndarray) -> float:
-        """Mean squared error of a product with the best real-valued weight, as for `_Follower`."""
-        real, size = codes.astype(np.float64), len(codes)
-        mean, other = real.sum() / size, wanted.sum() / size
-        variance, spread = float(wanted @ wanted) / size - other**2, float(real @ real) / size - mean**2
-        left = variance if spread <= 0 else variance - (float(real @ wanted) / size - mean * other) ** 2 / spread
-        return float(self.weights[channel]) * max(0.0, left)
+        for o in range(layer.outputs)
+    ]
 
 
 def _shared(path: _Path, layer: QuantisedLayer, table: ProductTable, rounding: int, targets: LayerTargets) -> _Path:
@@ -488,21 +436,21 @@ def _recalibrated(path: _Path, layer: QuantisedLayer, targets: LayerTargets) -> 
     what arrives; with new bias and scale."""
     scale = path.entering(layer)[1]
     layer = replace(layer, activation_scale=scale, bias=np.zeros(layer.outputs))
-    if layer.is_linear:
+    if _takes_up(layer):
         weights, unit = exact_codes(_exact_moments(path, layer, targets), layer.operands.weight_max)
         layer = replace(layer, weights=weights, weight_scale=unit / scale)
     return _finished(path, layer, None, targets, scale * layer.weight_scale, None)
 
 
-def _most_promising(paths: Sequence[_Path], layer: QuantisedLayer, targets: LayerTargets, count: int) -> list[_Path]:
-    """The `count` paths of whose codes a linear layer could make most with exact products; its table takes long."""
-    if len(paths) <= count:
-        return list(paths)
+def _most_promising(paths: Sequence[_Path], layer: QuantisedLayer, targets: LayerTargets) -> _Path:
+    """The path of whose codes a linear layer could make most with exact products; its table takes long."""
+    if len(paths) == 1:
+        return paths[0]
     left = []
     for path in paths:
         moments = _exact_moments(path, layer, targets)
         left.append(float(moments.target.sum() - (moments.cross * moments.solution).sum()))
-    return [paths[k] for k in np.argsort(left, kind="stable")[:count]]
+    return paths[int(np.argmin(left))]
 
 
 def _exact_moments(path: _Path, layer: QuantisedLayer, targets: LayerTargets) -> Moments:

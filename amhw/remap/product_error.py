@@ -22,27 +22,26 @@ def product_error(
     table: NDArray[np.float64],
     weights: NDArray[np.float64],
     units: NDArray[np.float64],
-) -> tuple[float, float]:
-    """f and r.
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """f and r, of one distribution of activations or of several.
 
     Args:
-        chance: float64[G], probability of each group of codes that the table does not tell apart.
-        first: float64[G], Σ x·P(x) over each group: its mean times its probability.
+        chance: float64[…, G], probability of each group of codes that the table does not tell apart.
+        first: float64[…, G], Σ x·P(x) over each group: its mean times its probability.
         variance: Var(x), positive.
         table: float64[G, D], distinct columns.
         weights: float64[W], real-valued ones.
-        units: float64[S], values of s to try.
+        units: float64[S] or float64[…, S], values of s to try.
     """
-    mean = float(first.sum())
+    mean = first.sum(axis=-1)
     means = chance @ table
     spread = chance @ table**2 - means**2
-    together = first @ table - mean * means
-    costs = (
-        units[:, None, None] ** 2 * spread[None, :, None]
-        - 2 * units[:, None, None] * together[None, :, None] * weights[None, None, :]
-    )
+    together = first @ table - mean[..., None] * means
+    quadratic = (units[..., None] ** 2 * spread[..., None, :])[..., None, :]
+    linear = 2 * (units[..., None] * together[..., None, :])[..., None, :] * weights[:, None]
+    costs = (quadratic - linear).min(axis=-1)  # […, S, W]
     power = float((weights**2).mean()) * variance
-    alone = 1 + float(costs.min(axis=1).mean(axis=1).min()) / power
-    seen = float((first**2 / np.maximum(chance, 1e-300)).sum()) - mean**2
-    lost = max(0.0, 1 - seen / variance)
-    return lost, max(0.0, alone - lost)
+    alone = 1 + costs.mean(axis=-1).min(axis=-1) / power
+    seen = (first**2 / np.maximum(chance, 1e-300)).sum(axis=-1) - mean**2
+    lost = np.maximum(0.0, 1 - seen / variance)
+    return lost, np.maximum(0.0, alone - lost)

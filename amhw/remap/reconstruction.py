@@ -119,6 +119,11 @@ class Moments:
         return np.asarray(np.linalg.solve(self.damped, self.cross[..., None])[..., 0])
 
 
+def moments_bytes(layer: QuantisedLayer, terms: int) -> int:
+    """What a layer's `Moments.features` take, for tables of so many terms."""
+    return 8 * (1 if layer.is_linear else layer.outputs) * (layer.matrix.shape[1] * terms) ** 2
+
+
 @dataclass(frozen=True, eq=False)
 class Remapped:
     """Codes of every output for every unit tried.

@@ -32,7 +32,7 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.network.trained_on import own_data
 from amhw.pareto import dominators, nondominated
 from amhw.refusal import Refusal
-from amhw.remap.fit import check_activations
+from amhw.remap.fit import check_activations, check_layer
 from amhw.results import R, Results, Task, completed
 from amhw.select.assignment import assignments
 from amhw.select.cost import CostModel, carries
@@ -42,7 +42,7 @@ from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicte
 from amhw.select.searching import searched
 from amhw.select.settings import DEFAULTS, Round, Settings
 from amhw.select.shared import SharedMultiplier
-from amhw.select.solutions import Baseline, Choice, Loss, SharedCost, Solution, best_of, near_front, pareto_front
+from amhw.select.solutions import Baseline, Choice, Loss, SharedCost, Solution, best_of, pareto_front
 from amhw.select.space import Candidate, Space, candidate_named
 from amhw.select.statistics import MaskRanking, greedy
 from amhw.stages.content import unpacked
@@ -105,6 +105,8 @@ class Selection:
                 f"{base.name} has {len(operands)} kinds of operands in {', '.join(self.layers) or 'its convolutions'}; "
                 "one is wanted: choose other --layers"
             )
+        for name in self.layers:
+            check_layer(base[name])
         self.space = Space(operands.pop())
         images = self.loaded.training.images
         some = images[:: max(1, len(images) // settings.statistics_images)]
@@ -151,20 +153,25 @@ class Selection:
         implementations: Mapping[str, Sequence[Implementation]],
         what: str = "networks",
         *,
-        beam: int | None = None,
+        quick: bool = False,
     ) -> list[Solution]:
         """The networks for some choices of multipliers.
 
         Args:
             implementations: of each multiplier, by its name.
-            beam: as in `amhw.remap.fit.fit`; default the thorough one.
+            quick: with one requantisation constant; otherwise the best network of several.
         """
-        beam = self.settings.thorough_beam if beam is None else beam
         different = list(dict.fromkeys(choices))
-        fitted = self._run([fitting(self.problem, self._by_layer(choice), beam) for choice in different], what)
+        ranks = range(1 if quick else self.settings.ranks)
+        tasks = [fitting(self.problem, self._by_layer(choice), rank) for choice in different for rank in ranks]
+        fitted = self._run(tasks, what)
+        best = [
+            min(fitted[k : k + len(ranks)], key=lambda record: record.divergence)
+            for k in range(0, len(fitted), len(ranks))
+        ]
         return [
             Solution(choice, self._together(choice, implementations), self._predicted(choice), record)
-            for choice, record in zip(different, fitted, strict=True)
+            for choice, record in zip(different, best, strict=True)
         ]
 
     def fine_tune(self, solutions: Sequence[Solution]) -> list[Solution]:
@@ -334,9 +341,9 @@ class Selection:
         return self.score(sorted(front, key=lambda s: (s.training_loss, s.divergence)))
 
     def _best(self, met: "_Met") -> list[Solution]:
-        """All that was met, the networks of the front and of what all but ties with it made once more, with care."""
-        near = near_front(met.solutions, self.settings.near)
-        better = {s.name: s for s in self.fit([s.multipliers for s in near], met.implementations, "best networks")}
+        """All that was met, with better networks of the front."""
+        front = [solution.multipliers for solution in pareto_front(met.solutions)]
+        better = {s.name: s for s in self.fit(front, met.implementations, "best networks")}
         return [better.get(solution.name, solution) for solution in met.solutions]
 
     def _met_by(self, solutions: Sequence[Solution], demands: Demands, baseline: Baseline) -> list[Solution]:
@@ -386,7 +393,7 @@ class Selection:
         survivors = self._survivors(list(met.candidates.values()), met.quick, met.model, known, this.fitted)
         met.implementations |= self.implementations(survivors, "candidates")
         choices = [self.everywhere(m.name) for m in survivors]
-        met.solutions += self.fit(choices, met.implementations, beam=self.settings.quick_beam)
+        met.solutions += self.fit(choices, met.implementations, quick=True)
         parts = np.array([error_parts(met.candidates[s.name], self.demands) for s in met.solutions])
         met.model = ErrorModel.prior(self.demands).fit(parts, np.array([s.divergence for s in met.solutions]))
 
@@ -451,7 +458,7 @@ class Selection:
                 if len(set(each)) > 1
             ]
             fresh = [choice for choice in proposed if choice not in known][: settings.assignments]
-            fitted = self.fit(fresh, implementations, "assignments", beam=settings.quick_beam)
+            fitted = self.fit(fresh, implementations, "assignments", quick=True)
             known |= {solution.multipliers: solution for solution in fitted}
         costs = {
             choice: sum(energies[layer, names.index(name)] for layer, (_, name) in enumerate(choice))

@@ -28,17 +28,15 @@ class Settings:
         precisions: reduced precisions of up to so many bits of a and of b are seeds; larger ones cost more than a third
             of the exact multiplier, and the search may find them.
         rounds: the second search knows from the first round what errors cost, so it may propose more. Networks are two
-            thirds of a selection's time (docs/selection.md); 24 a round keep the whole near five minutes on two cores.
-        quick_beam: requantisation constants that are followed to the end where networks are only compared.
-        thorough_beam: the same for the networks that are kept; see `amhw.remap.fit.fit`.
+            thirds of a selection's time (docs/selection.md), and the first round's only have to show what errors cost.
+        ranks: requantisation constants of the first layer that are followed to the end for networks of the front, where
+            it is one in the others; see `amhw.remap.fit.fit`.
         largest_area: what is larger than so many times the smallest exact multiplier is not proposed in these rounds.
             With MNIST's digits LeNet-5 loses nothing at half of it.
         wider: as long as every network loses something, another round looks at what is up to twice as large.
         negligible_loss: a multiplier that loses no more of the judging images than this share (two of 4,000) loses
             nothing, and nothing larger is proposed afterwards.
         again: so many more rounds look for what meets demands that nothing met so far does.
-        near: networks whose divergence is within this share of the Pareto front are made again with more constants
-            followed, because what is on the front hangs on it.
         exchanged: of the masks with a given number of products, so many are improved by exchanging products.
         compared: of those, so many get networks, by which the best is chosen.
         assigned: multipliers of the Pareto front that layers may have, at most, when they may have several.
@@ -49,14 +47,12 @@ class Settings:
     statistics_images: int = 500
     greedy: tuple[int, ...] = (4, 6, 8, 10, 12, 16)
     precisions: tuple[int, int] = (4, 5)
-    rounds: tuple[Round, ...] = (Round(40, 24), Round(60, 24))
-    quick_beam: int = 1
-    thorough_beam: int = 2
+    rounds: tuple[Round, ...] = (Round(40, 16), Round(60, 24))
+    ranks: int = 2
     largest_area: float = 0.2
     wider: Round = Round(24, 8)
     negligible_loss: float = 0.0005
     again: int = 2
-    near: float = 0.1
     exchanged: int = 3
     compared: int = 4
     assigned: int = 24

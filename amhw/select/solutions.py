@@ -151,19 +151,6 @@ def pareto_front(solutions: Sequence[Solution]) -> list[Solution]:
     return sorted((s for s in solutions if id(s) in best), key=lambda s: s.smallest.area_um2)
 
 
-def near_front(solutions: Sequence[Solution], share: float) -> list[Solution]:
-    """The solutions that would be on the Pareto front if their divergence were less by this share."""
-    rows = [(solution, each) for solution in solutions for each in solution.implementations]
-    costs = np.reshape([(solution.divergence, each.area_um2, each.delay_ps) for solution, each in rows], (-1, 3))
-    found = set()
-    for (solution, _), cost in zip(rows, costs, strict=True):
-        lowered = cost * (1 - share, 1, 1)
-        beaten = (costs <= lowered).all(axis=1) & (costs < lowered).any(axis=1)
-        if not beaten.any():
-            found.add(id(solution))
-    return [solution for solution in solutions if id(solution) in found]
-
-
 def best_of(implementations: Sequence[Implementation]) -> list[Implementation]:
     """Those that no other dominates or equals in area and delay, the smallest first."""
     costs = np.reshape([(each.area_um2, each.delay_ps) for each in implementations], (-1, 2))

@@ -14,8 +14,10 @@ from amhw.network.layers import Linear
 from amhw.network.models.lenet5 import float_network
 from amhw.network.quantise import quantise
 from amhw.network.quantised import Operands, QuantisedLayer
+from amhw.refusal import Refusal
+from amhw.remap import fit as remap_fit
 from amhw.remap.fit import Judge, fit
-from amhw.remap.reconstruction import Moments, exact_codes, remap
+from amhw.remap.reconstruction import Moments, exact_codes, moments_bytes, remap
 from amhw.remap.teacher import LayerTargets, Teacher
 from amhw.remap.terms import Terms
 
@@ -76,7 +78,7 @@ def test_linear_layers_get_codes_for_a_table(problem):
     """They are the integers that the reference computes, and far better than the weights as they were."""
     base, teacher, judge = problem
     tables = dict.fromkeys(SOME, table())
-    found = fit(base, tables, teacher, judge, beam=1)
+    found = fit(base, tables, teacher, judge)
     assert [layer.name for layer in found.network.layers if layer.made_for is not None] == list(SOME)
     assert set(found.errors) == set(SOME)
     some = judge.images[:2]
@@ -91,7 +93,7 @@ def test_exact_linear_layers_make_up_for_convolutions(problem):
     weights."""
     base, teacher, judge = problem
     tables = dict.fromkeys(base.convolutions, table("0,0,8,c"))
-    found = fit(base, tables, teacher, judge, beam=1).network
+    found = fit(base, tables, teacher, judge).network
     codes = Inference(found, tables).inputs(judge.images, ("fc1",))["fc1"].reshape(len(judge.images), -1)
     _, wanted = _first_linear(teacher.network, judge.images)
     scales = np.repeat(_channel_scales(codes, teacher.network, judge.images), codes.shape[1] // 16)
@@ -100,6 +102,19 @@ def test_exact_linear_layers_make_up_for_convolutions(problem):
     new = codes @ layer.weights.astype(np.float64).T * layer.unit
     left_own, left_new = (np.var(wanted - one, axis=0).sum() for one in (own, new))
     assert left_new < 0.9 * left_own
+
+
+def test_a_layer_whose_moments_need_too_much_memory(problem, monkeypatch):
+    """With exact products it keeps its weights; with a table it is refused, and what the moments of it would take."""
+    base, teacher, judge = problem
+    monkeypatch.setattr(remap_fit, "_memory", lambda: 4 * (moments_bytes(base["fc1"], 1) - 1))
+    tables = {"conv1": table()}
+    found = fit(base, tables, teacher, judge).network
+    np.testing.assert_array_equal(found["fc1"].weights, base["fc1"].weights)
+    assert (found["fc2"].weights != base["fc2"].weights).any()
+    wanted = "fc1 has 400 inputs to each of 120 outputs: the second moments of 4 terms of each would take 0.0 GiB"
+    with pytest.raises(Refusal, match=wanted):
+        remap_fit.check_layer(base["fc1"])
 
 
 def _first_linear(network, images):
@@ -124,7 +139,7 @@ def test_the_same_network_with_any_number_of_threads(problem):
         for threads in (1, 2):
             torch.set_num_threads(threads)
             teacher = Teacher.of(float_network(), mnist_slice().images[:150], 40)
-            made = fit(base, tables, teacher, Judge.of(float_network(), judge.images[:50]), beam=1)
+            made = fit(base, tables, teacher, Judge.of(float_network(), judge.images[:50]))
             found.append((made.network.sha256, made.divergence))
     finally:
         torch.set_num_threads(before)

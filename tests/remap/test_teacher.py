@@ -72,7 +72,7 @@ def test_a_network_with_ceilings_is_fitted_as_one(layers):
     base = quantise(network, images[:100], Operands(4, 4))
     table = ProductTable.of(Masked.from_text("full", 4, 4, signed_b=True))
     judge = Judge.of(network, images[200:500])
-    found = fit(base, dict.fromkeys(layers, table), Teacher.of(network, images[:200], 60), judge, beam=1)
+    found = fit(base, dict.fromkeys(layers, table), Teacher.of(network, images[:200], 60), judge)
     before, logits = judge.judged(base, {})
     assert found.divergence < before
     assert (found.predictions == logits.argmax(axis=1)).mean() > 0.95

@@ -1,12 +1,11 @@
 """Demands in any combination, on figures that are known."""
 
-import numpy as np
 import pytest
 
 from amhw.refusal import Refusal
 from amhw.select.demands import Demands
 from amhw.select.request import Request
-from amhw.select.solutions import Baseline, Solution, near_front, pareto_front
+from amhw.select.solutions import Baseline, Solution, pareto_front
 from amhw.stages.fitting import FittedNetwork
 from amhw.stages.synthesis import Implementation
 
@@ -95,21 +94,6 @@ def test_an_energy_that_was_not_counted_meets_nothing():
     bare = Solution(SMALL.multipliers, SMALL.implementations, 0.0, SMALL.fitted)
     demands = Demands(max_energy_ratio=1)
     assert not demands.met_by(demands.figures(bare, bare.smallest, BASELINE))
-
-
-def test_what_all_but_ties_with_the_front_is_near_it():
-    """Against its definition: with its divergence a tenth less, nothing dominates one of its netlists."""
-    random = np.random.default_rng(3)
-    some = [
-        solution(f"mul_u8s8_pp_0_0_0_0_0_0_{k:x}_c0", 0.1, *random.uniform(0.1, 1, 1), tuple(random.uniform(0.1, 1, 3)))
-        for k in range(40)
-    ]
-    near = {s.name for s in near_front(some, 0.1)}
-    for one in some:
-        others = [each for each in some if each is not one]
-        lowered = Solution(one.multipliers, one.implementations, 0.0, FittedNetwork("", 0.9 * one.divergence, 0.0, {}))
-        assert (one.name in near) == any(each is lowered for each in pareto_front([*others, lowered]))
-    assert {s.name for s in pareto_front(some)} < near
 
 
 def test_the_command_says_what_is_wrong_before_any_work():

@@ -200,8 +200,8 @@ def variants() -> Iterator[tuple[str, Task, Task]]:
     yield "layer", score, scoring(network(), {"conv2": eight}, None, data)
     yield "images", score, scoring(network(), {"conv1": eight}, None, data.first(10))
     yield "network", score, scoring(replace(network(), name="another"), {"conv1": eight}, None, data)
-    fit = fitting(Problem(), {"conv1": eight}, 1)
-    yield "beam", fit, fitting(Problem(), {"conv1": eight}, 2)
+    fit = fitting(Problem(), {"conv1": eight})
+    yield "rank", fit, fitting(Problem(), {"conv1": eight}, 1)
     tune = fine_tuning(Problem(), network(), {"conv1": eight})
     yield "recipe", tune, fine_tuning(Problem(), network(), {"conv1": eight}, TrainingRecipe(epochs=2))
 
