@@ -65,15 +65,19 @@ async def products_match(dut: Any) -> None:
     bits_p = multiplier.width_a + multiplier.width_b
     step = Timer(1, "ns")
     tried = matched = 0
-    first = None
+    first = held = None
     for a, b in operand_pairs(multiplier, int(os.environ["AMHW_SEED"])):
         expected = multiplier.golden(a, b)
         for x, y, p in zip(a.tolist(), b.tolist(), expected.tolist(), strict=True):
-            port_a.value = x & mask_a
+            # A third of the time is saved by not writing what stays, and by comparing bits as text: one that is unknown
+            # is then no 0 either.
+            if x != held:
+                port_a.value = x & mask_a
+                held = x
             port_b.value = y & mask_b
             await step
             seen = port_p.value
-            if seen.is_resolvable and int(seen) == p % (1 << bits_p):
+            if str(seen) == f"{p % (1 << bits_p):0{bits_p}b}":
                 matched += 1
             elif first is None:
                 first = {"a": x, "b": y, "expected": p, "found": _signed(seen, multiplier)}
