@@ -140,13 +140,11 @@ def search(
     seed: int = 0,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Scored]:
-    """Every multiplier that the evolution met which no other met one beats in error, area and delay."""
-    from pymoo.algorithms.moo.nsga2 import NSGA2
-    from pymoo.core.problem import ElementwiseProblem
-    from pymoo.operators.crossover.ux import UniformCrossover
-    from pymoo.operators.mutation.bitflip import BitflipMutation
-    from pymoo.optimize import minimize
+    """Every multiplier that the evolution met which no other met one beats in error, area and delay.
 
+    It begins with those of `seeds` that no other of them beats, and with others that differ from these in a few places.
+    Without `generations` it is the former that are found.
+    """
     met: dict[str, Scored] = {}
 
     def score(multiplier: Candidate) -> Scored:
@@ -154,6 +152,16 @@ def search(
             error = predicted_error(multiplier, demands, model)
             met[multiplier.name] = Scored(multiplier, error, *cost.predict(multiplier))
         return met[multiplier.name]
+
+    best = front([score(multiplier) for multiplier in seeds])
+    if not generations:
+        return best
+
+    from pymoo.algorithms.moo.nsga2 import NSGA2
+    from pymoo.core.problem import ElementwiseProblem
+    from pymoo.operators.crossover.ux import UniformCrossover
+    from pymoo.operators.mutation.bitflip import BitflipMutation
+    from pymoo.optimize import minimize
 
     class Choice(ElementwiseProblem):
         def __init__(self) -> None:
@@ -168,7 +176,7 @@ def search(
             out["F"] = [found.error, found.area, found.delay]
 
     generator = np.random.default_rng(seed)
-    points = [space.point(multiplier) for multiplier in seeds]
+    points = [space.point(each.multiplier) for each in best]
     start = [points[k] for k in generator.permutation(len(points))[:population]]
     while points and len(start) < population:
         point = points[int(generator.integers(len(points)))].copy()
@@ -194,8 +202,6 @@ def search(
         callback=after,
         verbose=False,
     )
-    for multiplier in seeds:
-        score(multiplier)
     return front(list(met.values()))
 
 

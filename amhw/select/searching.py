@@ -31,6 +31,7 @@ def searched(
     model: ErrorModel,
     seed: int,
     report: Callable[[int, int], None],
+    generations: int,
 ) -> list[Scored]:
     """`amhw.select.search.search`, or what it found before; it works in this process, which reports how far it is."""
     task = _SEARCH.task(
@@ -40,12 +41,13 @@ def searched(
             "cost": [_digest(cost.area), _digest(cost.delay)],
             "starts": [multiplier.name for multiplier in starts],
             "model": _digest(model.weights),
-            "seed": seed,
+            "seed": seed if generations else None,
+            "generations": generations,
         }
     )
     record = results.get(task)
     if record is None:
-        record = _search(space, demands, cost, starts, model, seed, report)
+        record = _search(space, demands, cost, starts, model, seed, report, generations)
         results.put(task, record)
     return [Scored(candidate_named(name), *figures) for name, *figures in record.found]
 
@@ -58,8 +60,9 @@ def _search(
     model: ErrorModel,
     seed: int,
     report: Callable[[int, int], None],
+    generations: int,
 ) -> Searched:
-    found = search(space, demands, cost, starts, model=model, seed=seed, report=report)
+    found = search(space, demands, cost, starts, model=model, seed=seed, report=report, generations=generations)
     return Searched(tuple((each.multiplier.name, each.error, each.area, each.delay) for each in found))
 
 

@@ -3,10 +3,11 @@
 1. statistics of the layers on training images; masks ranked by the closed form;
 2. the exact multiplier with every tree and adder, reduced precisions and some masks are synthesised, and the cost model
    fitted to them;
-3. the evolutionary search proposes; what is worth it by predicted error and cost is synthesised by one recipe, and what
+3. known good shapes are proposed; what is worth it by predicted error and cost is synthesised by one recipe, and what
    few others dominate there in predicted error, area and delay by all of them, and gets its network (weights remapped);
 4. the predicted error is fitted to what these networks' divergence on training images turned out to be, and step 3
-   done once more with the better prediction; and again among larger ones, as long as every network loses something;
+   done once more with what an evolutionary search with the better prediction proposes; and again among larger ones, as
+   long as every network loses something;
 5. divergence and cost make the Pareto front; the networks on it are made again with more alternatives followed to the
    end; the front is simulated exhaustively; the test images give the accuracy that is reported, after everything has
    been chosen.
@@ -383,6 +384,7 @@ class Selection:
             met.model,
             self.seed,
             lambda done, total: self._report("search", done, total),
+            this.generations,
         )
         fresh = [scored for scored in found if wanted(scored) and scored.multiplier.name not in met.candidates]
         chosen = [scored.multiplier for scored in _spread(fresh, this.proposed)]

@@ -10,10 +10,12 @@ class Round:
     Attributes:
         proposed: multipliers that are synthesised with the quick recipe, spread over the search's Pareto front.
         fitted: of all so far, so many that fewest others dominate are synthesised with every recipe and get networks.
+        generations: of the evolution; without any, only what it would begin with is looked at.
     """
 
     proposed: int
     fitted: int
+    generations: int = 60
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,9 @@ class Settings:
             multiplier's, as seeds: the cost model would otherwise be fitted to rectangles alone.
         precisions: reduced precisions of up to so many bits of a and of b are seeds; larger ones cost more than a third
             of the exact multiplier, and the search may find them.
-        rounds: the second search knows from the first round what errors cost, so it may propose more. Networks are two
-            thirds of a selection's time (docs/selection.md), and the first round's only have to show what errors cost.
+        rounds: the first one looks at known good shapes, the same for every seed, and learns from their networks what
+            errors cost; the second one searches with that. Networks are two thirds of a selection's time
+            (docs/selection.md).
         ranks: requantisation constants of the first layer that are followed to the end for networks of the front, where
             it is one in the others; see `amhw.remap.fit.fit`.
         largest_area: what is larger than so many times the smallest exact multiplier is not proposed in these rounds.
@@ -47,7 +50,7 @@ class Settings:
     statistics_images: int = 500
     greedy: tuple[int, ...] = (4, 6, 8, 10, 12, 16)
     precisions: tuple[int, int] = (4, 5)
-    rounds: tuple[Round, ...] = (Round(40, 16), Round(60, 24))
+    rounds: tuple[Round, ...] = (Round(40, 20, generations=0), Round(60, 24))
     ranks: int = 2
     largest_area: float = 0.2
     wider: Round = Round(24, 8)
