@@ -8,7 +8,7 @@ from amhw.families.or_compressed import OrCompressed
 from amhw.network.quantised import Operands
 from amhw.results import Results
 from amhw.select.cost import CostModel, features
-from amhw.select.search import Demand, ErrorModel, error_parts, front, predicted_error, search
+from amhw.select.search import Demand, ErrorModel, Scored, error_parts, front, predicted_error, search
 from amhw.select.searching import searched
 from amhw.select.solutions import Loss, is_reduced_precision
 from amhw.select.space import Space
@@ -121,6 +121,20 @@ def test_the_search_finds_what_exhaustive_scoring_of_the_small_ones_finds(demand
     assert [s.multiplier.name for s in again] == [s.multiplier.name for s in found]
 
 
+def test_a_search_begins_with_the_best_of_its_seeds(demand, cost):
+    """Without generations they are what is found, whatever the seed; an evolution finds nothing worse."""
+    seeds = list(SPACE.small(2, 3))
+    best = search(SPACE, (demand,), cost, seeds, generations=0)
+    every = [Scored(m, predicted_error(m, [demand]), *cost.predict(m)) for m in seeds]
+    assert [s.multiplier.name for s in best] == [s.multiplier.name for s in front(every)]
+    assert best == search(SPACE, (demand,), cost, seeds, generations=0, seed=1)
+    found = np.array(
+        [[s.error, s.area, s.delay] for s in search(SPACE, (demand,), cost, seeds, population=40, generations=2)]
+    )
+    for one in best:
+        assert (found <= (one.error, one.area, one.delay)).all(axis=1).any()
+
+
 def test_reduced_precision_is_recognised():
     assert is_reduced_precision(SPACE.reduced_precision(2, 3))
     assert is_reduced_precision(SPACE.exact())
@@ -141,10 +155,12 @@ def test_a_search_is_not_done_twice(tmp_path, demand, cost):
     """What is found again is exactly what was found; another demand, cost, start, model or seed is another search."""
     starts, model, heard = [SPACE.reduced_precision(2, 2)], ErrorModel.prior([demand]), []
 
-    def ask(demand=demand, cost=cost, starts=starts, model=model, seed=0):
+    def ask(demand=demand, cost=cost, starts=starts, model=model, seed=0, generations=60):
         heard.clear()
         with Results(tmp_path / "r.sqlite") as results:
-            return searched(results, SPACE, (demand,), cost, starts, model, seed, lambda *_: heard.append(1))
+            return searched(
+                results, SPACE, (demand,), cost, starts, model, seed, lambda *_: heard.append(1), generations
+            )
 
     first = ask()
     assert heard and first == search(SPACE, (demand,), cost, starts, model=model)
