@@ -145,7 +145,7 @@ def draw(rows: list[dict[str, str]], path: Path, title: str) -> None:
         for row, where, height in zip(line, x, y, strict=True):
             up = -14 if name == names[-1] else 6
             axes.annotate(f"depth {row['depth']}", (where, height), (2, up), textcoords="offset points", size="small")
-    axes.set(xlabel="critical path / ps", ylabel="area a multiply-accumulate / µm²", title=title)
+    axes.set(xlabel="critical path / ps", ylabel="area a multiply-accumulate / µm²", title=f"{title}, restructured")
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0, right=1.2 * max(float(row["delay_ps"]) for row in rows))
     axes.legend(fontsize="small")

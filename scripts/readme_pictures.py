@@ -259,7 +259,7 @@ def _front(
     above.xaxis.set_minor_locator(NullLocator())
     above.set_xlabel("times smaller")
     axes.grid(color="#e8e8e8", lw=0.7)
-    axes.set_xlabel("area of the multiplier / area of the smallest exact one (sky130hd, log)")
+    axes.set_xlabel("area of the multiplier / area of the smallest exact one (sky130hd, restructured, log)")
     axes.set_ylabel("accuracy lost, percentage points (log)")
     axes.set_title(
         "LeNet-5, 10,000 MNIST test images: accuracy lost to 8 × 8-bit multipliers, nothing retrained",

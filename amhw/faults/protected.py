@@ -213,7 +213,9 @@ def picture(found: Protections) -> str:
             if one.name:
                 at = (x, 50 * (one.left + one.weights_left))
                 ax.annotate(one.name, at, xytext=(6, -3), textcoords="offset points", size=9, rotation=30)
-    by_area.set(xlabel="area of one instance of the circuit, µm²", ylabel="left, % of that without protection")
+    by_area.set(
+        xlabel="area of one instance of the circuit, µm² (restructured)", ylabel="left, % of that without protection"
+    )
     by_bits.set(xlabel="bits stored more, %")
     by_bits.plot([], [], "o", color="tab:red", label="harm, flips of weights and biases")
     by_bits.plot([], [], "s", color="tab:blue", markersize=5, label="classes changed, flips of weights")
