@@ -76,12 +76,16 @@ def picture(rows: list[dict[str, str]], tech: str) -> Figure:
             for row, place in zip(some, points, strict=True):
                 name = " ".join(part for part in row["multiplier"].split("_")[3:] if part != "0")
                 axes.annotate(name, place, xytext=(5, -9), textcoords="offset points", fontsize=8)
-        axes.set(xlabel=f"area of {what}, µm² ({tech}, restructured)")
+        axes.set(xlabel=f"area of {what}, µm²")
         axes.margins(x=0.12)
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("accuracy, % of 10,000 test images")
     figure.axes[0].legend(loc="lower right")
-    figure.suptitle("LeNet-5 fine-tuned through the products of its convolutions; masks by their last rows")
+    figure.suptitle(
+        "LeNet-5 fine-tuned through the products of its convolutions; masks by their last rows. "
+        f"Areas in {tech}, restructured",
+        fontsize="medium",
+    )
     return figure
 
 
