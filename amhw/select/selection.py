@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from math import sqrt
+from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from amhw.bitheap import TREES
 from amhw.datasets import DataSet
 from amhw.families.exact import exact_structures
+from amhw.families.masked import Masked
 from amhw.multiplier import Multiplier, parse
 from amhw.network.quantised import QuantisedNetwork
 from amhw.network.trained_on import own_data
@@ -319,7 +320,7 @@ class Selection:
         whole = baseline.smallest.area_um2
         limit = settings.largest_area * whole
         for this in settings.rounds:
-            self._look(met, this, self.space.small(), partial(_sized, 0.0, limit))
+            self._look(met, this, self.space.small(), partial(_sized, 0.0, limit), most=limit)
             # What is larger than a multiplier that loses nothing is not worth a second look.
             limit = min([limit, *self._harmless(met)])
         # Nothing may be so small and harmless in another network or data set: then look further, up to the exact one.
@@ -328,7 +329,7 @@ class Selection:
             least, limit = limit, min(2 * limit, whole)
             precisions = [mask for _, _, mask in self.space.precisions()]
             met.cost = self._cost_model(list(met.candidates.values()), met.quick)
-            self._look(met, settings.wider, precisions, partial(_sized, least, limit), least)
+            self._look(met, settings.wider, precisions, partial(_sized, least, limit), least, limit)
         solutions = self._best(met)
         for _ in range(settings.again if demands else 0):
             if self._met_by(solutions, demands, baseline):
@@ -372,9 +373,10 @@ class Selection:
         starts: Iterable[Candidate],
         wanted: Callable[[Scored], bool],
         least: float = 0.0,
+        most: float = inf,
     ) -> None:
         """Search from what was met and `starts`; synthesise some of what is `wanted`, and fit what has more than
-        `least` µm²."""
+        `least` and at most `most` µm²."""
         found = searched(
             self._results,
             self.space,
@@ -388,16 +390,35 @@ class Selection:
         )
         fresh = [scored for scored in found if wanted(scored) and scored.multiplier.name not in met.candidates]
         chosen = [scored.multiplier for scored in _spread(fresh, this.proposed)]
+        ties = self._without_adder(met.model) if met.solutions and not least else []
+        chosen += [mask for mask in ties if mask.name not in met.candidates]
         met.quick |= self.implementations(chosen, "proposals", (SEARCH,))
         met.candidates |= {m.name: m for m in chosen}
-        enough = {name for name, found in met.quick.items() if smallest(found).area_um2 <= least}
-        known = enough | {solution.name for solution in met.solutions}
-        survivors = self._survivors(list(met.candidates.values()), met.quick, met.model, known, this.fitted)
+        known = {name for name, found in met.quick.items() if not least < smallest(found).area_um2 <= most}
+        known |= {solution.name for solution in met.solutions}
+        first = [mask for mask in ties if mask.name not in known]
+        known |= {mask.name for mask in first}
+        count = this.fitted - len(first)
+        survivors = first + self._survivors(list(met.candidates.values()), met.quick, met.model, known, count)
         met.implementations |= self.implementations(survivors, "candidates")
         choices = [self.everywhere(m.name) for m in survivors]
         met.solutions += self.fit(choices, met.implementations, quick=True)
         parts = np.array([error_parts(met.candidates[s.name], self.demands) for s in met.solutions])
         met.model = ErrorModel.prior(self.demands).fit(parts, np.array([s.divergence for s in met.solutions]))
+
+    def _without_adder(self, model: ErrorModel) -> list[Candidate]:
+        """Of each number of products the masks that need no adder with the least predicted error.
+
+        Nothing is as fast as they are, and there are few; the prediction cannot tell the best of them apart.
+        """
+        found: list[Candidate] = []
+        by_kept: dict[int, list[Masked]] = {}
+        for mask in self.space.without_adder():
+            by_kept.setdefault(mask.kept, []).append(mask)
+        for masks in by_kept.values():
+            masks.sort(key=lambda mask: predicted_error(mask, self.demands, model))
+            found += masks[: self.settings.without_adder]
+        return found
 
     def _harmless(self, met: "_Met") -> list[float]:
         """The areas, in µm², of what loses nothing on training images."""

@@ -34,6 +34,7 @@ class Settings:
             (docs/selection.md).
         ranks: requantisation constants of the first layer that are followed to the end for networks of the front, where
             it is one in the others; see `amhw.remap.fit.fit`.
+        without_adder: after the first round so many masks of each number of products get networks that need no adder.
         largest_area: what is larger than so many times the smallest exact multiplier is not proposed in these rounds.
             With MNIST's digits LeNet-5 loses nothing at half of it.
         wider: as long as every network loses something, another round looks at what is up to twice as large.
@@ -50,8 +51,9 @@ class Settings:
     statistics_images: int = 500
     greedy: tuple[int, ...] = (4, 6, 8, 10, 12, 16)
     precisions: tuple[int, int] = (4, 5)
-    rounds: tuple[Round, ...] = (Round(40, 20, generations=0), Round(60, 24))
+    rounds: tuple[Round, ...] = (Round(40, 20, generations=0), Round(60, 28))
     ranks: int = 2
+    without_adder: int = 2
     largest_area: float = 0.2
     wider: Round = Round(24, 8)
     negligible_loss: float = 0.0005

@@ -31,6 +31,7 @@ NARROW = Settings(
     largest_area=FIRST,
     wider=Round(2, 2),
     ranks=1,
+    without_adder=1,
     again=1,
     assigned=2,
     assignments=2,
