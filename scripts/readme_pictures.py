@@ -30,8 +30,8 @@ SMALLEST_EXACT = 1407.60
 FLOOR = 0.02
 """Points, under which losses are drawn on the axis: an image is 0.01, and the intervals are wider than this."""
 
-HEADLINE = "mul_u8s8_or_1800_0_0_0_0_0_4_f0_f0"
-"""The multiplier of the first demand in docs/selection.md, chosen on training images."""
+HEADLINE = "mul_u8s8_pp_0_0_0_0_0_0_c0_d0"
+"""What `amhw select --max-loss 0.2` answers, chosen on training images."""
 
 INK, GREY = "#222222", "#8a8a8a"
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito's, safe for colour-blind readers
