@@ -72,7 +72,7 @@ class TableFollower:
     @staticmethod
     def of(table: ProductTable, codes: int, weights: NDArray[np.floating]) -> "TableFollower":
         """Of a layer that takes so many codes, its input rounding added, with real-valued weights [channels, …]."""
-        rounded = np.minimum(np.arange(codes) + half_step(table), len(table.products) - 1)
+        rounded = np.minimum(np.arange(codes) + half_step(table), codes - 1)
         columns = np.unique(table.products[rounded], axis=1)
         rows, group = np.unique(columns, axis=0, return_inverse=True)
         group = group.reshape(-1)
@@ -186,13 +186,14 @@ def best_reading(
     wanted = np.clip(channel.wanted, 0, ceiling).astype(np.float64)
     live, variance, size = channel.wanted > 0, float(wanted.var()), len(wanted)
     step = follower.greatest / max(1, follower.levels - 1) / factors
-    lost, unit, bias = np.full(len(factors), np.inf), np.zeros(len(factors), np.int64), np.zeros(len(factors))
+    lost, bias = np.full(len(factors), np.inf), np.zeros(len(factors))
+    unit = np.full(len(factors), next(iter(channel.sums)), np.int64)
     for k, sums in channel.sums.items():
         shift = float((channel.wanted / units[k] - sums)[live].mean()) if live.any() else -float(sums.max())
         biases = shift + np.asarray(offsets)[:, None] * step  # [offsets, factors]
         found = np.zeros_like(biases)
         if variance > 0:
-            order = np.argsort(sums)
+            order = np.argsort(sums, kind="stable")  # sums are integers, and many are equal
             edges = (follower.starts[1:] - 0.5) / factors[:, None] - biases[..., None]
             below = np.searchsorted(sums[order], edges)
             ends = np.pad(below, [(0, 0), (0, 0), (1, 1)])

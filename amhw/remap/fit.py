@@ -7,20 +7,19 @@ Layer by layer, on the integers that the layers before really deliver for the tr
   its own unit and offset (a rectifier commutes with positive factors; Nagel et al., "Data-free quantization through
   weight equalization and bias correction", ICCV 2019). For each requantisation constant of a grid, each channel
   takes the unit and the bias with which a product of the next layer, of the code that arrives and of the best weight
-  code, comes nearest to that of the teacher's rectified pre-activation and a real-valued weight; the best few
-  constants are followed to the end;
+  code, comes nearest to that of the teacher's rectified pre-activation and a real-valued weight; the best constant
+  is followed to the end, in the first such layer the one of another `rank` if that is wanted;
 * otherwise one unit serves all channels, the one with the least weighted error;
 * a linear layer without a table gets the exact multiplier's codes that are best for what arrives, so that it takes up
   what the layers before it lost as far as that correlates with anything (`amhw.remap.reconstruction`), unless it has
-  so many inputs that their moments need too much memory;
+  more than `WIDEST` inputs;
 * a convolution without a table keeps its weights. Biases take up what the mean lacks, and scales are calibrated again.
 
 Of the networks that result, the one whose class probabilities are nearest to the teacher's (Kullback and Leibler's
 divergence, on training images that include moved and distorted ones) is kept. Labels are never used, nor test images.
 """
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -50,11 +49,13 @@ _OFFSETS = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
 _TOLERATED = 2.0
 _CLIPPED = 99.9
 _DECIMALS = 9
-_LOST_DIGITS = 10
 _UNITS_OF_CONVOLUTION = 14
 _UNITS_OF_LINEAR = 7
-_COPIES = 4
-"""Of a layer's moments that exist at a time, in two processes."""
+WIDEST = 4096
+"""Inputs of a linear layer with exact products that gets weights for what arrives; its moments take 128 MiB, and five
+times as much exists at a time. The same on every machine, as the network depends on it."""
+LARGEST_MOMENTS = 4 * 2**30
+"""Bytes."""
 _OUTPUTS_HEARD = 24
 """Outputs of a linear layer by which its requantisation constant is chosen."""
 
@@ -116,8 +117,8 @@ def fit(
     Args:
         base: gives names, geometry and operands, and the weights of the layers without a table.
         tables: by layer name.
-        rank: which requantisation constant the first layer gets that may choose one: 0 is the most promising of a grid.
-            A network is wrong by a tenth more or less for one or the other, which only shows at its end.
+        rank: which requantisation constant the first layer gets that may choose one (`ranked`): 0 is the most promising
+            of a grid. A network is wrong by a tenth more or less for one or the other, which only shows at its end.
 
     Raises:
         Refusal: a table does not fit its layer, or the layer has groups or too many inputs, or any layer has absolute
@@ -176,31 +177,30 @@ def check_layer(layer: QuantisedLayer, terms: int = MAX_TERMS) -> None:
     """
     Raises:
         Refusal: weights cannot be chosen for a layer, with tables of so many terms: it has groups, or the moments of
-            its features need too much of this machine's memory.
+            its features take more than `LARGEST_MOMENTS`.
     """
     if layer.groups > 1:
         raise Refusal(
             f"{layer.name} has {layer.groups} groups; weights are chosen for convolutions without, or amhw train "
             "fine-tunes"
         )
-    needed, allowed = moments_bytes(layer, terms), _memory() // _COPIES
-    if needed > allowed:
+    needed = moments_bytes(layer, terms)
+    if needed > LARGEST_MOMENTS:
         raise Refusal(
             f"{layer.name} has {layer.matrix.shape[1]} inputs to each of {layer.outputs} outputs: the second moments "
-            f"of {terms} terms of each would take {needed / 2**30:.1f} GiB, and this machine has room for "
-            f"{allowed / 2**30:.1f}; leave it out of --layers, or amhw train fine-tunes"
+            f"of {terms} terms of each would take {needed / 2**30:.1f} GiB, more than {LARGEST_MOMENTS / 2**30:g}; "
+            "leave it out of --layers, or amhw train fine-tunes"
         )
 
 
-def _memory() -> int:
-    """Bytes of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def ranked(base: QuantisedNetwork, names: Collection[str]) -> bool:
+    """Whether some layer may choose a requantisation constant if those of these names have tables."""
+    return any(_fitted_to(base, names, name) is not None for name in names)
 
 
 def _takes_up(layer: QuantisedLayer) -> bool:
-    """Whether a layer with exact products gets weights for what arrives: a linear one whose moments are not too
-    large."""
-    return layer.is_linear and moments_bytes(layer, 1) <= _memory() // _COPIES
+    """Whether a layer with exact products gets weights for what arrives."""
+    return layer.is_linear and layer.matrix.shape[1] <= WIDEST
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,19 +292,25 @@ class _Path:
 def _follower(
     base: QuantisedNetwork, teacher: Teacher, tables: Mapping[str, ProductTable], name: str
 ) -> Follower | None:
-    """What alone takes the codes of a layer, if that is a layer with a table, or a linear one that takes up what it
-    can: it will be fitted to whatever arrives."""
+    """The layer that will be fitted to whatever leaves a layer, if there is one."""
+    reader = _fitted_to(base, tables, name)
+    if reader is None:
+        return None
+    _, highest = base.codes_of(name)
+    weights = teacher.network[reader].weights
+    by_channel = weights.reshape(len(weights), base[name].outputs, -1).swapaxes(0, 1).reshape(base[name].outputs, -1)
+    if reader not in tables:
+        return ExactFollower.of(highest + 1, by_channel)
+    return TableFollower.of(tables[reader], highest + 1, by_channel)
+
+
+def _fitted_to(base: QuantisedNetwork, names: Collection[str], name: str) -> str | None:
+    """What alone takes the codes of layer `name`, if that is one of `names`, which have tables, or a linear layer that
+    takes up what it can."""
     readers = base.network.readers(name)
     if len(readers) != 1 or readers[0] not in base.layer_names:
         return None
-    if readers[0] not in tables and not _takes_up(base[readers[0]]):
-        return None
-    _, highest = base.codes_of(name)
-    weights = teacher.network[readers[0]].weights
-    by_channel = weights.reshape(len(weights), base[name].outputs, -1).swapaxes(0, 1).reshape(base[name].outputs, -1)
-    if readers[0] not in tables:
-        return ExactFollower.of(highest + 1, by_channel)
-    return TableFollower.of(tables[readers[0]], highest + 1, by_channel)
+    return readers[0] if readers[0] in names or _takes_up(base[readers[0]]) else None
 
 
 def _roundings(path: _Path, layer: QuantisedLayer, table: ProductTable) -> tuple[int, ...]:
@@ -401,24 +407,21 @@ def _channels(
 ) -> list[Channel]:
     """What each output should be and what it is in the units that are tried for it, bool[units, out], at `_SAMPLES`
     places."""
-    tried = np.flatnonzero(within.any(axis=1))
+    tried = np.argwhere(within.T)  # (output, unit)
     images, each = len(targets.sums), targets.sums[0, 0].size
     apart = max(1, images * each // (_SPREAD * _SAMPLES))
     wanted = targets.sums[::apart]
-    # All units' codes are those of one layer.
-    made = _with_codes(layer, table, np.concatenate(found.codes[tried]))
+    # The codes of all outputs in all of their units are those of one layer.
+    made = _with_codes(layer, table, found.codes[tried[:, 1], tried[:, 0]])
     sums = path.sums(made, table, path.taught(layer)[::apart]).numpy().reshape(len(wanted), len(made.bias), each)
     size = len(wanted) * each
     image, place = np.divmod(np.random.default_rng(0).choice(size, min(_SAMPLES, size), replace=False), each)
     real = wanted.reshape(len(wanted), layer.outputs, each)[image, :, place]
     taken = sums[image, :, place].astype(np.float64)
-    return [
-        Channel(
-            real[:, o],
-            {int(k): taken[:, t * layer.outputs + o] for t, k in enumerate(tried) if within[k, o]},
-        )
-        for o in range(layer.outputs)
-    ]
+    sums_of: list[dict[int, NDArray[np.float64]]] = [{} for _ in range(layer.outputs)]
+    for column, (o, unit) in enumerate(tried.tolist()):
+        sums_of[o][unit] = taken[:, column]
+    return [Channel(real[:, o], sums_of[o]) for o in range(layer.outputs)]
 
 
 def _shared(path: _Path, layer: QuantisedLayer, table: ProductTable, rounding: int, targets: LayerTargets) -> _Path:

@@ -103,7 +103,9 @@ def error_parts(multiplier: Candidate, demands: Sequence[Demand]) -> NDArray[np.
     used_b = int(np.bitwise_or.reduce(np.array(multiplier.rows)))
     codes_a = np.arange(1 << multiplier.width_a)
     rounding = (used_a & -used_a) >> 1
-    classes, index = np.unique(np.minimum(codes_a + rounding, len(codes_a) - 1) & used_a, return_inverse=True)
+    greatest = (len(codes_a) >> multiplier.signed_a) - 1
+    rounded = np.where(codes_a <= greatest, np.minimum(codes_a + rounding, greatest), codes_a)
+    classes, index = np.unique(rounded & used_a, return_inverse=True)
     codes_b = np.unique(np.arange(1 << multiplier.width_b) & used_b)
     values_a = code_values(multiplier.width_a, multiplier.signed_a)
     values_b = code_values(multiplier.width_b, multiplier.signed_b)

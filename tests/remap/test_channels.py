@@ -1,11 +1,14 @@
 """What the next layer can make of a channel's codes, against its definition sample by sample."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from amhw import Masked, ProductTable
 from amhw.remap.channels import Channel, ExactFollower, TableFollower, best_reading
 from amhw.remap.terms import half_step
+from amhw.select.search import Demand, error_parts
 
 SAMPLES, CODES, GREATEST = 3_000, 16, 15
 FACTORS = np.array([0.02, 0.05, 0.11])
@@ -64,6 +67,33 @@ def test_a_table_as_follower(channel, text):
     check(channel, follower, lambda codes, wanted, weights: left_by_table(codes, wanted, weights, multiplier))
     seen = np.unique(multiplier.products[np.minimum(np.arange(CODES) + half_step(multiplier), CODES - 1)], axis=0)
     assert follower.levels == len(seen)
+
+
+@pytest.mark.parametrize("weights", [WEIGHTS * 0, WEIGHTS], ids=["no weights", "one row"])
+def test_a_follower_that_can_use_nothing(channel, weights):
+    """Any unit that was tried is as good as any other, and nothing is no number."""
+    follower = TableFollower.of(table("0,0,0,c" if not weights.any() else "f,0,0,0"), CODES, weights)
+    if weights.any():
+        follower = replace(follower, table=follower.table[:1], starts=np.zeros(1, int), groups=np.zeros(1, int))
+    tried = Channel(channel.wanted, {1: channel.sums[1]})
+    found = best_reading(tried, UNITS, FACTORS, follower, 0, OFFSETS, np.inf)
+    assert np.isfinite(found.lost).all() and np.isfinite(found.bias).all() and (found.unit == 1).all()
+
+
+def test_signed_activations_are_rounded_up_to_the_greatest_and_no_further():
+    """Code 7 of four signed bits is 7 after rounding, too, and not −8."""
+    multiplier = ProductTable.of(Masked.from_text("0,0,c,c", 4, 4, signed_a=True, signed_b=True))
+    follower = TableFollower.of(multiplier, 8, WEIGHTS)
+    np.testing.assert_array_equal(follower.starts, [0, 2])
+    demand = Demand(np.r_[np.full(8, 0.125), np.zeros(8)], np.array([0.5, -1.0]), 1.0)
+    seen = error_parts(Masked.from_text("0,0,c,c", 4, 4, signed_a=True, signed_b=True), [demand])[0, 0]
+    x = np.arange(8.0)
+    assert seen == pytest.approx(1 - np.var(np.where(x < 2, x[:2].mean(), x[2:].mean())) / np.var(x))
+
+
+def test_a_layer_whose_activations_never_change_has_no_error():
+    constant = Demand(np.eye(16)[3], np.array([0.5, -1.0]), 1.0)
+    assert not error_parts(Masked.from_text("0,0,c,c", 4, 4, signed_b=True), [constant]).any()
 
 
 def test_exact_products_as_follower(channel):

@@ -16,7 +16,7 @@ from amhw.network.quantise import quantise
 from amhw.network.quantised import Operands, QuantisedLayer
 from amhw.refusal import Refusal
 from amhw.remap import fit as remap_fit
-from amhw.remap.fit import Judge, fit
+from amhw.remap.fit import Judge, fit, ranked
 from amhw.remap.reconstruction import Moments, exact_codes, moments_bytes, remap
 from amhw.remap.teacher import LayerTargets, Teacher
 from amhw.remap.terms import Terms
@@ -104,17 +104,36 @@ def test_exact_linear_layers_make_up_for_convolutions(problem):
     assert left_new < 0.9 * left_own
 
 
-def test_a_layer_whose_moments_need_too_much_memory(problem, monkeypatch):
-    """With exact products it keeps its weights; with a table it is refused, and what the moments of it would take."""
+def test_a_wide_layer_with_exact_products_keeps_its_weights(problem, monkeypatch):
+    """So the layer before it has nothing that would be fitted to it, and no constant to choose."""
     base, teacher, judge = problem
-    monkeypatch.setattr(remap_fit, "_memory", lambda: 4 * (moments_bytes(base["fc1"], 1) - 1))
-    tables = {"conv1": table()}
-    found = fit(base, tables, teacher, judge).network
+    assert ranked(base, {"conv2"})
+    monkeypatch.setattr(remap_fit, "WIDEST", 399)
+    assert not ranked(base, {"conv2"})
+    found = fit(base, {"conv2": table()}, teacher, judge).network
     np.testing.assert_array_equal(found["fc1"].weights, base["fc1"].weights)
     assert (found["fc2"].weights != base["fc2"].weights).any()
+
+
+def test_a_layer_whose_moments_are_too_large_is_refused(problem, monkeypatch):
+    """With a table, and before anything is computed."""
+    base, teacher, judge = problem
+    monkeypatch.setattr(remap_fit, "LARGEST_MOMENTS", moments_bytes(base["fc1"], 1) - 1)
     wanted = "fc1 has 400 inputs to each of 120 outputs: the second moments of 4 terms of each would take 0.0 GiB"
     with pytest.raises(Refusal, match=wanted):
         remap_fit.check_layer(base["fc1"])
+    with pytest.raises(Refusal, match="fc1 has 400 inputs"):
+        fit(base, {"fc1": table()}, teacher, judge)
+
+
+def test_a_rank_is_another_constant_of_the_first_layer_that_may_choose_one(problem):
+    base, teacher, judge = problem
+    tables = dict.fromkeys(base.convolutions, table())
+    first, second = (fit(base, tables, teacher, judge, rank=rank).network for rank in (0, 1))
+    assert first["conv1"].requantisation != second["conv1"].requantisation
+    assert ranked(base, base.convolutions) and not ranked(base, {"conv1"})
+    alone = [fit(base, {"conv1": table()}, teacher, judge, rank=rank).divergence for rank in (0, 1)]
+    assert alone[0] == alone[1]
 
 
 def _first_linear(network, images):

@@ -12,6 +12,7 @@ from amhw.network.models.lenet5 import float_network
 from amhw.network.quantise import quantise
 from amhw.network.quantised import Operands
 from amhw.refusal import Refusal
+from amhw.remap import fit as remap_fit
 from amhw.results import Results
 from amhw.select.demands import Demands
 from amhw.select.request import Request
@@ -61,6 +62,12 @@ def selected(problem, tmp_path_factory):
     with Results(folder / "results.sqlite") as results, ThreadPoolExecutor(1) as executor:
         selection = Selection(problem, "sky130hd", results, executor, report, NARROW)
         yield selection, selection.front(), steps
+
+
+def test_what_weights_cannot_be_chosen_for_is_refused_first(problem, monkeypatch):
+    monkeypatch.setattr(remap_fit, "LARGEST_MOMENTS", 1000)
+    with pytest.raises(Refusal, match="conv1 has 25 inputs to each of 6 outputs"):
+        Selection(problem, "sky130hd", None, None)
 
 
 def test_a_search_goes_on_among_larger_ones_until_one_loses_nothing(selected):
