@@ -162,7 +162,7 @@ def test_the_whole_front(problem, tmp_path):
     assert result.exit_code == 0, result.output
     front = json.loads(result.stdout)["front"]
     assert json.loads((tmp_path / "front.json").read_text())["front"] == front
-    assert len({row["multiplier"] for row in front}) >= 5
+    assert len({row["multiplier"] for row in front}) >= 3
     for row in front:
         assert row["area_ratio"] == pytest.approx(row["area_um2"] / row["exact_area_um2"])
         assert QuantisedNetwork.load(row["network"])["conv1"].made_for.name == row["multiplier"]
