@@ -10,7 +10,7 @@ READY := $(VENV)/ready
 demo: $(READY)
 	@echo "1 of 3: a dozen masks through every stage, one or two minutes; Ctrl-C is safe, make demo goes on from there"
 	$(BIN)/amhw study --out study
-	@echo "The picture is study/sweep.png. 2 of 3: partial products and weights chosen for LeNet-5, seven to ten minutes"
+	@echo "The picture is study/sweep.png. 2 of 3: partial products and weights chosen for LeNet-5, about ten minutes"
 	$(BIN)/amhw select --out select --results study/results.sqlite
 	@echo "3 of 3: the page, half a minute"
 	$(BIN)/amhw report study select --peers docs/evoapprox-u8s8-sky130hd.csv
