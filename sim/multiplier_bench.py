@@ -69,8 +69,8 @@ async def products_match(dut: Any) -> None:
     for a, b in operand_pairs(multiplier, int(os.environ["AMHW_SEED"])):
         expected = multiplier.golden(a, b)
         for x, y, p in zip(a.tolist(), b.tolist(), expected.tolist(), strict=True):
-            # A quarter of the time is saved by not writing what stays, and by comparing bits as text: one that is unknown
-            # is then no 0 either.
+            # A quarter of the time is saved by not writing what stays, and by comparing bits as text: one that is
+            # unknown is then no 0 either.
             if x != held:
                 port_a.value = x & mask_a
                 held = x
