@@ -34,7 +34,7 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.network.trained_on import own_data
 from amhw.pareto import dominators, nondominated
 from amhw.refusal import Refusal
-from amhw.remap.fit import check_activations, check_layer
+from amhw.remap.fit import check_activations, check_layer, ranked
 from amhw.results import R, Results, Task, completed
 from amhw.select.assignment import assignments
 from amhw.select.cost import CostModel, carries
@@ -78,7 +78,8 @@ class Selection:
         seed: of the search.
 
     Raises:
-        Refusal: there are no layers, they have different operands, or a layer of the network has absolute values.
+        Refusal: there are no layers, they have different operands, a layer of the network has absolute values, or
+            weights cannot be chosen for one of `layers` (`amhw.remap.fit.check_layer`).
     """
 
     def __init__(
@@ -164,7 +165,7 @@ class Selection:
             quick: with one requantisation constant; otherwise the best network of several.
         """
         different = list(dict.fromkeys(choices))
-        ranks = range(1 if quick else self.settings.ranks)
+        ranks = range(self.settings.ranks if not quick and ranked(self.loaded.base, self.layers) else 1)
         tasks = [fitting(self.problem, self._by_layer(choice), rank) for choice in different for rank in ranks]
         fitted = self._run(tasks, what)
         best = [
@@ -398,7 +399,7 @@ class Selection:
         known |= {solution.name for solution in met.solutions}
         first = [mask for mask in ties if mask.name not in known]
         known |= {mask.name for mask in first}
-        count = this.fitted - len(first)
+        count = max(0, this.fitted - len(first))
         survivors = first + self._survivors(list(met.candidates.values()), met.quick, met.model, known, count)
         met.implementations |= self.implementations(survivors, "candidates")
         choices = [self.everywhere(m.name) for m in survivors]
