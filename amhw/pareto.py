@@ -38,5 +38,25 @@ def dominators(costs: ArrayLike) -> NDArray[np.intp]:
     return np.array(counts, dtype=np.intp)
 
 
+def spread(points: ArrayLike, count: int, taken: ArrayLike) -> list[int]:
+    """The rows of `points`, [things, coordinates], one after another the one that is farthest from all before it and
+    from all that are `taken`; up to `count`, each coordinate in units of its range.
+
+    >>> spread([[1.0], [5.0], [2.0], [9.0]], 2, taken=[[1.0]])
+    [3, 1]
+    """
+    rows, fixed = np.asarray(points, dtype=np.float64), np.asarray(taken, dtype=np.float64)
+    if not len(rows):
+        return []
+    scale = np.maximum(np.ptp(rows, axis=0), 1e-9)
+    rows, fixed = rows / scale, fixed / scale
+    distances = ((rows[:, None] - fixed) ** 2).sum(axis=2).min(axis=1)
+    chosen: list[int] = []
+    while len(chosen) < min(count, len(rows)) and distances.max() > 0:
+        chosen.append(int(distances.argmax()))
+        distances = np.minimum(distances, ((rows - rows[chosen[-1]]) ** 2).sum(axis=1))
+    return chosen
+
+
 def _resolved(costs: ArrayLike) -> NDArray[np.float64]:
     return np.round(np.asarray(costs, dtype=np.float64) / RESOLUTION) * RESOLUTION

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from amhw.pareto import dominators, nondominated
+from amhw.pareto import dominators, nondominated, spread
 
 COSTS = st.integers(1, 4).flatmap(
     lambda kinds: arrays(np.float64, st.tuples(st.integers(0, 30), st.just(kinds)), elements=st.integers(0, 4))
@@ -39,3 +39,11 @@ def test_the_last_bits_of_a_sum_decide_nothing():
 def test_nothing_has_an_empty_front(shape):
     assert nondominated(np.zeros(shape)).tolist() == []
     assert dominators(np.zeros(shape)).tolist() == []
+
+
+def test_what_is_far_from_everything_comes_first():
+    points = np.array([[0, 0], [10, 1], [5, 0.5], [9, 1], [0, 0]], dtype=float)
+    assert spread(points, 9, taken=points[[0]]) == [1, 2, 3]
+    assert spread(points * [1, 1000], 2, taken=points[[0]]) == [1, 2]
+    assert spread(points, 2, taken=[[10, 1], [5, 0.5]]) == [0, 3]
+    assert spread(np.zeros((0, 2)), 2, taken=[[0, 0]]) == spread(points, 0, taken=[[0, 0]]) == []

@@ -126,7 +126,7 @@ def fit(
     """
     check_activations(base)
     for name, each in tables.items():
-        check_layer(base[name], Terms.of(each).count)
+        check_layer(base, name, Terms.of(each).count)
         LayerSums(base[name], each)  # refuses what does not fit
     network = base.network
     operands = {layer.name: layer.operands for layer in base.layers}
@@ -173,18 +173,19 @@ def check_activations(base: QuantisedNetwork) -> None:
             )
 
 
-def check_layer(layer: QuantisedLayer, terms: int = MAX_TERMS) -> None:
+def check_layer(base: QuantisedNetwork, name: str, terms: int = MAX_TERMS) -> None:
     """
     Raises:
         Refusal: weights cannot be chosen for a layer, with tables of so many terms: it has groups, or the moments of
             its features take more than `LARGEST_MOMENTS`.
     """
+    layer = base[name]
     if layer.groups > 1:
         raise Refusal(
             f"{layer.name} has {layer.groups} groups; weights are chosen for convolutions without, or amhw train "
             "fine-tunes"
         )
-    needed = moments_bytes(layer, terms)
+    needed = moments_bytes(layer, terms, base.network.pool_of(name) is not None)
     if needed > LARGEST_MOMENTS:
         raise Refusal(
             f"{layer.name} has {layer.matrix.shape[1]} inputs to each of {layer.outputs} outputs: the second moments "

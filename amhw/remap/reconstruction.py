@@ -63,7 +63,7 @@ class Moments:
     """Second moments of an output's features and target over weighted samples, for each output.
 
     Attributes:
-        features: float64[out, K·R, K·R], Cov(φ); float64[1, K·R, K·R] where all outputs share it.
+        features: float64[out, K·R, K·R], Cov(φ); float64[1, K·R, K·R] where all outputs see the same samples.
         cross: float64[out, K·R], Cov(φ, t).
         target: float64[out], Var(t).
     """
@@ -76,7 +76,8 @@ class Moments:
     def of(
         layer: QuantisedLayer, terms: Terms, codes: np.ndarray, targets: LayerTargets, real: np.ndarray | None = None
     ) -> "Moments":
-        """The moments at the pooling's winners, where an error can be seen.
+        """The moments at the pooling's winners, where an error can be seen; without a pool at all places, with the mean
+        of the outputs' weights.
 
         Args:
             layer: for geometry and input rounding; its weights are not read.
@@ -86,23 +87,28 @@ class Moments:
             real: the teacher's weights of a linear layer, float[out, in].
         """
         windows = im2col(layer, codes)
-        if targets.winners is None:
+        if layer.is_linear:
             return _of_linear(terms, windows[:, 0, 0], targets, real)
         windows = windows.reshape(len(windows), -1, windows.shape[-1])
-        sums = targets.sums.reshape(*targets.winners.shape)
+        sums = targets.sums.reshape(*targets.sums.shape[:2], -1)
         size = windows.shape[2] * terms.count
         samples = max(_WORK // size, _SAMPLES_A_FEATURE * size)
         chosen = np.random.default_rng(0).permutation(sums[:, 0].size)[:samples]
         image, place = np.divmod(chosen, sums.shape[2])
-        features, cross, variance = [], [], []
+        if targets.winners is None:
+            weights = None if targets.weights is None else targets.weights.mean(axis=1)[image, place]
+            wanted = np.ascontiguousarray(sums[image, :, place].T)
+            m, cross, variance = _moments(windows[image, place], terms.u, wanted, weights)
+            return Moments(m[None], cross, variance)
+        features, crosses, variances = [], [], []
         for output in range(layer.outputs):
             inputs = windows[image, targets.winners[image, output, place]]
             weights = None if targets.weights is None else targets.weights[image, output, place]
-            m, c, v = _moments(inputs, terms.u, sums[image, output, place], weights)
+            m, cross, variance = _moments(inputs, terms.u, sums[image, output, place][None], weights)
             features.append(m)
-            cross.append(c)
-            variance.append(v)
-        return Moments(np.array(features), np.array(cross), np.array(variance))
+            crosses.append(cross)
+            variances.append(variance)
+        return Moments(np.array(features), np.concatenate(crosses), np.concatenate(variances))
 
     @cached_property
     def damped(self) -> NDArray[np.float64]:
@@ -119,9 +125,9 @@ class Moments:
         return np.asarray(np.linalg.solve(self.damped, self.cross[..., None])[..., 0])
 
 
-def moments_bytes(layer: QuantisedLayer, terms: int) -> int:
+def moments_bytes(layer: QuantisedLayer, terms: int, pooled: bool) -> int:
     """What a layer's `Moments.features` take, for tables of so many terms."""
-    return 8 * (1 if layer.is_linear else layer.outputs) * (layer.matrix.shape[1] * terms) ** 2
+    return 8 * (layer.outputs if pooled else 1) * (layer.matrix.shape[1] * terms) ** 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,16 +206,16 @@ def exact_codes(moments: Moments, greatest: int) -> tuple[NDArray[np.int8], floa
 
 
 def _moments(
-    inputs: np.ndarray, u: np.ndarray, target: np.ndarray, weights: np.ndarray | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Weighted Cov(φ), Cov(φ, t), Var(t) for inputs uint8[S, K]."""
+    inputs: np.ndarray, u: np.ndarray, targets: np.ndarray, weights: np.ndarray | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted Cov(φ), Cov(φ, t) and Var(t) of each of targets float32[T, S], for inputs uint8[S, K]."""
     size = inputs.shape[1] * u.shape[1]
     share = np.ones(len(inputs), np.float32) if weights is None else weights.astype(np.float32)
     share = share / share.sum(dtype=np.float64)
     # Centred near the mean, or float32 would lose the small differences.
     centre = _taken(u, inputs[:: max(1, len(inputs) // 1000)]).mean(axis=0)
-    middle = float(target.mean())
-    m, s, c = np.zeros((size, size)), np.zeros(size), np.zeros(size)
+    middles = targets.mean(axis=1)[:, None]
+    m, s, c = np.zeros((size, size)), np.zeros(size), np.zeros((len(targets), size))
     for start in range(0, len(inputs), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         root = np.sqrt(share[part]).astype(np.float32)
@@ -218,10 +224,10 @@ def _moments(
         phi *= root[:, None]
         m += phi.T @ phi  # a matrix times its own transpose costs BLAS half
         s += root @ phi
-        c += ((target[part] - middle).astype(np.float32) * root) @ phi
-    deviation = target.astype(np.float64) - middle
-    mean = float(share @ deviation)
-    return m - np.outer(s, s), c - mean * s, float(share @ deviation**2) - mean**2
+        c += ((targets[:, part] - middles).astype(np.float32) * root) @ phi
+    deviations = targets.astype(np.float64) - middles
+    means = deviations @ share
+    return m - np.outer(s, s), c - means[:, None] * s, deviations**2 @ share - means**2
 
 
 def _of_linear(terms: Terms, inputs: np.ndarray, targets: LayerTargets, real: np.ndarray | None) -> Moments:
@@ -290,6 +296,10 @@ def _descend(
     matrix: NDArray[np.float64], cross: NDArray[np.float64], v: NDArray[np.float64], start: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Coordinate descent of vᵀMv − 2vᵀc over columns [out, S, K]."""
+    if len(matrix) == 1 and len(start) > 1:  # what has one matrix is one problem with many starts
+        taps, size = start.shape[2], cross.shape[2]
+        return _descend(matrix, cross.reshape(1, -1, size), v, start.reshape(1, -1, taps)).reshape(start.shape)
+    found, starts = start.copy(), np.arange(start.shape[1])
     columns = start.copy()
     terms, taps = v.shape[1], start.shape[2]
     chosen = v[columns].reshape(*columns.shape[:2], -1)
@@ -298,7 +308,8 @@ def _descend(
     squares = [np.sum((v @ matrix[:, block, block]) * v, axis=-1) for block in blocks]  # vᵀMv of every column, [out, D]
     at_once = max(1, _FEATURES_AT_ONCE // terms)
     for _ in range(_SWEEPS):
-        moved = False
+        moved = np.zeros(columns.shape[:2], dtype=bool)
+        rows = np.arange(moved.size)
         for first in range(0, taps, at_once):
             # The gradient of the other taps is brought up to date once for all of these: it does not fit the caches.
             group = slice(first * terms, min(first + at_once, taps) * terms)
@@ -308,20 +319,24 @@ def _descend(
                 inside = slice(block.start - group.start, block.stop - group.start)
                 now = chosen[:, :, block]
                 cost = 2 * (own_gradient[:, :, inside] - now @ matrix[:, block, block]) @ v.T + square[:, None]
-                best = cost.argmin(axis=-1)
-                before = np.take_along_axis(cost, columns[:, :, k, None], axis=-1)[..., 0]
-                after = np.take_along_axis(cost, best[..., None], axis=-1)[..., 0]
-                better = before - after > 1e-9 * np.abs(square).max()
+                flat, best = cost.reshape(-1, cost.shape[-1]), cost.argmin(axis=-1)
+                gained = flat[rows, columns[:, :, k].ravel()] - flat[rows, best.ravel()]
+                better = gained.reshape(best.shape) > 1e-9 * np.abs(square).max()
                 if better.any():
                     best = np.where(better, best, columns[:, :, k])
                     step = v[best] - now
                     own_gradient += step @ matrix[:, block, group]
                     chosen[:, :, block] += step
                     columns[:, :, k] = best
-                    moved = True
+                    moved |= better
             change = chosen[:, :, group] - before_group
             if change.any():
                 gradient += change @ matrix[:, group, :]
-        if not moved:
+        found[:, starts] = columns
+        going = moved.any(axis=0)  # what a sweep does not move, the next one would not move either
+        if not going.any():
             break
-    return columns
+        if not going.all():
+            starts, columns = starts[going], columns[:, going]
+            chosen, gradient = chosen[:, going], gradient[:, going]
+    return found

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from amhw.network.layers import IMAGE, Convolution, MaxPool
+from amhw.network.layers import IMAGE, Convolution
 from amhw.network.module import activated
 from amhw.network.real import FloatNetwork, pixels
 
@@ -33,10 +33,10 @@ class LayerTargets:
 
     Attributes:
         sums: float32[N, out, H', W'] or [N, out], pre-activations, after the max-pool that alone takes them.
-        winners: int64[N, out, H'·W'], which position of the unpooled output each pooled one comes from; None for a
-            linear layer.
-        weights: float32[N, out, H'·W'], how much an error of each pooled pre-activation matters, mean 1; None where
-            it is not used.
+        winners: int64[N, out, H'·W'], which position of the unpooled output each pooled one comes from; None where no
+            max-pool takes them.
+        weights: float32[N, out, H'·W'], or float32[N] of a linear layer, how much an error of each (pooled)
+            pre-activation matters, mean 1; None where it is not used.
         inputs: float32[N, in], what enters a linear layer; None for a convolution.
     """
 
@@ -76,8 +76,9 @@ class Teacher:
                 layers[name] = LayerTargets(sums, inputs=inputs, weights=doubts)
                 continue
             sums = np.concatenate([part[name][0] for part in parts])
-            winners = np.concatenate([part[name][1] for part in parts])
-            squares = np.concatenate([part[name][2] for part in parts])
+            squares = np.concatenate([part[name][1] for part in parts])
+            pooled = network.network.pool_of(name) is not None
+            winners = np.concatenate([part[name][2] for part in parts]) if pooled else None
             squares = np.minimum(squares, _LARGEST_WEIGHT * squares.mean())
             layers[name] = LayerTargets(sums, winners, steady(squares / max(squares.mean(), 1e-30) + _FLOOR))
         return Teacher(network, images, layers)
@@ -113,12 +114,13 @@ def _batch(
     network: FloatNetwork, images: np.ndarray, generator: torch.Generator | None
 ) -> dict[str, tuple[np.ndarray, ...]]:
     """Of each linear layer, for some images: sums and what enters it; of a convolution, unless there is no generator,
-    pooled sums, winners and squared sensitivities."""
+    pooled sums, squared sensitivities and, if it has a pool, winners."""
     structure, module = network.network, network.module().double().requires_grad_(False)
     values: dict[str, torch.Tensor] = {IMAGE: pixels(images).double()}
     entering: dict[str, np.ndarray] = {}
     pre_activations: dict[str, torch.Tensor] = {}
     winners: dict[str, torch.Tensor] = {}
+    convolutions: list[str] = []
     for layer in structure.layers:
         if layer.name in values:
             continue  # a pool that was taken together with the layer before it
@@ -128,10 +130,10 @@ def _batch(
         if layer.name in structure.layer_names:
             pool = structure.pool_of(layer.name)
             if isinstance(layer, Convolution):
-                # A convolution without pooling is its own winner everywhere; positions are those before padding.
-                pool = MaxPool("", (1, 1), (1, 1)) if pool is None else pool
-                z, positions = functional.max_pool2d(z, pool.window, pool.stride, pool.padding, return_indices=True)
-                winners[layer.name] = positions.flatten(2)
+                convolutions.append(layer.name)
+                if pool is not None:  # positions are those before padding
+                    z, positions = functional.max_pool2d(z, pool.window, pool.stride, pool.padding, return_indices=True)
+                    winners[layer.name] = positions.flatten(2)
             else:
                 entering[layer.name] = steady(inputs[0].detach().numpy())
             leaving = structure.leaving(layer.name)
@@ -154,15 +156,13 @@ def _batch(
             z.grad = None
         direction -= direction.mean(dim=1, keepdim=True)
         (x * direction).sum().backward(retain_graph=projection < _PROJECTIONS - 1)
-        for name in winners:
+        for name in convolutions:
             gradient = pre_activations[name].grad
             assert gradient is not None, "every layer reaches the logits"
             squares[name] = gradient**2 if name not in squares else squares[name] + gradient**2
-    return linear | {
-        name: (
-            steady(pre_activations[name].detach().numpy()),
-            positions.numpy(),
-            squares[name].flatten(2).numpy(),
-        )
-        for name, positions in winners.items()
-    }
+    found = linear
+    for name in convolutions:
+        found[name] = steady(pre_activations[name].detach().numpy()), squares[name].flatten(2).numpy()
+        if name in winners:
+            found[name] += (winners[name].numpy(),)
+    return found

@@ -32,11 +32,11 @@ from amhw.families.masked import Masked
 from amhw.multiplier import Multiplier, parse
 from amhw.network.quantised import QuantisedNetwork
 from amhw.network.trained_on import own_data
-from amhw.pareto import dominators, nondominated
+from amhw.pareto import dominators, nondominated, spread
 from amhw.refusal import Refusal
 from amhw.remap.fit import check_activations, check_layer, ranked
 from amhw.results import R, Results, Task, completed
-from amhw.select.assignment import assignments
+from amhw.select.assignment import Assignment, assignments
 from amhw.select.cost import CostModel, carries
 from amhw.select.demands import Demands, at_most
 from amhw.select.energy import Operands, exact_designs, per_image
@@ -109,7 +109,7 @@ class Selection:
                 "one is wanted: choose other --layers"
             )
         for name in self.layers:
-            check_layer(base[name])
+            check_layer(base, name)
         self.space = Space(operands.pop())
         images = self.loaded.training.images
         some = images[:: max(1, len(images) // settings.statistics_images)]
@@ -476,13 +476,9 @@ class Selection:
             divergences = np.array([solution.divergence for solution in known.values()])
             model = ErrorModel.prior(self.demands).fit(met, divergences)
             errors = (parts * model.weights).sum(axis=2).T  # [layers, C]
-            proposed = [
-                tuple((layer, names[k]) for layer, k in zip(self.layers, each, strict=True))
-                for each in assignments(errors, energies, most)
-                if len(set(each)) > 1
-            ]
-            fresh = [choice for choice in proposed if choice not in known][: settings.assignments]
-            fitted = self.fit(fresh, implementations, "assignments", quick=True)
+            fresh = self._farthest(assignments(errors, energies, most), errors, energies, numbers.values())
+            choices = [tuple((layer, names[k]) for layer, k in zip(self.layers, each, strict=True)) for each in fresh]
+            fitted = self.fit(choices, implementations, "assignments", quick=True)
             known |= {solution.multipliers: solution for solution in fitted}
         costs = {
             choice: sum(energies[layer, names.index(name)] for layer, (_, name) in enumerate(choice))
@@ -491,6 +487,33 @@ class Selection:
         best = nondominated([(known[choice].divergence, costs[choice]) for choice in known])
         chosen = [choice for k, choice in enumerate(known) if k in best and len(known[choice].names) > 1]
         return self.fit(chosen, implementations, "best assignments")
+
+    def _farthest(
+        self,
+        proposed: Sequence[Assignment],
+        errors: NDArray[np.float64],
+        energies: NDArray[np.float64],
+        known: Iterable[Sequence[int]],
+    ) -> list[Assignment]:
+        """Of the assignments that no other is predicted to dominate, and that have several multipliers, those that are
+        farthest from what is known, in the logarithms of predicted error and energy.
+
+        Args:
+            errors, energies: float64[layers, multipliers].
+        """
+
+        def figures(some: Iterable[Sequence[int]]) -> list[list[float]]:
+            return [
+                [float(sum(costs[each] for costs, each in zip(kind, one, strict=True))) for kind in (errors, energies)]
+                for one in some
+            ]
+
+        best = [proposed[k] for k in nondominated(figures(proposed), distinct=True)]
+        mixed = [one for one in best if len(set(one)) > 1]
+        if not mixed:
+            return []
+        points, taken = (np.log(np.maximum(figures(some), 1e-12)) for some in (mixed, known))
+        return [mixed[k] for k in spread(points, self.settings.assignments, taken)]
 
     def _layer_energies(self, solutions: Sequence[Solution]) -> NDArray[np.float64]:
         """The energy of an image's multiplications in each layer, [layers, solutions], with the netlist of each
@@ -669,10 +692,6 @@ def _spread(scored: Sequence[Scored], count: int) -> list[Scored]:
     if len(scored) <= count:
         return list(scored)
     figures = np.log([[max(s.error, 1e-9), s.area, s.delay] for s in scored])
-    figures /= np.maximum(np.ptp(figures, axis=0), 1e-9)
-    chosen = [int(figures[:, 1].argmin())]
-    distances = np.full(len(scored), np.inf)
-    while len(chosen) < count:
-        distances = np.minimum(distances, ((figures - figures[chosen[-1]]) ** 2).sum(axis=1))
-        chosen.append(int(distances.argmax()))
+    smallest = int(figures[:, 1].argmin())
+    chosen = [smallest, *spread(figures, count - 1, figures[[smallest]])]
     return [scored[k] for k in sorted(chosen)]

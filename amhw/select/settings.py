@@ -44,8 +44,8 @@ class Settings:
         exchanged: of the masks with a given number of products, so many are improved by exchanging products.
         compared: of those, so many get networks, by which the best is chosen.
         assigned: multipliers of the Pareto front that layers may have, at most, when they may have several.
-        assignments: of them so many get networks, in each of `assigning` rounds, those before which fewest others are
-            better by predicted error and energy.
+        assignments: of what multipliers they may have, so many ways get networks in each of `assigning` rounds: none is
+            better by predicted error and energy, and they are far from one another and from what is known.
     """
 
     statistics_images: int = 500

@@ -30,8 +30,11 @@ _TEACHING = 1000
 twelve windows, as remapping wants, for each of two thousand features."""
 
 _MORE = (3000, 2000)
-"""More images, other plain ones and moved and distorted ones, by which linear layers' weights are reconstructed: they
-see one window in an image."""
+"""More images, other plain ones and moved and distorted ones, by which the weights of linear layers are reconstructed
+that have more inputs than `_TEACHING` images give `_IMAGES_AN_INPUT` for: they see one window in an image."""
+
+_IMAGES_AN_INPUT = 12
+"""As remapping wants of windows for each feature."""
 
 _MOVED = 3000
 """Moved and distorted images that judge networks beside some `_TEACHING` plain ones. They are harder than the test
@@ -103,12 +106,16 @@ class Loaded:
 
     @cached_property
     def teacher(self) -> Teacher:
-        """Targets for some of the training images, evenly spaced; linear layers have them for more. None is among the
-        plain judging ones."""
-        images, (plain, most) = self.training.images, _MORE
-        distorted = min(most, len(images))
+        """Targets for some of the training images, evenly spaced; wide linear layers have them for more. None is among
+        the plain judging ones."""
+        images = self.training.images
         step = max(2, len(images) // _TEACHING)
         first = images[::step]
+        widest = max(layer.matrix.shape[1] for layer in self.base.layers if layer.is_linear)
+        if widest * _IMAGES_AN_INPUT <= _TEACHING:
+            return Teacher.of(self.network, first)
+        plain, most = _MORE
+        distorted = min(most, len(images))
         others = images[np.arange(len(images)) % step > 1]
         others = others[:: max(1, len(others) // plain)][:plain] if len(others) else others
         copies = images[np.arange(distorted) * len(images) // distorted]

@@ -118,7 +118,7 @@ def test_a_wide_layer_with_exact_products_keeps_its_weights(problem, monkeypatch
 def test_a_layer_whose_moments_are_too_large_is_refused(problem, monkeypatch):
     """With a table, and before anything is computed."""
     base, teacher, judge = problem
-    monkeypatch.setattr(remap_fit, "LARGEST_MOMENTS", moments_bytes(base["fc1"], 1) - 1)
+    monkeypatch.setattr(remap_fit, "LARGEST_MOMENTS", moments_bytes(base["fc1"], 1, pooled=False) - 1)
     wanted = "fc1 has 400 inputs to each of 120 outputs: the second moments of 4 terms of each would take 0.0 GiB"
     with pytest.raises(Refusal, match=wanted):
         remap_fit.check_layer(base["fc1"])

@@ -59,6 +59,21 @@ def test_the_predicted_error_is_the_measured_one(text):
             assert found.errors[s, output] == pytest.approx(error, rel=0.02)
 
 
+def test_outputs_without_a_pool_share_their_samples_and_their_mean_weights():
+    layer, codes, targets = layer_and_targets(outputs=3)
+    terms = Terms.of(ProductTable.of(mask("4,6,7")))
+    weights = np.random.default_rng(5).uniform(0.2, 3, targets.weights.shape).astype(np.float32)
+    shared = Moments.of(layer, terms, codes, replace(targets, winners=None, weights=weights))
+    mean = np.broadcast_to(weights.mean(axis=1, keepdims=True), weights.shape)
+    each = Moments.of(layer, terms, codes, replace(targets, weights=mean))
+    assert len(shared.features) == 1 and len(each.features) == layer.outputs
+    for features in each.features:
+        np.testing.assert_allclose(shared.features[0], features, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(shared.cross, each.cross, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(shared.target, each.target, rtol=1e-5)
+    np.testing.assert_array_equal(remap(shared, terms).codes, remap(each, terms).codes)
+
+
 def test_no_single_code_can_be_changed_for_the_better_and_few_pairs():
     table = ProductTable.of(mask("4,6,7"))
     layer, codes, targets = layer_and_targets()

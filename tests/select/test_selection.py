@@ -1,12 +1,13 @@
 """The Pareto front of a small problem: 3-bit operands, both signed, so that synthesis takes no time."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from labelled_images import write_idx_folder
 
-from amhw import Masked, parse
+from amhw import Masked, ProductTable, parse
 from amhw.datasets import mnist_slice, mnist_test
 from amhw.network.models.lenet5 import float_network
 from amhw.network.quantise import quantise
@@ -14,12 +15,16 @@ from amhw.network.quantised import Operands
 from amhw.refusal import Refusal
 from amhw.remap import fit as remap_fit
 from amhw.results import Results
+from amhw.select.assignment import assignments
 from amhw.select.demands import Demands
 from amhw.select.request import Request
 from amhw.select.selection import Selection
 from amhw.select.settings import Round, Settings
 from amhw.stages.content import unpacked
+from amhw.stages.fitting import fitting
 from amhw.stages.problem import Problem
+from amhw.stages.synthesis import smallest
+from amhw.synth import SEARCH
 
 FIRST = 0.1
 """Of the exact multiplier's area: what the first round looks at."""
@@ -107,6 +112,57 @@ def test_a_demand_is_refused_only_after_looking_once_more(selected):
     assert steps.count("search") == before + NARROW.again
     with pytest.raises(Refusal, match=r"--max-area-ratio 0\.01: .* the nearest is mul_s3s3_.* too much"):
         Request(demands=demands).chosen(solutions, selection.baseline())
+
+
+def test_a_round_makes_so_many_networks_of_so_large_multipliers(selected, monkeypatch):
+    """And later ones also of the best masks without an adder, however many those are."""
+    selection, _, _ = selected
+    rounds, fit = [], selection.fit
+
+    def counted(choices, implementations, what="networks", *, quick=False):
+        if quick:
+            rounds.append([choice[0][1] for choice in choices])
+            choices = [selection.everywhere(name) for name in rounds[-1]]
+        return fit(choices, implementations, what, quick=quick)
+
+    monkeypatch.setattr(selection, "fit", counted)
+    selection.front()
+    largest = FIRST * selection.baseline().smallest.area_um2
+    first, *wider = rounds
+    assert len(first) == NARROW.rounds[0].fitted and wider and all(len(names) <= NARROW.wider.fitted for names in wider)
+    areas = selection.implementations([parse(name) for name in first], "again", (SEARCH,))
+    assert all(smallest(found).area_um2 <= largest for found in areas.values())
+    rounds.clear()
+    selection.front(Demands(max_area_ratio=0.01))
+    again = rounds[len(wider) + 1]
+    met = {name for names in rounds[: len(wider) + 2] for name in names}
+    without = [mask for mask in selection.space.without_adder() if mask.name in met]
+    assert {mask.kept for mask in without} == {mask.kept for mask in selection.space.without_adder()}
+    assert len(again) > NARROW.wider.fitted
+
+
+def test_the_better_of_several_constants_is_kept(selected, problem, monkeypatch):
+    selection, front, _ = selected
+    name = front[0].name
+    monkeypatch.setattr(selection, "settings", replace(NARROW, ranks=3))
+    implementations = selection.implementations([parse(name)], "one")
+    [best] = selection.fit([selection.everywhere(name)], implementations)
+    tables = dict.fromkeys(selection.layers, ProductTable.of(parse(name)))
+    records = [selection._run([fitting(problem, tables, rank)], "one")[0] for rank in range(3)]
+    assert len({record.divergence for record in records}) > 1
+    assert best.divergence == min(record.divergence for record in records)
+
+
+def test_assignments_are_far_from_what_is_known(selected):
+    """None is predicted to be dominated, and all have several multipliers."""
+    selection, _, _ = selected
+    errors = np.array([[4.0, 2.0, 1.0], [40.0, 2.0, 1.0]])
+    energies = np.array([[1.0, 3.0, 9.0], [1.0, 3.0, 9.0]])
+    known = [(0, 0), (1, 1), (2, 2)]
+    proposed = assignments(errors, energies, 2)
+    assert selection._farthest(proposed, errors, energies, known) == [(1, 2), (0, 1)]
+    assert selection._farthest(proposed, errors, energies, [*known, (1, 2)])[0] == (0, 1)
+    assert selection._farthest([(0, 0), (1, 1)], errors, energies, known) == []
 
 
 def test_layers_have_different_multipliers(selected):
