@@ -1,22 +1,25 @@
-# Two commands matter: `make demo` and `make test`. Both set themselves up in .venv first.
+# Two commands matter: `make demo` and `make test`. Both set themselves up in .venv first; what only tests need (and lint,
+# docs) comes with the first of these.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
 READY := $(VENV)/ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo digits test lint bench docs clean
 
-demo: $(READY)
+demo: $(INSTALLED)
 	@echo "1 of 3: a dozen masks through every stage, one or two minutes; Ctrl-C is safe, make demo goes on from there"
 	$(BIN)/amhw study --out study
-	@echo "The picture is study/sweep.png. 2 of 3: partial products and weights chosen for LeNet-5, about ten minutes"
-	$(BIN)/amhw select --out select --results study/results.sqlite
+	@echo "The picture is study/sweep.png. 2 of 3: partial products and weights chosen for LeNet-5, three or four minutes"
+	$(BIN)/amhw select --quick --out select --results study/results.sqlite
 	@echo "3 of 3: the page, half a minute"
 	$(BIN)/amhw report study select --peers docs/evoapprox-u8s8-sky130hd.csv
-	@echo "Open study/report.html. Next: amhw select --max-loss 0.2, or a mask of your own: amhw gen --help"
+	@echo "Open study/report.html. Next: the whole search, amhw select, five minutes more; a mask of your own, amhw gen --help"
 
-digits: $(READY)
+digits: $(INSTALLED)
 	@echo "LeNet-5 in Verilog, from pixels to classes, on 25 x 4 elements: written, compiled and run, one or two minutes"
 	$(BIN)/amhw array mul_u8s8_pp_full --whole --cols 4 --name digits --out build
 	$(BIN)/amhw classify build/digits.json --images 8
@@ -41,7 +44,11 @@ docs: $(READY)
 clean:
 	rm -rf $(VENV) build dist study select
 
-$(READY): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	touch $(READY)
+	$(PIP) --editable .
+	touch $@
+
+$(READY): $(INSTALLED)
+	$(PIP) --editable '.[dev]'
+	touch $@

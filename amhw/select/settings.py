@@ -1,6 +1,6 @@
 """The numbers that a selection is steered by, each with its reason."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -67,3 +67,6 @@ class Settings:
 
 DEFAULTS = Settings()
 """What `amhw select` uses."""
+
+QUICK = replace(DEFAULTS, rounds=DEFAULTS.rounds[:1], ranks=1)
+"""What `amhw select --quick` uses: known good shapes alone, and each network once."""

@@ -140,6 +140,7 @@ def test_people_see_the_dot_diagram_and_where_the_figures_come_from(problem, sel
         (["--multipliers", "0"], "layers have at least 1 multiplier"),
         (["--multipliers", "3"], "the nearest possible is --multipliers 2, or --layers all"),
         (["--layers", "conv9"], "no layer 'conv9'"),
+        (["--kept", "4", "--quick"], "leave out --quick: --kept searches nothing"),
         (["--dask", "tcp://127.0.0.1:1", "--workers", "2"], "leave out --workers: "),
         (["--kept", "4", "--tech", "nowhere"], "unknown technology"),
         (["--kept", "4", "--network", "missing.npz"], "cannot read"),
@@ -155,11 +156,19 @@ def test_bad_input_is_one_line_and_status_2(arguments, message, tmp_path):
 
 
 def test_the_whole_front(problem, tmp_path):
-    """Nothing on it is beaten, its figures are ratios to the exact multiplier, and each network is there."""
+    """Nothing on it is beaten, its figures are ratios to the exact multiplier, and each network is there.
+
+    A quick one before it makes fewer networks, which the whole one does not make again.
+    """
     data, network = problem
     common = ("--network", network, "--data", data, "--out", tmp_path, "--workers", 1)
+    quick = select(*common, "--quick", "--json")
+    assert quick.exit_code == 0, quick.output
+    assert len(json.loads(quick.stdout)["front"]) >= 2
+    before = networks_of(tmp_path)
     result = select(*common, "--json")
     assert result.exit_code == 0, result.output
+    assert before < networks_of(tmp_path)
     front = json.loads(result.stdout)["front"]
     assert json.loads((tmp_path / "front.json").read_text())["front"] == front
     assert len({row["multiplier"] for row in front}) >= 3
@@ -173,6 +182,12 @@ def test_the_whole_front(problem, tmp_path):
     assert chosen["multiplier"] == smallest["multiplier"]
     refused = select(*common, "--max-area-ratio", 0.9 * smallest["area_ratio"])
     assert refused.exit_code == 2 and smallest["multiplier"] in refused.stderr
+
+
+def networks_of(folder):
+    """Key and time of each network in the store."""
+    with sqlite3.connect(folder / "results.sqlite") as store:
+        return set(store.execute("SELECT key, finished FROM result WHERE stage = 'fit'"))
 
 
 def beats(one, other):
