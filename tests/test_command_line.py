@@ -354,7 +354,7 @@ def on_terminal(*arguments):
     """Standard output, and what a terminal shows of standard error."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "amhw.cli", *map(str, arguments)], stdout=subprocess.PIPE, stderr=theirs, text=True
+        [sys.executable, "-m", "amhw", *map(str, arguments)], stdout=subprocess.PIPE, stderr=theirs, text=True
     ) as process:
         os.close(theirs)
         shown = b""
