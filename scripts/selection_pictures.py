@@ -1,10 +1,11 @@
-"""The pictures of docs/selection.md, from the figures that scripts/bench_select.py wrote.
+"""The pictures of docs/selection.md, from the figures that scripts/bench_select.py and scripts/assignments.py wrote.
 
 Example: python scripts/selection_pictures.py
 """
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,21 @@ AXES = {
 }
 
 
+ASSIGNED = {
+    "lenet5": "LeNet-5, all five layers, 10,000 MNIST images",
+    "resnet8": "ResNet-8, nine convolutions, 5,000 gratings",
+}
+
+
 @click.command(cls=Command, epilog="Example: python scripts/selection_pictures.py")
 @click.option("--figures", type=click.Path(path_type=Path), default=DOCS / "figures", help="Where the CSV files are.")
 def main(figures: Path) -> None:
-    """Draw docs/pictures/selection-*.svg from selection-*.csv."""
+    """Draw docs/pictures/selection-*.svg from selection-*.csv and assignments-*.csv."""
     for tech in ("sky130hd", "sg13g2"):
         _save(front(_rows(figures / f"selection-front-{tech}.csv"), tech), f"selection-front-{tech}.svg")
     _save(ranking(_rows(figures / "selection-ranking.csv")), "selection-ranking.svg")
+    panels = {title: _rows(figures / f"assignments-{network}.csv") for network, title in ASSIGNED.items()}
+    _save(assignments(panels), "selection-assignments.svg")
 
 
 def front(rows: list[dict[str, str]], tech: str) -> Figure:
@@ -110,6 +119,33 @@ def ranking(rows: list[dict[str, str]]) -> Figure:
     axes.set_ylabel("accuracy lost, points (1,000 test images)")
     axes.set_title(f"The closed form ranks {len(rows)} masks: Spearman's ρ = {rho:.3f}", fontsize=11)
     axes.grid(alpha=0.3)
+    return figure
+
+
+def assignments(panels: Mapping[str, list[dict[str, str]]]) -> Figure:
+    """Loss against energy, of one multiplier in all layers and of several."""
+    figure = Figure(figsize=(11.5, 4.6), layout="constrained", facecolor="white")
+    for axes, (title, rows) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
+        fewest, most = (choose(int(row["multipliers"]) for row in rows) for choose in (min, max))
+        kinds = (
+            (fewest, False, "one multiplier", "s", "#0072b2"),
+            (most, True, f"several, up to {most}", "o", "#d55e00"),
+        )
+        for number, several, label, marker, colour in kinds:
+            some = [r for r in rows if int(r["multipliers"]) == number and ("=" in r["assignment"]) == several]
+            energies, losses, halves = (
+                [float(row[key]) for row in some] for key in ("energy", "loss_points", "half_width")
+            )
+            axes.errorbar(energies, losses, halves, fmt=marker, color=colour, label=label, elinewidth=0.5, markersize=5)
+        axes.set(xscale="log", xlim=(0.009, 0.4), ylim=(-0.35, 1.15), title=title)
+        axes.set_xlabel("energy of an image's multiplications / least exact (sky130hd)")
+        ticks = (0.01, 0.02, 0.05, 0.1, 0.2)
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.axhline(0, color="0.4", lw=0.6)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    figure.axes[0].set_ylabel("accuracy lost on test images, points (95 % paired)")
     return figure
 
 
