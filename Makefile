@@ -17,7 +17,8 @@ demo: $(INSTALLED)
 	$(BIN)/amhw select --quick --out select --results study/results.sqlite
 	@echo "3 of 3: the page, half a minute"
 	$(BIN)/amhw report study select --peers docs/evoapprox-u8s8-sky130hd.csv
-	@echo "Open study/report.html. Next: the whole search, amhw select, five minutes more; a mask of your own, amhw gen --help"
+	@echo "Open study/report.html. Next: $(BIN)/amhw select --results study/results.sqlite, the whole search, some minutes more;"
+	@echo "a mask of your own: $(BIN)/amhw gen --help"
 
 digits: $(INSTALLED)
 	@echo "LeNet-5 in Verilog, from pixels to classes, on 25 x 4 elements: written, compiled and run, one or two minutes"

@@ -63,3 +63,7 @@ class _Lazy(Group):
 @click.version_option(package_name="amhw")
 def main() -> None:
     """Approximate multiplier hardware, traded against neural-network accuracy."""
+
+
+if __name__ == "__main__":
+    main(prog_name="amhw")

@@ -40,7 +40,7 @@ def dominators(costs: ArrayLike) -> NDArray[np.intp]:
 
 def spread(points: ArrayLike, count: int, taken: ArrayLike) -> list[int]:
     """The rows of `points`, [things, coordinates], one after another the one that is farthest from all before it and
-    from all that are `taken`; up to `count`, each coordinate in units of its range.
+    from all that are `taken`, at least one; up to `count`, each coordinate in units of its range among the points.
 
     >>> spread([[1.0], [5.0], [2.0], [9.0]], 2, taken=[[1.0]])
     [3, 1]
@@ -48,7 +48,8 @@ def spread(points: ArrayLike, count: int, taken: ArrayLike) -> list[int]:
     rows, fixed = np.asarray(points, dtype=np.float64), np.asarray(taken, dtype=np.float64)
     if not len(rows):
         return []
-    scale = np.maximum(np.ptp(rows, axis=0), 1e-9)
+    scale = np.ptp(rows, axis=0)
+    scale[scale == 0] = 1
     rows, fixed = rows / scale, fixed / scale
     distances = ((rows[:, None] - fixed) ** 2).sum(axis=2).min(axis=1)
     chosen: list[int] = []

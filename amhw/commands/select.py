@@ -81,7 +81,7 @@ def command(
     With --multipliers K they may have K different ones: either an array for each, or one that can be each of them.
 
     With --quick there is no search: networks are made of shapes that are known to be good, reduced precisions and what
-    the closed form proposes, once each. Without it afterwards, the selection goes on from their results.
+    the closed form proposes, once each. The whole selection, with the same --results, goes on from there.
 
     With --finetune the networks that the front ends with are trained for 24 more epochs through their multipliers, on
     the same training images, and the choice is made among them; amhw train does it on a whole training set.
@@ -89,7 +89,7 @@ def command(
     if dask is not None:
         refuse_without_effect(["workers"], "--dask names the workers")
     if kept is not None:
-        refuse_without_effect(["quick"], "--kept searches nothing")
+        refuse_without_effect(["quick"], "it is for a front, and --kept is one multiplier")
     check_writable(out / "front.json")
     # These need torch, which a help text does not wait for.
     from amhw.network.trained_on import other_data

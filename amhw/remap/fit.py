@@ -333,6 +333,11 @@ def _remapped(path: _Path, layer: QuantisedLayer, table: ProductTable, targets: 
     return remap(moments, terms, units), float(moments.target.sum())
 
 
+def _relative(errors: NDArray[np.float64], variance: float) -> float:
+    """The root of all outputs' mean squared errors relative to the targets' variance; 0 where nothing is wanted."""
+    return float(np.sqrt(errors.sum() / variance)) if variance > 0 else 0.0
+
+
 def _with_codes(layer: QuantisedLayer, table: ProductTable, codes: np.ndarray) -> QuantisedLayer:
     """`layer` with two's complement weight codes [out, K] for `table`, as many outputs as there are, and no bias."""
     width = layer.operands.weight_width
@@ -394,7 +399,7 @@ def _freely(
         weight_scale=nominal / scale,
         requantisation=Requantisation.of(factor, follower.greatest),
     )
-    error = float(np.sqrt(found.errors[units, np.arange(layer.outputs)].sum() / variance))
+    error = _relative(found.errors[units, np.arange(layer.outputs)], variance)
     return path.with_layer(made, table, nominal / factor, error)
 
 
@@ -431,7 +436,7 @@ def _shared(path: _Path, layer: QuantisedLayer, table: ProductTable, rounding: i
     found, variance = _remapped(path, layer, table, targets)
     index = int(found.errors.sum(axis=1).argmin())
     made = _with_codes(layer, table, found.codes[index])
-    error = float(np.sqrt(found.errors[index].sum() / variance))
+    error = _relative(found.errors[index], variance)
     return _finished(path, made, table, targets, float(found.units[index]), error)
 
 

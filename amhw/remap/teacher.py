@@ -36,7 +36,7 @@ class LayerTargets:
         winners: int64[N, out, H'·W'], which position of the unpooled output each pooled one comes from; None where no
             max-pool takes them.
         weights: float32[N, out, H'·W'], or float32[N] of a linear layer, how much an error of each (pooled)
-            pre-activation matters, mean 1; None where it is not used.
+            pre-activation matters, mean 1 + `_FLOOR`; None where it is not used.
         inputs: float32[N, in], what enters a linear layer; None for a convolution.
     """
 
@@ -54,7 +54,8 @@ class Teacher:
 
     The weight of a pre-activation z is (∂/∂z of the logits)², averaged over random combinations of the logits (a
     Hutchinson estimate of the diagonal of JᵀJ), so that errors count where they reach the decision: at the winners
-    of the pooling and in live neurons. A share of `_FLOOR` stays on every winner, because a dead neuron must stay dead.
+    of the pooling, or at all places where there is none, and in live neurons. A share of `_FLOOR` stays on each,
+    because a dead neuron must stay dead.
     """
 
     network: FloatNetwork

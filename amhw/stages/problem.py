@@ -31,10 +31,10 @@ twelve windows, as remapping wants, for each of two thousand features."""
 
 _MORE = (3000, 2000)
 """More images, other plain ones and moved and distorted ones, by which the weights of linear layers are reconstructed
-that have more inputs than `_TEACHING` images give `_IMAGES_AN_INPUT` for: they see one window in an image."""
+that have more inputs than the teaching ones give `_IMAGES_AN_INPUT` for: they see one window in an image."""
 
 _IMAGES_AN_INPUT = 12
-"""As remapping wants of windows for each feature."""
+"""As remapping wants of windows for each feature; exact products have one feature an input."""
 
 _MOVED = 3000
 """Moved and distorted images that judge networks beside some `_TEACHING` plain ones. They are harder than the test
@@ -112,7 +112,7 @@ class Loaded:
         step = max(2, len(images) // _TEACHING)
         first = images[::step]
         widest = max(layer.matrix.shape[1] for layer in self.base.layers if layer.is_linear)
-        if widest * _IMAGES_AN_INPUT <= _TEACHING:
+        if widest * _IMAGES_AN_INPUT <= len(first):
             return Teacher.of(self.network, first)
         plain, most = _MORE
         distorted = min(most, len(images))

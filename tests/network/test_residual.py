@@ -229,6 +229,19 @@ def test_a_multiplier_is_selected_for_it(tmp_path, data, real, quantised):
     np.testing.assert_array_equal(Inference(made, tables).logits(images), reference.outputs(made, tables, images)["fc"])
 
 
+@pytest.mark.parametrize(("count", "enough"), [(600, True), (200, False)])
+def test_linear_layers_have_more_images_where_the_first_are_not_enough(tmp_path, data, quantised, count, enough):
+    """Sixteen inputs want 192 images; convolutions without a pool have targets at all places of the first ones."""
+    few = write_npz(tmp_path / "few.npz", data.training.first(count), data.test)
+    loaded = Problem(str(quantised["u8s8"].save(tmp_path / "narrow.npz")), str(few)).loaded
+    teacher, first = loaded.teacher, len(loaded.training.images[::2])
+    assert (len(teacher.images) == first) == enough and len(teacher.images) >= first
+    assert len(teacher.layers["fc"].sums) == len(teacher.images)
+    targets = teacher.layers["conv1a"]
+    assert targets.winners is None
+    assert targets.sums.shape == (first, 8, 16, 16) and targets.weights.shape == (first, 8, 256)
+
+
 def test_more_multipliers_than_layers_are_refused_at_once(tmp_path, data, quantised):
     network = str(quantised["u8s8"].save(tmp_path / "narrow.npz"))
     given = ["--network", network, "--data", str(data.path), "--out", str(tmp_path / "out"), "--workers", "1"]

@@ -121,7 +121,7 @@ def test_a_layer_whose_moments_are_too_large_is_refused(problem, monkeypatch):
     monkeypatch.setattr(remap_fit, "LARGEST_MOMENTS", moments_bytes(base["fc1"], 1, pooled=False) - 1)
     wanted = "fc1 has 400 inputs to each of 120 outputs: the second moments of 4 terms of each would take 0.0 GiB"
     with pytest.raises(Refusal, match=wanted):
-        remap_fit.check_layer(base["fc1"])
+        remap_fit.check_layer(base, "fc1")
     with pytest.raises(Refusal, match="fc1 has 400 inputs"):
         fit(base, {"fc1": table()}, teacher, judge)
 

@@ -140,7 +140,7 @@ def test_people_see_the_dot_diagram_and_where_the_figures_come_from(problem, sel
         (["--multipliers", "0"], "layers have at least 1 multiplier"),
         (["--multipliers", "3"], "the nearest possible is --multipliers 2, or --layers all"),
         (["--layers", "conv9"], "no layer 'conv9'"),
-        (["--kept", "4", "--quick"], "leave out --quick: --kept searches nothing"),
+        (["--kept", "4", "--quick"], "leave out --quick: it is for a front"),
         (["--dask", "tcp://127.0.0.1:1", "--workers", "2"], "leave out --workers: "),
         (["--kept", "4", "--tech", "nowhere"], "unknown technology"),
         (["--kept", "4", "--network", "missing.npz"], "cannot read"),
@@ -166,9 +166,11 @@ def test_the_whole_front(problem, tmp_path):
     assert quick.exit_code == 0, quick.output
     assert len(json.loads(quick.stdout)["front"]) >= 2
     before = networks_of(tmp_path)
+    assert {search["generations"] for search in searches_of(tmp_path)} == {0}
     result = select(*common, "--json")
     assert result.exit_code == 0, result.output
     assert before < networks_of(tmp_path)
+    assert any(search["generations"] for search in searches_of(tmp_path))
     front = json.loads(result.stdout)["front"]
     assert json.loads((tmp_path / "front.json").read_text())["front"] == front
     assert len({row["multiplier"] for row in front}) >= 3
@@ -188,6 +190,14 @@ def networks_of(folder):
     """Key and time of each network in the store."""
     with sqlite3.connect(folder / "results.sqlite") as store:
         return set(store.execute("SELECT key, finished FROM result WHERE stage = 'fit'"))
+
+
+def searches_of(folder):
+    """What each search was asked."""
+    with sqlite3.connect(folder / "results.sqlite") as store:
+        return [
+            json.loads(identity) for (identity,) in store.execute("SELECT identity FROM result WHERE stage = 'search'")
+        ]
 
 
 def beats(one, other):
