@@ -14,7 +14,7 @@ demo: $(INSTALLED)
 	@echo "1 of 3: a dozen masks through every stage, one or two minutes; Ctrl-C is safe, make demo goes on from there"
 	$(BIN)/amhw study --out study
 	@echo "The picture is study/sweep.png. 2 of 3: partial products and weights chosen for LeNet-5, three or four minutes"
-	$(BIN)/amhw select --quick --out select --results study/results.sqlite
+	$(BIN)/amhw select --no-search --out select --results study/results.sqlite
 	@echo "3 of 3: the page, half a minute"
 	$(BIN)/amhw report study select --peers docs/evoapprox-u8s8-sky130hd.csv
 	@echo "Open study/report.html. Next: $(BIN)/amhw select --results study/results.sqlite, the whole search, some minutes more;"

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--max-energy-ratio", type=float, metavar="R", help="At most R times the least exact energy.")
 @click.option("--multipliers", type=int, default=1, metavar="K", help="The layers may have K different ones.")
 @shared.layers()
-@click.option("--quick", is_flag=True, help="Known good shapes alone: a first front in less than half the time.")
+@click.option("--no-search", is_flag=True, help="Known good shapes alone: a first front in less than half the time.")
 @click.option("--finetune", is_flag=True, help="Train the networks of the front (of --kept's multiplier) further.")
 @shared.network()
 @shared.data()
@@ -56,7 +56,7 @@ def command(
     max_energy_ratio: float | None,
     multipliers: int,
     layers: str | None,
-    quick: bool,
+    no_search: bool,
     finetune: bool,
     network: Path | None,
     data: Path | None,
@@ -80,7 +80,7 @@ def command(
     The convolutions get a multiplier, or the --layers that are named, linear ones too; the others multiply exactly.
     With --multipliers K they may have K different ones: either an array for each, or one that can be each of them.
 
-    With --quick there is no search: networks are made of shapes that are known to be good, reduced precisions and what
+    With --no-search networks are made of shapes that are known to be good, reduced precisions and what
     the closed form proposes, once each. The whole selection, with the same --results, goes on from there.
 
     With --finetune the networks that the front ends with are trained for 24 more epochs through their multipliers, on
@@ -89,7 +89,7 @@ def command(
     if dask is not None:
         refuse_without_effect(["workers"], "--dask names the workers")
     if kept is not None:
-        refuse_without_effect(["quick"], "it is for a front, and --kept is one multiplier")
+        refuse_without_effect(["no_search"], "it is for a front, and --kept is one multiplier")
     check_writable(out / "front.json")
     # These need torch, which a help text does not wait for.
     from amhw.network.trained_on import other_data
@@ -97,7 +97,7 @@ def command(
     from amhw.select.picture import picture
     from amhw.select.request import Request, answer
     from amhw.select.selection import Selection
-    from amhw.select.settings import DEFAULTS, QUICK
+    from amhw.select.settings import DEFAULTS, WITHOUT_SEARCH
     from amhw.stages.problem import Problem
 
     demands = Demands(max_loss, max_area_ratio, max_delay_ratio, max_energy_ratio)
@@ -117,7 +117,7 @@ def command(
         executor(workers, dask=dask) as pool,
         progress("statistics") as work,
     ):
-        settings = QUICK if quick else DEFAULTS
+        settings = WITHOUT_SEARCH if no_search else DEFAULTS
         selection = Selection(problem, tech, store, pool, work.update, settings, layers=chosen, seed=seed)
         found = answer(request, selection, out)
     if as_json:

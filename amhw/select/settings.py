@@ -68,7 +68,7 @@ class Settings:
 DEFAULTS = Settings()
 """What `amhw select` uses."""
 
-QUICK = replace(
+WITHOUT_SEARCH = replace(
     DEFAULTS, rounds=DEFAULTS.rounds[:1], wider=replace(DEFAULTS.wider, generations=0), ranks=1, without_adder=0
 )
-"""What `amhw select --quick` uses: known good shapes alone, no evolution, and each network once."""
+"""What `amhw select --no-search` uses: known good shapes alone, no evolution, and each network once."""

@@ -140,7 +140,7 @@ def test_people_see_the_dot_diagram_and_where_the_figures_come_from(problem, sel
         (["--multipliers", "0"], "layers have at least 1 multiplier"),
         (["--multipliers", "3"], "the nearest possible is --multipliers 2, or --layers all"),
         (["--layers", "conv9"], "no layer 'conv9'"),
-        (["--kept", "4", "--quick"], "leave out --quick: it is for a front"),
+        (["--kept", "4", "--no-search"], "leave out --no-search: it is for a front"),
         (["--dask", "tcp://127.0.0.1:1", "--workers", "2"], "leave out --workers: "),
         (["--kept", "4", "--tech", "nowhere"], "unknown technology"),
         (["--kept", "4", "--network", "missing.npz"], "cannot read"),
@@ -158,13 +158,13 @@ def test_bad_input_is_one_line_and_status_2(arguments, message, tmp_path):
 def test_the_whole_front(problem, tmp_path):
     """Nothing on it is beaten, its figures are ratios to the exact multiplier, and each network is there.
 
-    A quick one before it makes fewer networks, which the whole one does not make again.
+    One without a search before it makes fewer networks, which the whole one does not make again.
     """
     data, network = problem
     common = ("--network", network, "--data", data, "--out", tmp_path, "--workers", 1)
-    quick = select(*common, "--quick", "--json")
-    assert quick.exit_code == 0, quick.output
-    assert len(json.loads(quick.stdout)["front"]) >= 2
+    first = select(*common, "--no-search", "--json")
+    assert first.exit_code == 0, first.output
+    assert len(json.loads(first.stdout)["front"]) >= 2
     before = networks_of(tmp_path)
     assert {search["generations"] for search in searches_of(tmp_path)} == {0}
     result = select(*common, "--json")
