@@ -26,8 +26,8 @@ contribute what it contributes in the teacher, w_k·x_k: with ρ = ½,
     M ← (1 − ρ)·M + ρ·blockdiag(M),    c ← (1 − ρ)·c + ρ·(w_k·Cov(φ_k, x_k))_k,
 
 as shrinkage of a covariance does (Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance
-matrices", 2004). All its outputs see the same inputs and share M, as
-those of a convolution without a max-pool do, with the mean of the outputs' weights.
+matrices", 2004). All its outputs see the same inputs and share M, as those of a convolution without a max-pool do,
+with the mean of the outputs' weights.
 """
 
 from dataclasses import dataclass

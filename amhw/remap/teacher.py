@@ -144,11 +144,11 @@ def _batch(
                 z.retain_grad()
             pre_activations[layer.name] = z
         values[leaving] = values[layer.name] = activated(layer, z)
-    linear: dict[str, tuple[np.ndarray, ...]] = {
+    found: dict[str, tuple[np.ndarray, ...]] = {
         name: (steady(pre_activations[name].detach().numpy()), codes) for name, codes in entering.items()
     }
     if generator is None:
-        return linear
+        return found
     x = values[structure.layers[-1].name]
     squares: dict[str, torch.Tensor] = {}
     for projection in range(_PROJECTIONS):
@@ -161,7 +161,6 @@ def _batch(
             gradient = pre_activations[name].grad
             assert gradient is not None, "every layer reaches the logits"
             squares[name] = gradient**2 if name not in squares else squares[name] + gradient**2
-    found = linear
     for name in convolutions:
         found[name] = steady(pre_activations[name].detach().numpy()), squares[name].flatten(2).numpy()
         if name in winners:

@@ -11,12 +11,12 @@ the number of different multipliers each layer takes its own best one; while the
 the sum grows least is given up, and at the end each is exchanged for another as long as that makes it less.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amhw.pareto import dominators
+from amhw.pareto import dominators, nondominated, spread
 
 Assignment = tuple[int, ...]
 """The number of each layer's multiplier."""
@@ -56,6 +56,27 @@ def assignments(errors: NDArray[np.float64], energies: NDArray[np.float64], most
     return [ordered[k] for k in sorted(range(len(ordered)), key=lambda k: (times[k], costs[k][1], ordered[k]))]
 
 
+def farthest(
+    proposed: Sequence[Assignment],
+    errors: NDArray[np.float64],
+    energies: NDArray[np.float64],
+    known: Iterable[Sequence[int]],
+    count: int,
+) -> list[Assignment]:
+    """Of the proposed assignments that no other dominates, and that have several multipliers, up to `count` that are
+    farthest from one another and from what is known, in the logarithms of error and energy."""
+
+    def costs(some: Iterable[Sequence[int]]) -> NDArray[np.float64]:
+        return np.array([[_total(errors, one), _total(energies, one)] for one in some])
+
+    best = [proposed[k] for k in nondominated(costs(proposed), distinct=True)]
+    mixed = [one for one in best if len(set(one)) > 1]
+    if not mixed:
+        return []
+    points, taken = (np.log(np.maximum(costs(some), 1e-12)) for some in (mixed, known))
+    return [mixed[k] for k in spread(points, count, taken)]
+
+
 def _cheapest(costs: NDArray[np.float64], most: int) -> Assignment:
     """The multiplier of each layer with the least sum of costs[layers, multipliers]."""
     chosen = set(costs.argmin(axis=1).tolist())
@@ -80,5 +101,5 @@ def _sum(costs: NDArray[np.float64], numbers: Iterable[int]) -> float:
     return float(costs[:, sorted(numbers)].min(axis=1).sum())
 
 
-def _total(figures: NDArray[np.float64], assignment: Assignment) -> float:
+def _total(figures: NDArray[np.float64], assignment: Sequence[int]) -> float:
     return float(sum(figures[layer, number] for layer, number in enumerate(assignment)))

@@ -36,7 +36,7 @@ from amhw.pareto import dominators, nondominated, spread
 from amhw.refusal import Refusal
 from amhw.remap.fit import check_activations, check_layer, ranked
 from amhw.results import R, Results, Task, completed
-from amhw.select.assignment import Assignment, assignments
+from amhw.select.assignment import assignments, farthest
 from amhw.select.cost import CostModel, carries
 from amhw.select.demands import Demands, at_most
 from amhw.select.energy import Operands, exact_designs, per_image
@@ -476,7 +476,8 @@ class Selection:
             divergences = np.array([solution.divergence for solution in known.values()])
             model = ErrorModel.prior(self.demands).fit(met, divergences)
             errors = (parts * model.weights).sum(axis=2).T  # [layers, C]
-            fresh = self._farthest(assignments(errors, energies, most), errors, energies, numbers.values())
+            proposed = assignments(errors, energies, most)
+            fresh = farthest(proposed, errors, energies, numbers.values(), settings.assignments)
             choices = [tuple((layer, names[k]) for layer, k in zip(self.layers, each, strict=True)) for each in fresh]
             fitted = self.fit(choices, implementations, "assignments", quick=True)
             known |= {solution.multipliers: solution for solution in fitted}
@@ -487,33 +488,6 @@ class Selection:
         best = nondominated([(known[choice].divergence, costs[choice]) for choice in known])
         chosen = [choice for k, choice in enumerate(known) if k in best and len(known[choice].names) > 1]
         return self.fit(chosen, implementations, "best assignments")
-
-    def _farthest(
-        self,
-        proposed: Sequence[Assignment],
-        errors: NDArray[np.float64],
-        energies: NDArray[np.float64],
-        known: Iterable[Sequence[int]],
-    ) -> list[Assignment]:
-        """Of the assignments that no other is predicted to dominate, and that have several multipliers, those that are
-        farthest from what is known, in the logarithms of predicted error and energy.
-
-        Args:
-            errors, energies: float64[layers, multipliers].
-        """
-
-        def figures(some: Iterable[Sequence[int]]) -> list[list[float]]:
-            return [
-                [float(sum(costs[each] for costs, each in zip(kind, one, strict=True))) for kind in (errors, energies)]
-                for one in some
-            ]
-
-        best = [proposed[k] for k in nondominated(figures(proposed), distinct=True)]
-        mixed = [one for one in best if len(set(one)) > 1]
-        if not mixed:
-            return []
-        points, taken = (np.log(np.maximum(figures(some), 1e-12)) for some in (mixed, known))
-        return [mixed[k] for k in spread(points, self.settings.assignments, taken)]
 
     def _layer_energies(self, solutions: Sequence[Solution]) -> NDArray[np.float64]:
         """The energy of an image's multiplications in each layer, [layers, solutions], with the netlist of each

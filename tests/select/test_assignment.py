@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from amhw import Masked, ProductTable
-from amhw.select.assignment import assignments
+from amhw.select.assignment import assignments, farthest
 from amhw.select.shared import SharedMultiplier
 from amhw.select.space import Space
 
@@ -42,6 +42,18 @@ def test_those_that_nothing_dominates_come_first():
         other = (totals(errors, one), totals(energies, one))
         assert not (other[0] < first[0] and other[1] < first[1])
     assert totals(energies, found[0]) == min(totals(energies, one) for one in found)
+
+
+def test_some_are_far_from_what_is_known():
+    """None is predicted to be dominated, and all have several multipliers."""
+    errors = np.array([[4.0, 2.0, 1.0], [40.0, 2.0, 1.0]])
+    energies = np.array([[1.0, 3.0, 9.0], [1.0, 3.0, 9.0]])
+    known = [(0, 0), (1, 1), (2, 2)]
+    proposed = assignments(errors, energies, 2)
+    assert farthest(proposed, errors, energies, known, 2) == [(1, 2), (0, 1)]
+    assert farthest(proposed, errors, energies, known, 1) == [(1, 2)]
+    assert farthest(proposed, errors, energies, [*known, (1, 2)], 2)[0] == (0, 1)
+    assert farthest([(0, 0), (1, 1)], errors, energies, known, 2) == []
 
 
 def mask(text):

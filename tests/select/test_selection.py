@@ -15,7 +15,6 @@ from amhw.network.quantised import Operands
 from amhw.refusal import Refusal
 from amhw.remap import fit as remap_fit
 from amhw.results import Results
-from amhw.select.assignment import assignments
 from amhw.select.demands import Demands
 from amhw.select.request import Request
 from amhw.select.selection import Selection
@@ -151,18 +150,6 @@ def test_the_better_of_several_constants_is_kept(selected, problem, monkeypatch)
     records = [selection._run([fitting(problem, tables, rank)], "one")[0] for rank in range(3)]
     assert len({record.divergence for record in records}) > 1
     assert best.divergence == min(record.divergence for record in records)
-
-
-def test_assignments_are_far_from_what_is_known(selected):
-    """None is predicted to be dominated, and all have several multipliers."""
-    selection, _, _ = selected
-    errors = np.array([[4.0, 2.0, 1.0], [40.0, 2.0, 1.0]])
-    energies = np.array([[1.0, 3.0, 9.0], [1.0, 3.0, 9.0]])
-    known = [(0, 0), (1, 1), (2, 2)]
-    proposed = assignments(errors, energies, 2)
-    assert selection._farthest(proposed, errors, energies, known) == [(1, 2), (0, 1)]
-    assert selection._farthest(proposed, errors, energies, [*known, (1, 2)])[0] == (0, 1)
-    assert selection._farthest([(0, 0), (1, 1)], errors, energies, known) == []
 
 
 def test_layers_have_different_multipliers(selected):
