@@ -13,6 +13,7 @@ import torch
 from amhw.multiplier import parse
 from amhw.network.inference import Inference
 from amhw.remap.fit import fit
+from amhw.select.settings import DEFAULTS
 from amhw.select.solutions import Loss
 from amhw.stages.problem import Problem
 from amhw.table import ProductTable
@@ -24,7 +25,6 @@ def main() -> None:
     parser.add_argument("--layers", choices=("all", "convolutions"), default="convolutions")
     parser.add_argument("--network", help="default: the shipped LeNet-5")
     parser.add_argument("--data")
-    parser.add_argument("--ranks", type=int, default=2, help="requantisation constants that are followed")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     loaded = Problem(arguments.network, arguments.data).loaded
@@ -33,8 +33,11 @@ def main() -> None:
     exact = Inference(loaded.base).correct(loaded.test)
     for name in arguments.multipliers:
         tables = dict.fromkeys(layers, ProductTable.of(parse(f"mul_u8s8_{name}")))
-        ways = [fit(loaded.base, tables, loaded.teacher, loaded.judge, rank=k) for k in range(arguments.ranks)]
-        found = min(ways, key=lambda way: way.divergence)
+        made = [
+            fit(loaded.base, tables, loaded.teacher, loaded.judge, rank=rank, rounded=rounded)
+            for rank, rounded in DEFAULTS.ways
+        ]
+        found = min(made, key=lambda each: each.divergence)
         loss = Loss.between(exact, Inference(found.network, tables).correct(loaded.test))
         print(
             f"{name}: {100 * loss.mean:.2f} ± {100 * loss.half_width:.2f} points lost, training "

@@ -1,5 +1,6 @@
 """The command `amhw select`: the multiplier that fits a demand, and the network that goes with it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from amhw.workers import executor
 if TYPE_CHECKING:
     from amhw.select.demands import Demands
     from amhw.select.record import Yardstick
-    from amhw.select.solutions import Solution
+    from amhw.select.solutions import Baseline, Solution
     from amhw.stages.synthesis import Implementation
 
 
@@ -118,7 +119,11 @@ def command(
         progress("statistics") as work,
     ):
         settings = WITHOUT_SEARCH if no_search else DEFAULTS
-        selection = Selection(problem, tech, store, pool, work.update, settings, layers=chosen, seed=seed)
+
+        def tell(front: Sequence["Solution"], exact: "Baseline") -> None:
+            work.note(_front_so_far(front, exact))
+
+        selection = Selection(problem, tech, store, pool, work.update, settings, so_far=tell, layers=chosen, seed=seed)
         found = answer(request, selection, out)
     if as_json:
         print_json(found.record.plain())
@@ -135,6 +140,20 @@ def command(
         click.echo(str(found.front_file))
     of_own = [] if data is None else ["--data", data]
     print_next("accuracy", "--network", found.yardstick.file(found.chosen[0]), *of_own)
+
+
+def _front_so_far(front: Sequence["Solution"], exact: "Baseline") -> str:
+    lines = [
+        "front so far, by training images; area and delay by one recipe, ÷ exact by the same",
+        f"{'area':>6}  {'delay':>6}  {'training':>8}  multiplier",
+    ]
+    for solution in front:
+        netlist = solution.balanced
+        lines.append(
+            f"{exact.area_ratio(netlist):6.4f}  {exact.delay_ratio(netlist):6.3f}  "
+            f"{100 * solution.training_loss:8.2f}  {solution.name}"
+        )
+    return "\n".join(lines)
 
 
 def _front_page(solutions: list["Solution"], yardstick: "Yardstick") -> str:

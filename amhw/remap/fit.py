@@ -111,6 +111,7 @@ def fit(
     judge: Judge,
     *,
     rank: int = 0,
+    rounded: bool | None = None,
 ) -> Fitted:
     """`base` with weight codes, biases and constants made for `tables`.
 
@@ -119,6 +120,8 @@ def fit(
         tables: by layer name.
         rank: which requantisation constant the first layer gets that may choose one (`ranked`): 0 is the most promising
             of a grid. A network is wrong by a tenth more or less for one or the other, which only shows at its end.
+        rounded: whether the image is rounded to the bits that its layers' multipliers read of it, or truncated; by
+            default the better of both.
 
     Raises:
         Refusal: a table does not fit its layer, or the layer has groups or too many inputs, or any layer has absolute
@@ -146,10 +149,10 @@ def fit(
             if table is None:
                 grown.append(_recalibrated(path, layer, targets))
             elif following is not None:
-                for rounding in _roundings(path, layer, table):
+                for rounding in _roundings(path, layer, table, rounded):
                     grown.append(_freely(path, layer, table, rounding, targets, following, rank if first else 0))
             else:
-                for rounding in _roundings(path, layer, table):
+                for rounding in _roundings(path, layer, table, rounded):
                     grown.append(_shared(path, layer, table, rounding, targets))
         paths, first = grown, first and (table is None or following is None)
     name = f"{base.name}, for {', '.join(dict.fromkeys(table.name for table in tables.values()))}"
@@ -192,6 +195,11 @@ def check_layer(base: QuantisedNetwork, name: str, terms: int = MAX_TERMS) -> No
             f"of {terms} terms of each would take {needed / 2**30:.1f} GiB, more than {LARGEST_MOMENTS / 2**30:g}; "
             "leave it out of --layers, or amhw train fine-tunes"
         )
+
+
+def rounds(base: QuantisedNetwork, tables: Mapping[str, ProductTable]) -> bool:
+    """Whether rounding the image instead of truncating it makes a difference to multipliers of these tables."""
+    return any(half_step(tables[name]) for name in base.network.pixel_layers if name in tables)
 
 
 def ranked(base: QuantisedNetwork, names: Collection[str]) -> bool:
@@ -314,14 +322,16 @@ def _fitted_to(base: QuantisedNetwork, names: Collection[str], name: str) -> str
     return readers[0] if readers[0] in names or _takes_up(base[readers[0]]) else None
 
 
-def _roundings(path: _Path, layer: QuantisedLayer, table: ProductTable) -> tuple[int, ...]:
+def _roundings(path: _Path, layer: QuantisedLayer, table: ProductTable, rounded: bool | None) -> tuple[int, ...]:
     """Input rounding constants to try.
 
     The image takes an adder to round, and truncating it may be as good; later layers are rounded by the requantisation
     before them.
     """
-    pixels = layer.name in path.network.pixel_layers
-    return tuple(dict.fromkeys((0, half_step(table)))) if pixels else (half_step(table),)
+    half = half_step(table)
+    if layer.name not in path.network.pixel_layers:
+        return (half,)
+    return tuple(dict.fromkeys((0, half))) if rounded is None else (half * rounded,)
 
 
 def _remapped(path: _Path, layer: QuantisedLayer, table: ProductTable, targets: LayerTargets) -> tuple[Remapped, float]:

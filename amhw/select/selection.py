@@ -1,16 +1,16 @@
 """From statistics to a Pareto front of multipliers that are synthesised, verified and scored.
 
 1. statistics of the layers on training images; masks ranked by the closed form;
-2. the exact multiplier with every tree and adder, reduced precisions and some masks are synthesised, and the cost model
-   fitted to them;
-3. known good shapes are proposed; what is worth it by predicted error and cost is synthesised by one recipe, and what
+2. the exact multiplier with every tree and adder, reduced precisions and some masks are synthesised by one recipe, and
+   the cost model fitted to them;
+3. known good shapes are proposed; what is worth it by predicted error and cost is synthesised by that recipe, and what
    few others dominate there in predicted error, area and delay by all of them, and gets its network (weights remapped);
 4. the predicted error is fitted to what these networks' divergence on training images turned out to be, and step 3
    done once more with what an evolutionary search with the better prediction proposes; and again among larger ones, as
    long as every network loses something;
-5. divergence and cost make the Pareto front; the networks on it are made again with more alternatives followed to the
-   end; the front is simulated exhaustively; the test images give the accuracy that is reported, after everything has
-   been chosen.
+5. divergence and cost make the Pareto front; the networks on it are made again in more ways, and the best is kept; the
+   front is simulated exhaustively; the test images give the accuracy that is reported, after everything has been
+   chosen.
 
 Everything costly is a task whose result is stored (`amhw.stages`), so that a second run, or one after Ctrl-C, goes
 on where the first stopped. The numbers are those of `amhw.select.settings`.
@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import islice
 from math import inf, sqrt
 
 import numpy as np
@@ -34,7 +35,7 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.network.trained_on import own_data
 from amhw.pareto import dominators, nondominated, spread
 from amhw.refusal import Refusal
-from amhw.remap.fit import check_activations, check_layer, ranked
+from amhw.remap.fit import check_activations, check_layer, ranked, rounds
 from amhw.results import R, Results, Task, completed
 from amhw.select.assignment import assignments, farthest
 from amhw.select.cost import CostModel, carries
@@ -66,6 +67,9 @@ _PREDICTED_WELL = 1.15
 
 Report = Callable[[str, int, int], None]
 
+FrontSoFar = Callable[[Sequence[Solution], Baseline], None]
+"""Is told the front by training images so far and what it is measured against, both by the recipe `SEARCH` alone."""
+
 _Counted = tuple[Operands, str, str]
 """What is multiplied, by which design, mapped by which recipe: of what energy is counted."""
 
@@ -91,11 +95,12 @@ class Selection:
         report: Report = lambda what, done, total: None,
         settings: Settings = DEFAULTS,
         *,
+        so_far: FrontSoFar = lambda front, exact: None,
         layers: Sequence[str] | None = None,
         seed: int = 0,
     ) -> None:
         self.problem, self.technology, self.settings, self.seed = problem, technology, settings, seed
-        self._results, self._executor, self._report = results, executor, report
+        self._results, self._executor, self._report, self._so_far = results, executor, report, so_far
         self._tables: dict[str, ProductTable] = {}
         self._expectations: dict[str, Expected] = {}
         self.loaded = problem.loaded
@@ -122,12 +127,12 @@ class Selection:
 
     # What everything is measured against
 
-    def baseline(self) -> Baseline:
+    def baseline(self, recipes: tuple[Recipe, ...] = BOTH_KINDS) -> Baseline:
         """The best exact multipliers, of trees and adders and of Booth recoding, which is smaller than any tree."""
         first = self.space.exact()
         found = exact_structures(first.width_a, first.width_b, signed_a=first.signed_a, signed_b=first.signed_b)
         designs = [Design(multiplier, tree, adder) for multiplier, tree, adder in found]
-        every = [i for found in self.synthesise(designs, "exact multipliers").values() for i in found]
+        every = [i for found in self.synthesise(designs, "exact multipliers", recipes).values() for i in found]
         return Baseline(smallest(every), fastest(every))
 
     def exact_hits(self) -> NDArray[np.bool_]:
@@ -162,19 +167,30 @@ class Selection:
 
         Args:
             implementations: of each multiplier, by its name.
-            quick: with one requantisation constant; otherwise the best network of several.
+            quick: made in one way; otherwise the best network of several.
         """
         different = list(dict.fromkeys(choices))
-        ranks = range(self.settings.ranks if not quick and ranked(self.loaded.base, self.layers) else 1)
-        tasks = [fitting(self.problem, self._by_layer(choice), rank) for choice in different for rank in ranks]
-        fitted = self._run(tasks, what)
-        best = [
-            min(fitted[k : k + len(ranks)], key=lambda record: record.divergence)
-            for k in range(0, len(fitted), len(ranks))
+        tables = [self._by_layer(choice) for choice in different]
+        ways = [self.settings.ways[:1] if quick else self._ways(each) for each in tables]
+        tasks = [
+            fitting(self.problem, each, rank, rounded)
+            for each, some in zip(tables, ways, strict=True)
+            for rank, rounded in some
         ]
+        fitted = iter(self._run(tasks, what))
+        best = [min(islice(fitted, len(some)), key=lambda record: record.divergence) for some in ways]
         return [
             Solution(choice, self._together(choice, implementations), self._predicted(choice), record)
             for choice, record in zip(different, best, strict=True)
+        ]
+
+    def _ways(self, tables: Mapping[str, ProductTable]) -> list[tuple[int, bool]]:
+        """Of the settings' ways those that differ for these tables."""
+        base, constants = self.loaded.base, ranked(self.loaded.base, tables)
+        return [
+            (rank, rounded)
+            for rank, rounded in self.settings.ways
+            if (constants or rank == 0) and (rounds(base, tables) or not rounded)
         ]
 
     def fine_tune(self, solutions: Sequence[Solution]) -> list[Solution]:
@@ -316,14 +332,17 @@ class Selection:
         settings, demands = self.settings, Demands() if demands is None else demands
         seeds = self._seeds()
         quick = self.implementations(seeds, "seeds", (SEARCH,))
-        met = _Met({m.name: m for m in seeds}, quick, self._cost_model(seeds, quick), ErrorModel.prior(self.demands))
-        baseline = self.baseline()
-        whole = baseline.smallest.area_um2
+        exact = self.baseline((SEARCH,))
+        cost, model = self._cost_model(seeds, quick), ErrorModel.prior(self.demands)
+        met = _Met(exact, {m.name: m for m in seeds}, quick, cost, model)
+        whole = exact.smallest.area_um2
         limit = settings.largest_area * whole
         for this in settings.rounds:
             self._look(met, this, self.space.small(), partial(_sized, 0.0, limit), most=limit)
             # What is larger than a multiplier that loses nothing is not worth a second look.
             limit = min([limit, *self._harmless(met)])
+            quickly = [replace(each, implementations=tuple(met.quick[each.name])) for each in met.solutions]
+            self._so_far(pareto_front(quickly), exact)
         # Nothing may be so small and harmless in another network or data set: then look further, up to the exact one.
         most = 1.0 if demands.max_loss is None else demands.max_loss / 100
         while limit < whole and not (self._harmless(met) and at_most(self._least_loss(met), most)):
@@ -331,7 +350,7 @@ class Selection:
             precisions = [mask for _, _, mask in self.space.precisions()]
             met.cost = self._cost_model(list(met.candidates.values()), met.quick)
             self._look(met, settings.wider, precisions, partial(_sized, least, limit), least, limit)
-        solutions = self._best(met)
+        solutions, baseline = self._best(met), self.baseline()
         for _ in range(settings.again if demands else 0):
             if self._met_by(solutions, demands, baseline):
                 break
@@ -378,6 +397,30 @@ class Selection:
     ) -> None:
         """Search from what was met and `starts`; synthesise some of what is `wanted`, and fit what has more than
         `least` and at most `most` µm²."""
+        chosen = self._proposed(met, this, starts, wanted)
+        ties = self._without_adder(met.model) if met.solutions and not least else []
+        chosen += [mask for mask in ties if mask.name not in met.candidates]
+        met.quick |= self.implementations(chosen, "proposals", (SEARCH,))
+        met.candidates |= {m.name: m for m in chosen}
+        known = {name for name, found in met.quick.items() if not least < smallest(found).area_um2 <= most}
+        known |= {solution.name for solution in met.solutions}
+        first = [mask for mask in ties if mask.name not in known]
+        known |= {mask.name for mask in first}
+        count = max(0, this.fitted - len(first))
+        survivors = first + self._survivors(list(met.candidates.values()), met.quick, met.model, known, count)
+        choices = [self.everywhere(m.name) for m in survivors]
+        if not met.solutions:
+            some = self.fit(choices[:: self.settings.begun_with], met.quick, quick=True)
+            self._so_far(pareto_front(some), met.exact)
+        met.implementations |= self.implementations(survivors, "candidates")
+        met.solutions += self.fit(choices, met.implementations, quick=True)
+        parts = np.array([error_parts(met.candidates[s.name], self.demands) for s in met.solutions])
+        met.model = ErrorModel.prior(self.demands).fit(parts, np.array([s.divergence for s in met.solutions]))
+
+    def _proposed(
+        self, met: "_Met", this: Round, starts: Iterable[Candidate], wanted: Callable[[Scored], bool]
+    ) -> list[Candidate]:
+        """What is `wanted` of what a search from what was met and `starts` finds, and has not been met."""
         found = searched(
             self._results,
             self.space,
@@ -390,22 +433,7 @@ class Selection:
             this.generations,
         )
         fresh = [scored for scored in found if wanted(scored) and scored.multiplier.name not in met.candidates]
-        chosen = [scored.multiplier for scored in _spread(fresh, this.proposed)]
-        ties = self._without_adder(met.model) if met.solutions and not least else []
-        chosen += [mask for mask in ties if mask.name not in met.candidates]
-        met.quick |= self.implementations(chosen, "proposals", (SEARCH,))
-        met.candidates |= {m.name: m for m in chosen}
-        known = {name for name, found in met.quick.items() if not least < smallest(found).area_um2 <= most}
-        known |= {solution.name for solution in met.solutions}
-        first = [mask for mask in ties if mask.name not in known]
-        known |= {mask.name for mask in first}
-        count = max(0, this.fitted - len(first))
-        survivors = first + self._survivors(list(met.candidates.values()), met.quick, met.model, known, count)
-        met.implementations |= self.implementations(survivors, "candidates")
-        choices = [self.everywhere(m.name) for m in survivors]
-        met.solutions += self.fit(choices, met.implementations, quick=True)
-        parts = np.array([error_parts(met.candidates[s.name], self.demands) for s in met.solutions])
-        met.model = ErrorModel.prior(self.demands).fit(parts, np.array([s.divergence for s in met.solutions]))
+        return [scored.multiplier for scored in _spread(fresh, this.proposed)]
 
     def _without_adder(self, model: ErrorModel) -> list[Candidate]:
         """Of each number of products the masks that need no adder with the least predicted error.
@@ -422,9 +450,9 @@ class Selection:
         return found
 
     def _harmless(self, met: "_Met") -> list[float]:
-        """The areas, in µm², of what loses nothing on training images."""
+        """The areas, in µm², of what loses nothing on training images, by the recipe that each was synthesised by."""
         most = self.settings.negligible_loss
-        return [solution.smallest.area_um2 for solution in met.solutions if at_most(solution.training_loss, most)]
+        return [smallest(met.quick[each.name]).area_um2 for each in met.solutions if at_most(each.training_loss, most)]
 
     def _least_loss(self, met: "_Met") -> float:
         return min(solution.training_loss for solution in met.solutions)
@@ -630,6 +658,7 @@ class _Met:
     """What the rounds of a search have met so far.
 
     Attributes:
+        exact: the exact multipliers' best netlists by the quick recipe.
         candidates: by name.
         quick: their netlists by the quick recipe.
         cost, model: predict area and delay, and the error.
@@ -637,6 +666,7 @@ class _Met:
         solutions: the networks.
     """
 
+    exact: Baseline
     candidates: dict[str, Candidate]
     quick: dict[str, list[Implementation]]
     cost: CostModel

@@ -30,16 +30,17 @@ class Settings:
         precisions: reduced precisions of up to so many bits of a and of b are seeds; larger ones cost more than a third
             of the exact multiplier, and the search may find them.
         rounds: the first one looks at known good shapes, the same for every seed, and learns from their networks what
-            errors cost; the second one searches with that. Networks are two thirds of a selection's time
-            (docs/selection.md).
-        ranks: requantisation constants of the first layer that are followed to the end for networks of the front, where
-            it is one in the others; see `amhw.remap.fit.fit`.
+            errors cost; the second one searches with that. Networks are half of a selection's time (docs/selection.md).
+        begun_with: every so-manieth network of the first round is made before the others, for a front within a minute.
+        ways: which requantisation constant of the first layer is followed to the end, and whether the image is rounded:
+            `rank` and `rounded` of `amhw.remap.fit.fit`. Networks of the front are made in all of these ways and the
+            best is kept; the others are made in the first one.
         without_adder: after the first round so many masks of each number of products get networks that need no adder.
         largest_area: what is larger than so many times the smallest exact multiplier is not proposed in these rounds.
-            With MNIST's digits LeNet-5 loses nothing at half of it.
+            With MNIST's digits LeNet-5 loses nothing at two thirds of it.
         wider: as long as every network loses something, another round looks at what is up to twice as large.
-        negligible_loss: a multiplier that loses no more of the judging images than this share (two of 4,000) loses
-            nothing, and nothing larger is proposed afterwards.
+        negligible_loss: a multiplier that loses no more of the judging images than this share (three of 4,000, which no
+            interval tells from none) loses nothing, and nothing larger is proposed afterwards.
         again: so many more rounds look for what meets demands that nothing met so far does.
         exchanged: of the masks with a given number of products, so many are improved by exchanging products.
         compared: of those, so many get networks, by which the best is chosen.
@@ -52,11 +53,12 @@ class Settings:
     greedy: tuple[int, ...] = (4, 6, 8, 10, 12, 16)
     precisions: tuple[int, int] = (4, 5)
     rounds: tuple[Round, ...] = (Round(40, 20, generations=0), Round(60, 28))
-    ranks: int = 2
+    begun_with: int = 3
+    ways: tuple[tuple[int, bool], ...] = ((0, False), (0, True), (1, False))
     without_adder: int = 2
-    largest_area: float = 0.2
+    largest_area: float = 0.15
     wider: Round = Round(24, 8)
-    negligible_loss: float = 0.0005
+    negligible_loss: float = 0.00075
     again: int = 2
     exchanged: int = 3
     compared: int = 4
@@ -69,6 +71,10 @@ DEFAULTS = Settings()
 """What `amhw select` uses."""
 
 WITHOUT_SEARCH = replace(
-    DEFAULTS, rounds=DEFAULTS.rounds[:1], wider=replace(DEFAULTS.wider, generations=0), ranks=1, without_adder=0
+    DEFAULTS,
+    rounds=DEFAULTS.rounds[:1],
+    wider=replace(DEFAULTS.wider, generations=0),
+    ways=DEFAULTS.ways[:1],
+    without_adder=0,
 )
 """What `amhw select --no-search` uses: known good shapes alone, no evolution, and each network once."""

@@ -35,7 +35,7 @@ NARROW = Settings(
     rounds=(Round(2, 2),),
     largest_area=FIRST,
     wider=Round(2, 2),
-    ranks=1,
+    ways=((0, False),),
     without_adder=1,
     again=1,
     assigned=2,
@@ -140,14 +140,17 @@ def test_a_round_makes_so_many_networks_of_so_large_multipliers(selected, monkey
     assert len(again) > NARROW.wider.fitted
 
 
-def test_the_better_of_several_constants_is_kept(selected, problem, monkeypatch):
+WAYS = ((0, False), (0, True), (1, False), (2, False))
+
+
+def test_the_best_of_several_ways_is_kept(selected, problem, monkeypatch):
     selection, front, _ = selected
     name = front[0].name
-    monkeypatch.setattr(selection, "settings", replace(NARROW, ranks=3))
+    monkeypatch.setattr(selection, "settings", replace(NARROW, ways=WAYS))
     implementations = selection.implementations([parse(name)], "one")
     [best] = selection.fit([selection.everywhere(name)], implementations)
     tables = dict.fromkeys(selection.layers, ProductTable.of(parse(name)))
-    records = [selection._run([fitting(problem, tables, rank)], "one")[0] for rank in range(3)]
+    records = [selection._run([fitting(problem, tables, *way)], "one")[0] for way in WAYS]
     assert len({record.divergence for record in records}) > 1
     assert best.divergence == min(record.divergence for record in records)
 
