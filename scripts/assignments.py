@@ -18,7 +18,7 @@ from amhw.pareto import nondominated
 from amhw.results import Results
 from amhw.select.demands import at_most
 from amhw.select.selection import Selection
-from amhw.select.settings import DEFAULTS, Settings
+from amhw.select.settings import Settings
 from amhw.select.solutions import Solution
 from amhw.select.space import candidate_named
 from amhw.stages.problem import Problem
@@ -75,7 +75,7 @@ def main() -> None:
             print(f"  {time.perf_counter() - started:6.0f} s  {what} {total}", file=sys.stderr, flush=True)
 
     with Results(arguments.out / "results.sqlite") as results, executor(arguments.workers) as pool:
-        settings = Settings(assignments=arguments.assignments, ways=DEFAULTS.ways[:1])
+        settings = Settings(assignments=arguments.assignments)
         selection = Selection(problem, arguments.tech, results, pool, report, settings, layers=layers)
         candidates = [candidate_named(f"mul_u8s8_{name}") for name in arguments.candidates]
         implementations = selection.implementations(candidates, "candidates")

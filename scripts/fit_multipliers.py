@@ -13,7 +13,6 @@ import torch
 from amhw.multiplier import parse
 from amhw.network.inference import Inference
 from amhw.remap.fit import fit
-from amhw.select.settings import DEFAULTS
 from amhw.select.solutions import Loss
 from amhw.stages.problem import Problem
 from amhw.table import ProductTable
@@ -33,11 +32,7 @@ def main() -> None:
     exact = Inference(loaded.base).correct(loaded.test)
     for name in arguments.multipliers:
         tables = dict.fromkeys(layers, ProductTable.of(parse(f"mul_u8s8_{name}")))
-        made = [
-            fit(loaded.base, tables, loaded.teacher, loaded.judge, rank=rank, rounded=rounded)
-            for rank, rounded in DEFAULTS.ways
-        ]
-        found = min(made, key=lambda each: each.divergence)
+        found = fit(loaded.base, tables, loaded.teacher, loaded.judge)
         loss = Loss.between(exact, Inference(found.network, tables).correct(loaded.test))
         print(
             f"{name}: {100 * loss.mean:.2f} ± {100 * loss.half_width:.2f} points lost, training "

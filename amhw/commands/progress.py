@@ -29,7 +29,7 @@ class Progress:
         self._bars.update(self._task, description=what, completed=done, total=total)
 
     def note(self, line: str) -> None:
-        """Print a line that stays when the work is done."""
+        """Print what stays when the work is done."""
         self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     @property

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option("--max-energy-ratio", type=float, metavar="R", help="At most R times the least exact energy.")
 @click.option("--multipliers", type=int, default=1, metavar="K", help="The layers may have K different ones.")
 @shared.layers()
-@click.option("--no-search", is_flag=True, help="Known good shapes alone: a first front in less than half the time.")
+@click.option("--no-search", is_flag=True, help="Known good shapes alone, in less than half the time.")
 @click.option("--finetune", is_flag=True, help="Train the networks of the front (of --kept's multiplier) further.")
 @shared.network()
 @shared.data()
@@ -71,18 +71,19 @@ def command(
 ) -> None:
     """Choose the partial products from what the network really multiplies.
 
-    The network is a float or a quantised one. Chooses on training images, reports on test images. Writes the network
-    with its weights remapped for the multiplier, a file for amhw accuracy --network, into the folder --out; the results
-    store, results.sqlite there, keeps every result, so that the next request is quick and an interrupted one goes on.
-    Without a demand the whole Pareto front is printed. Demands combine: with --max-loss the smallest that meets all of
-    them is chosen, else the one nearest to the network as it was; if none does, the nearest is named, and by how much
-    it misses. Area, delay and energy are those of one netlist.
+    The network is a float or a quantised one. Chooses on training images, reports on test images. Writes the
+    network with its weights remapped for the multiplier, a file for amhw accuracy --network, into the folder --out;
+    the results store, results.sqlite there, keeps every result, so that the next request is quick and an
+    interrupted one goes on. A first front is told on the way. Without a demand the whole Pareto front is printed.
+    Demands combine: with --max-loss the smallest that meets all of them is chosen, else the one nearest to the
+    network as it was; if none does, the nearest is named, and by how much it misses. Area, delay and energy are
+    those of one netlist.
 
     The convolutions get a multiplier, or the --layers that are named, linear ones too; the others multiply exactly.
     With --multipliers K they may have K different ones: either an array for each, or one that can be each of them.
 
     With --no-search networks are made of shapes that are known to be good, reduced precisions and what
-    the closed form proposes, once each. The whole selection, with the same --results, goes on from there.
+    the closed form proposes. The whole selection, with the same --results, goes on from there.
 
     With --finetune the networks that the front ends with are trained for 24 more epochs through their multipliers, on
     the same training images, and the choice is made among them; amhw train does it on a whole training set.
@@ -144,14 +145,14 @@ def command(
 
 def _front_so_far(front: Sequence["Solution"], exact: "Baseline") -> str:
     lines = [
-        "front so far, by training images; area and delay by one recipe, ÷ exact by the same",
-        f"{'area':>6}  {'delay':>6}  {'training':>8}  multiplier",
+        "front so far: points lost on training images; area and delay by one recipe, ÷ exact by the same",
+        f"{'area':>6}  {'delay':>6}  {'loss':>6}  multiplier",
     ]
-    for solution in front:
+    for solution in sorted(front, key=lambda solution: solution.balanced.area_um2):
         netlist = solution.balanced
         lines.append(
             f"{exact.area_ratio(netlist):6.4f}  {exact.delay_ratio(netlist):6.3f}  "
-            f"{100 * solution.training_loss:8.2f}  {solution.name}"
+            f"{100 * solution.training_loss:6.2f}  {solution.name}"
         )
     return "\n".join(lines)
 

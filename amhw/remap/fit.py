@@ -8,7 +8,7 @@ Layer by layer, on the integers that the layers before really deliver for the tr
   weight equalization and bias correction", ICCV 2019). For each requantisation constant of a grid, each channel
   takes the unit and the bias with which a product of the next layer, of the code that arrives and of the best weight
   code, comes nearest to that of the teacher's rectified pre-activation and a real-valued weight; the best constant
-  is followed to the end, in the first such layer the one of another `rank` if that is wanted;
+  is followed to the end;
 * otherwise one unit serves all channels, the one with the least weighted error;
 * a linear layer without a table gets the exact multiplier's codes that are best for what arrives, so that it takes up
   what the layers before it lost as far as that correlates with anything (`amhw.remap.reconstruction`), unless it has
@@ -110,7 +110,6 @@ def fit(
     teacher: Teacher,
     judge: Judge,
     *,
-    rank: int = 0,
     rounded: bool | None = None,
 ) -> Fitted:
     """`base` with weight codes, biases and constants made for `tables`.
@@ -118,10 +117,9 @@ def fit(
     Args:
         base: gives names, geometry and operands, and the weights of the layers without a table.
         tables: by layer name.
-        rank: which requantisation constant the first layer gets that may choose one (`ranked`): 0 is the most promising
-            of a grid. A network is wrong by a tenth more or less for one or the other, which only shows at its end.
-        rounded: whether the image is rounded to the bits that its layers' multipliers read of it, or truncated; by
-            default the better of both.
+        rounded: whether the image is rounded to the bits that its layers' multipliers read of it, or truncated, where
+            these have tables (`rounds`). A network is wrong by a tenth more or less for one or the other, which only
+            shows at its end. By default the better of both.
 
     Raises:
         Refusal: a table does not fit its layer, or the layer has groups or too many inputs, or any layer has absolute
@@ -134,7 +132,6 @@ def fit(
     network = base.network
     operands = {layer.name: layer.operands for layer in base.layers}
     image = torch.tensor(teacher.images)
-    first = True
     paths = [_Path(network, operands, teacher, codes={IMAGE: image}, scales={IMAGE: PIXEL_SCALE})]
     for structure in network.layers:
         if structure.name not in base.layer_names:
@@ -150,11 +147,11 @@ def fit(
                 grown.append(_recalibrated(path, layer, targets))
             elif following is not None:
                 for rounding in _roundings(path, layer, table, rounded):
-                    grown.append(_freely(path, layer, table, rounding, targets, following, rank if first else 0))
+                    grown.append(_freely(path, layer, table, rounding, targets, following))
             else:
                 for rounding in _roundings(path, layer, table, rounded):
                     grown.append(_shared(path, layer, table, rounding, targets))
-        paths, first = grown, first and (table is None or following is None)
+        paths = grown
     name = f"{base.name}, for {', '.join(dict.fromkeys(table.name for table in tables.values()))}"
     fitted = []
     for path in paths:
@@ -200,11 +197,6 @@ def check_layer(base: QuantisedNetwork, name: str, terms: int = MAX_TERMS) -> No
 def rounds(base: QuantisedNetwork, tables: Mapping[str, ProductTable]) -> bool:
     """Whether rounding the image instead of truncating it makes a difference to multipliers of these tables."""
     return any(half_step(tables[name]) for name in base.network.pixel_layers if name in tables)
-
-
-def ranked(base: QuantisedNetwork, names: Collection[str]) -> bool:
-    """Whether some layer may choose a requantisation constant if those of these names have tables."""
-    return any(_fitted_to(base, names, name) is not None for name in names)
 
 
 def _takes_up(layer: QuantisedLayer) -> bool:
@@ -331,7 +323,7 @@ def _roundings(path: _Path, layer: QuantisedLayer, table: ProductTable, rounded:
     half = half_step(table)
     if layer.name not in path.network.pixel_layers:
         return (half,)
-    return tuple(dict.fromkeys((0, half))) if rounded is None else (half * rounded,)
+    return tuple(dict.fromkeys((0, half))) if rounded is None else (half if rounded else 0,)
 
 
 def _remapped(path: _Path, layer: QuantisedLayer, table: ProductTable, targets: LayerTargets) -> tuple[Remapped, float]:
@@ -368,9 +360,8 @@ def _freely(
     rounding: int,
     targets: LayerTargets,
     follower: Follower,
-    rank: int,
 ) -> _Path:
-    """The layer with each channel's own unit, for the requantisation constant of this rank."""
+    """The layer with each channel's own unit, for the most promising requantisation constant."""
     _, scale = path.entering(layer)
     layer = replace(layer, input_rounding=rounding, activation_scale=scale)
     found, variance = _remapped(path, layer, table, targets)
@@ -395,7 +386,7 @@ def _freely(
     heard = every[:: max(1, layer.outputs // _OUTPUTS_HEARD)] if layer.is_linear else every
     by_factor = readings(heard, factors)
     lost = np.sum([reading.lost for reading in by_factor], axis=0)
-    best = int(np.argsort(lost, kind="stable")[rank])
+    best = int(np.argmin(lost))
     factor = float(factors[best])
     chosen = [reading.at(best) for reading in by_factor]
     if len(heard) < layer.outputs:

@@ -47,8 +47,8 @@ _WORK = 1_800_000
 _MOST_SAMPLES = 24_000
 _SAMPLES_A_FEATURE = 12
 """Windows an output's moments are taken from: `_WORK` over the number of features, so that more features do not cost
-more than in proportion, and `_MOST_SAMPLES` at most, but never fewer than `_SAMPLES_A_FEATURE` for each (their weights
-make them worth fewer). With three times as many LeNet-5's networks were no nearer to the teacher, for 16 masks."""
+more than in proportion, at most `_MOST_SAMPLES`; but `_SAMPLES_A_FEATURE` for each at the least (their weights make
+them worth fewer). With three times as many LeNet-5's networks were no nearer to the teacher, for 16 masks."""
 _NOTHING = 1e-12
 """A share of the targets' variance that is no more than what rounding leaves of constant activations."""
 _AT_ONCE = 4096

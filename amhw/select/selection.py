@@ -8,9 +8,9 @@
 4. the predicted error is fitted to what these networks' divergence on training images turned out to be, and step 3
    done once more with what an evolutionary search with the better prediction proposes; and again among larger ones, as
    long as every network loses something;
-5. divergence and cost make the Pareto front; the networks on it are made again in more ways, and the best is kept; the
-   front is simulated exhaustively; the test images give the accuracy that is reported, after everything has been
-   chosen.
+5. divergence and cost make the Pareto front; the networks on it and near it are made again with a rounded image, and
+   the better is kept; the exact multiplier is synthesised by all recipes; the front is simulated exhaustively; the test
+   images give the accuracy that is reported, after everything has been chosen.
 
 Everything costly is a task whose result is stored (`amhw.stages`), so that a second run, or one after Ctrl-C, goes
 on where the first stopped. The numbers are those of `amhw.select.settings`.
@@ -35,7 +35,7 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.network.trained_on import own_data
 from amhw.pareto import dominators, nondominated, spread
 from amhw.refusal import Refusal
-from amhw.remap.fit import check_activations, check_layer, ranked, rounds
+from amhw.remap.fit import check_activations, check_layer, rounds
 from amhw.results import R, Results, Task, completed
 from amhw.select.assignment import assignments, farthest
 from amhw.select.cost import CostModel, carries
@@ -45,7 +45,7 @@ from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicte
 from amhw.select.searching import searched
 from amhw.select.settings import DEFAULTS, Round, Settings
 from amhw.select.shared import SharedMultiplier
-from amhw.select.solutions import Baseline, Choice, Loss, SharedCost, Solution, best_of, pareto_front
+from amhw.select.solutions import Baseline, Choice, Loss, SharedCost, Solution, best_of, nearly_front, pareto_front
 from amhw.select.space import Candidate, Space, candidate_named
 from amhw.select.statistics import MaskRanking, greedy
 from amhw.stages.content import unpacked
@@ -68,7 +68,7 @@ _PREDICTED_WELL = 1.15
 Report = Callable[[str, int, int], None]
 
 FrontSoFar = Callable[[Sequence[Solution], Baseline], None]
-"""Is told the front by training images so far and what it is measured against, both by the recipe `SEARCH` alone."""
+"""Hears the front by training images so far and what it is measured against, both by the recipe `SEARCH` alone."""
 
 _Counted = tuple[Operands, str, str]
 """What is multiplied, by which design, mapped by which recipe: of what energy is counted."""
@@ -78,6 +78,7 @@ class Selection:
     """One problem in one technology, with its results store and the executor that works on it.
 
     Args:
+        so_far: hears the front of a few networks as early as possible, and then that of each round.
         layers: that get a multiplier; by default the convolutions.
         seed: of the search.
 
@@ -100,7 +101,7 @@ class Selection:
         seed: int = 0,
     ) -> None:
         self.problem, self.technology, self.settings, self.seed = problem, technology, settings, seed
-        self._results, self._executor, self._report, self._so_far = results, executor, report, so_far
+        self._results, self._executor, self._report, self._tell = results, executor, report, so_far
         self._tables: dict[str, ProductTable] = {}
         self._expectations: dict[str, Expected] = {}
         self.loaded = problem.loaded
@@ -128,7 +129,8 @@ class Selection:
     # What everything is measured against
 
     def baseline(self, recipes: tuple[Recipe, ...] = BOTH_KINDS) -> Baseline:
-        """The best exact multipliers, of trees and adders and of Booth recoding, which is smaller than any tree."""
+        """The best exact multipliers by these recipes, of trees and adders and of Booth recoding, which is smaller than
+        any tree."""
         first = self.space.exact()
         found = exact_structures(first.width_a, first.width_b, signed_a=first.signed_a, signed_b=first.signed_b)
         designs = [Design(multiplier, tree, adder) for multiplier, tree, adder in found]
@@ -167,30 +169,19 @@ class Selection:
 
         Args:
             implementations: of each multiplier, by its name.
-            quick: made in one way; otherwise the best network of several.
+            quick: with a truncated image; otherwise the better of that and a rounded one, where it makes a difference.
         """
         different = list(dict.fromkeys(choices))
         tables = [self._by_layer(choice) for choice in different]
-        ways = [self.settings.ways[:1] if quick else self._ways(each) for each in tables]
+        ways = [(False,) if quick or not rounds(self.loaded.base, each) else (False, True) for each in tables]
         tasks = [
-            fitting(self.problem, each, rank, rounded)
-            for each, some in zip(tables, ways, strict=True)
-            for rank, rounded in some
+            fitting(self.problem, each, rounded) for each, some in zip(tables, ways, strict=True) for rounded in some
         ]
         fitted = iter(self._run(tasks, what))
         best = [min(islice(fitted, len(some)), key=lambda record: record.divergence) for some in ways]
         return [
             Solution(choice, self._together(choice, implementations), self._predicted(choice), record)
             for choice, record in zip(different, best, strict=True)
-        ]
-
-    def _ways(self, tables: Mapping[str, ProductTable]) -> list[tuple[int, bool]]:
-        """Of the settings' ways those that differ for these tables."""
-        base, constants = self.loaded.base, ranked(self.loaded.base, tables)
-        return [
-            (rank, rounded)
-            for rank, rounded in self.settings.ways
-            if (constants or rank == 0) and (rounds(base, tables) or not rounded)
         ]
 
     def fine_tune(self, solutions: Sequence[Solution]) -> list[Solution]:
@@ -341,8 +332,6 @@ class Selection:
             self._look(met, this, self.space.small(), partial(_sized, 0.0, limit), most=limit)
             # What is larger than a multiplier that loses nothing is not worth a second look.
             limit = min([limit, *self._harmless(met)])
-            quickly = [replace(each, implementations=tuple(met.quick[each.name])) for each in met.solutions]
-            self._so_far(pareto_front(quickly), exact)
         # Nothing may be so small and harmless in another network or data set: then look further, up to the exact one.
         most = 1.0 if demands.max_loss is None else demands.max_loss / 100
         while limit < whole and not (self._harmless(met) and at_most(self._least_loss(met), most)):
@@ -354,7 +343,7 @@ class Selection:
         for _ in range(settings.again if demands else 0):
             if self._met_by(solutions, demands, baseline):
                 break
-            self._look(met, settings.wider, self.space.small(), partial(_allowed, demands, baseline))
+            self._look(met, settings.wider, self.space.small(), partial(_allowed, demands, met.exact))
             solutions = self._best(met)
         meeting = self._met_by(solutions, demands, baseline)
         front = pareto_front(solutions)
@@ -363,8 +352,8 @@ class Selection:
         return self.score(sorted(front, key=lambda s: (s.training_loss, s.divergence)))
 
     def _best(self, met: "_Met") -> list[Solution]:
-        """All that was met, with better networks of the front."""
-        front = [solution.multipliers for solution in pareto_front(met.solutions)]
+        """All that was met, with better networks of the front and of what is near it."""
+        front = [solution.multipliers for solution in nearly_front(met.solutions, self.settings.nearly)]
         better = {s.name: s for s in self.fit(front, met.implementations, "best networks")}
         return [better.get(solution.name, solution) for solution in met.solutions]
 
@@ -410,12 +399,15 @@ class Selection:
         survivors = first + self._survivors(list(met.candidates.values()), met.quick, met.model, known, count)
         choices = [self.everywhere(m.name) for m in survivors]
         if not met.solutions:
-            some = self.fit(choices[:: self.settings.begun_with], met.quick, quick=True)
-            self._so_far(pareto_front(some), met.exact)
+            some = choices[:: self.settings.begun_with]
+            self._tell(pareto_front(self.fit(some, met.quick, "first networks", quick=True)), met.exact)
         met.implementations |= self.implementations(survivors, "candidates")
         met.solutions += self.fit(choices, met.implementations, quick=True)
         parts = np.array([error_parts(met.candidates[s.name], self.demands) for s in met.solutions])
         met.model = ErrorModel.prior(self.demands).fit(parts, np.array([s.divergence for s in met.solutions]))
+        # By the recipe that the exact ones have been synthesised by so far, too.
+        quickly = [replace(each, implementations=tuple(met.quick[each.name])) for each in met.solutions]
+        self._tell(pareto_front(quickly), met.exact)
 
     def _proposed(
         self, met: "_Met", this: Round, starts: Iterable[Candidate], wanted: Callable[[Scored], bool]
@@ -497,7 +489,9 @@ class Selection:
         implementations = {solution.names[0]: solution.implementations for solution in single}
         energies = self._layer_energies(single)
         parts = np.array([error_parts(candidate, self.demands) for candidate in candidates])  # [C, layers, 2]
-        known = dict(zip([solution.multipliers for solution in single], single, strict=True))
+        # Made like those that they are compared with.
+        quickly = self.fit([solution.multipliers for solution in single], implementations, "one multiplier", quick=True)
+        known = {solution.multipliers: solution for solution in quickly}
         for _ in range(settings.assigning):
             numbers = {choice: [names.index(name) for _, name in choice] for choice in known}
             met = np.array([[parts[k, layer] for layer, k in enumerate(each)] for each in numbers.values()])
@@ -680,13 +674,13 @@ def _sized(least: float, limit: float, scored: Scored) -> bool:
     return least < scored.area <= limit
 
 
-def _allowed(demands: Demands, baseline: Baseline, scored: Scored) -> bool:
+def _allowed(demands: Demands, exact: Baseline, scored: Scored) -> bool:
     """Whether a multiplier's predicted area and delay, which are some per cent wrong, may be within demands."""
-    for limit, figure, exact in (
-        (demands.max_area_ratio, scored.area, baseline.smallest.area_um2),
-        (demands.max_delay_ratio, scored.delay, baseline.fastest.delay_ps),
+    for limit, figure, whole in (
+        (demands.max_area_ratio, scored.area, exact.smallest.area_um2),
+        (demands.max_delay_ratio, scored.delay, exact.fastest.delay_ps),
     ):
-        if limit is not None and figure > _PREDICTED_WELL * limit * exact:
+        if limit is not None and figure > _PREDICTED_WELL * limit * whole:
             return False
     return True
 

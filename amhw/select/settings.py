@@ -31,10 +31,9 @@ class Settings:
             of the exact multiplier, and the search may find them.
         rounds: the first one looks at known good shapes, the same for every seed, and learns from their networks what
             errors cost; the second one searches with that. Networks are half of a selection's time (docs/selection.md).
-        begun_with: every so-manieth network of the first round is made before the others, for a front within a minute.
-        ways: which requantisation constant of the first layer is followed to the end, and whether the image is rounded:
-            `rank` and `rounded` of `amhw.remap.fit.fit`. Networks of the front are made in all of these ways and the
-            best is kept; the others are made in the first one.
+        begun_with: one network in so many of the first round is made before the others, for a front within a minute.
+        nearly: networks of the search truncate the image; those of the front, and those that would be on it if they
+            diverged by this share less, are made with a rounded image too, and the better one is kept.
         without_adder: after the first round so many masks of each number of products get networks that need no adder.
         largest_area: what is larger than so many times the smallest exact multiplier is not proposed in these rounds.
             With MNIST's digits LeNet-5 loses nothing at two thirds of it.
@@ -54,7 +53,7 @@ class Settings:
     precisions: tuple[int, int] = (4, 5)
     rounds: tuple[Round, ...] = (Round(40, 20, generations=0), Round(60, 28))
     begun_with: int = 3
-    ways: tuple[tuple[int, bool], ...] = ((0, False), (0, True), (1, False))
+    nearly: float = 0.15
     without_adder: int = 2
     largest_area: float = 0.15
     wider: Round = Round(24, 8)
@@ -74,7 +73,6 @@ WITHOUT_SEARCH = replace(
     DEFAULTS,
     rounds=DEFAULTS.rounds[:1],
     wider=replace(DEFAULTS.wider, generations=0),
-    ways=DEFAULTS.ways[:1],
     without_adder=0,
 )
-"""What `amhw select --no-search` uses: known good shapes alone, no evolution, and each network once."""
+"""What `amhw select --no-search` uses: known good shapes alone, no evolution."""

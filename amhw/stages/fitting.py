@@ -29,12 +29,10 @@ class FittedNetwork(Record):
     errors: dict[str, float]
 
 
-def fitting(
-    problem: Problem, tables: Mapping[str, ProductTable], rank: int = 0, rounded: bool | None = None
-) -> Task[FittedNetwork]:
-    """Fit a problem's network to product tables, by layer; `rank` and `rounded` as in `amhw.remap.fit.fit`."""
-    inputs = {**inputs_of(problem, tables), "rank": rank, "rounded": rounded}
-    return FIT.task(inputs, problem, problem.loaded.hashes, dict(tables), rank, rounded)
+def fitting(problem: Problem, tables: Mapping[str, ProductTable], rounded: bool | None = None) -> Task[FittedNetwork]:
+    """Fit a problem's network to product tables, by layer; `rounded` as in `amhw.remap.fit.fit`."""
+    inputs = {**inputs_of(problem, tables), "rounded": rounded}
+    return FIT.task(inputs, problem, problem.loaded.hashes, dict(tables), rounded)
 
 
 def inputs_of(problem: Problem, tables: Mapping[str, ProductTable]) -> dict[str, object]:
@@ -42,11 +40,9 @@ def inputs_of(problem: Problem, tables: Mapping[str, ProductTable]) -> dict[str,
     return {**vars(problem.loaded.hashes), "tables": {layer: table.sha256 for layer, table in tables.items()}}
 
 
-def _fit(
-    problem: Problem, hashes: Hashes, tables: dict[str, ProductTable], rank: int, rounded: bool | None
-) -> FittedNetwork:
+def _fit(problem: Problem, hashes: Hashes, tables: dict[str, ProductTable], rounded: bool | None) -> FittedNetwork:
     loaded = unchanged(problem, hashes)
-    found = fit(loaded.base, tables, loaded.teacher, loaded.judge, rank=rank, rounded=rounded)
+    found = fit(loaded.base, tables, loaded.teacher, loaded.judge, rounded=rounded)
     loss = loaded.training_loss(found.predictions)
     return FittedNetwork(packed(found.network), found.divergence, loss, dict(found.errors))
 

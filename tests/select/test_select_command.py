@@ -164,6 +164,7 @@ def test_the_whole_front(problem, tmp_path):
     common = ("--network", network, "--data", data, "--out", tmp_path, "--workers", 1)
     first = select(*common, "--no-search", "--json")
     assert first.exit_code == 0, first.output
+    assert "front so far" in first.stderr
     assert len(json.loads(first.stdout)["front"]) >= 2
     before = networks_of(tmp_path)
     assert {search["generations"] for search in searches_of(tmp_path)} == {0}

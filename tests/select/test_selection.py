@@ -19,6 +19,7 @@ from amhw.select.demands import Demands
 from amhw.select.request import Request
 from amhw.select.selection import Selection
 from amhw.select.settings import Round, Settings
+from amhw.select.solutions import nearly_front, pareto_front
 from amhw.stages.content import unpacked
 from amhw.stages.fitting import fitting
 from amhw.stages.problem import Problem
@@ -35,13 +36,16 @@ NARROW = Settings(
     rounds=(Round(2, 2),),
     largest_area=FIRST,
     wider=Round(2, 2),
-    ways=((0, False),),
     without_adder=1,
     again=1,
     assigned=2,
     assignments=2,
     assigning=1,
 )
+
+
+TOLD = []
+"""What `selected` told of its front so far."""
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +66,13 @@ def selected(problem, tmp_path_factory):
     def report(what, done, total):
         steps.extend([what] * (done == total))
 
+    def told(front, exact):
+        TOLD.append((front, exact))
+
+    TOLD.clear()
     folder = tmp_path_factory.mktemp("selected")
     with Results(folder / "results.sqlite") as results, ThreadPoolExecutor(1) as executor:
-        selection = Selection(problem, "sky130hd", results, executor, report, NARROW)
+        selection = Selection(problem, "sky130hd", results, executor, report, NARROW, so_far=told)
         yield selection, selection.front(), steps
 
 
@@ -126,33 +134,52 @@ def test_a_round_makes_so_many_networks_of_so_large_multipliers(selected, monkey
 
     monkeypatch.setattr(selection, "fit", counted)
     selection.front()
-    largest = FIRST * selection.baseline().smallest.area_um2
-    first, *wider = rounds
+    largest = FIRST * selection.baseline((SEARCH,)).smallest.area_um2
+    begun, first, *wider = rounds
+    assert begun == first[:: NARROW.begun_with]
     assert len(first) == NARROW.rounds[0].fitted and wider and all(len(names) <= NARROW.wider.fitted for names in wider)
     areas = selection.implementations([parse(name) for name in first], "again", (SEARCH,))
     assert all(smallest(found).area_um2 <= largest for found in areas.values())
     rounds.clear()
     selection.front(Demands(max_area_ratio=0.01))
-    again = rounds[len(wider) + 1]
-    met = {name for names in rounds[: len(wider) + 2] for name in names}
+    again = rounds[len(wider) + 2]
+    met = {name for names in rounds[: len(wider) + 3] for name in names}
     without = [mask for mask in selection.space.without_adder() if mask.name in met]
     assert {mask.kept for mask in without} == {mask.kept for mask in selection.space.without_adder()}
     assert len(again) > NARROW.wider.fitted
 
 
-WAYS = ((0, False), (0, True), (1, False), (2, False))
-
-
-def test_the_best_of_several_ways_is_kept(selected, problem, monkeypatch):
-    selection, front, _ = selected
-    name = front[0].name
-    monkeypatch.setattr(selection, "settings", replace(NARROW, ways=WAYS))
+def test_the_better_of_a_truncated_and_a_rounded_image_is_kept(selected, problem):
+    selection, _, _ = selected
+    name = "mul_s3s3_pp_0_6_6"  # does not read the lowest bit of a
     implementations = selection.implementations([parse(name)], "one")
     [best] = selection.fit([selection.everywhere(name)], implementations)
     tables = dict.fromkeys(selection.layers, ProductTable.of(parse(name)))
-    records = [selection._run([fitting(problem, tables, *way)], "one")[0] for way in WAYS]
-    assert len({record.divergence for record in records}) > 1
-    assert best.divergence == min(record.divergence for record in records)
+    truncated, rounded = (selection._run([fitting(problem, tables, way)], "one")[0] for way in (False, True))
+    assert truncated.divergence != rounded.divergence
+    assert best.divergence == min(truncated.divergence, rounded.divergence)
+    [quick] = selection.fit([selection.everywhere(name)], implementations, quick=True)
+    assert quick.divergence == truncated.divergence
+
+
+def test_fronts_are_told_from_the_first_networks_on(selected):
+    """By the one recipe, as what they are measured against."""
+    _, front, _ = selected
+    assert len(TOLD) >= 3
+    (first, exact), *_, (last, _) = TOLD
+    assert len(first) <= -(-NARROW.rounds[0].fitted // NARROW.begun_with) < len(last)
+    netlists = [netlist for some, _ in TOLD for solution in some for netlist in solution.implementations]
+    assert {netlist.recipe for netlist in (*netlists, exact.smallest, exact.fastest)} == {SEARCH.name}
+    assert {solution.name for solution in last} & {solution.name for solution in front}
+
+
+def test_what_is_nearly_on_the_front(selected):
+    """It would be on it if it diverged by the share less, and not by more."""
+    _, front, _ = selected
+    best = front[0]
+    worse = replace(best, fitted=replace(best.fitted, divergence=best.divergence / 0.9))
+    assert pareto_front([best, worse]) == nearly_front([best, worse], 0.05) == [best]
+    assert nearly_front([best, worse], 0.15) == [best, worse]
 
 
 def test_layers_have_different_multipliers(selected):
