@@ -32,7 +32,7 @@ from amhw.network.requantisation import Addition, Requantisation
 from amhw.refusal import Refusal
 from amhw.table import Factors, ProductTable, code_values
 
-CHUNK = 500
+CHUNK = 250
 """Images evaluated at a time: tens of megabytes, and few enough parallel regions for a busy machine."""
 
 MAX_TERMS = 8
@@ -340,14 +340,16 @@ def _separable(layer: QuantisedLayer, factors: Factors) -> Callable[[torch.Tenso
     terms = len(u)
     if terms == 0:
         u, v, terms = np.zeros((1, u.shape[1]), np.int64), np.zeros((1, *layer.matrix.shape), np.int64), 1
-    lookup = torch.tensor(u.T.copy(), dtype=dtype)  # [codes, R]
+    lookup = torch.tensor(u.T.copy(), dtype=dtype).numpy()  # [codes, R]
     identity = terms == 1 and bool((u[0] == np.arange(u.shape[1])).all())
 
     def mapped(codes: torch.Tensor) -> torch.Tensor:
         """Codes […] to the terms' values […, R]."""
         if identity:
             return codes.to(dtype)[..., None]
-        return functional.embedding(codes.to(torch.int32), lookup)
+        # Several times as fast as torch's embedding.
+        found = np.take(lookup, codes.contiguous().numpy(), axis=0, mode="clip")
+        return torch.from_numpy(found)
 
     if layer.is_linear:
         matrix = torch.tensor(v.transpose(2, 0, 1).reshape(-1, layer.outputs), dtype=dtype)  # (k, r) × out
