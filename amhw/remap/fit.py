@@ -8,7 +8,7 @@ Layer by layer, on the integers that the layers before really deliver for the tr
   weight equalization and bias correction", ICCV 2019). For each requantisation constant of a grid, each channel
   takes the unit and the bias with which a product of the next layer, of the code that arrives and of the best weight
   code, comes nearest to that of the teacher's rectified pre-activation and a real-valued weight; the best constant
-  is followed to the end;
+  is followed to the end, in the first such layer the one of another `rank` if that is wanted;
 * otherwise one unit serves all channels, the one with the least weighted error;
 * a linear layer without a table gets the exact multiplier's codes that are best for what arrives, so that it takes up
   what the layers before it lost as far as that correlates with anything (`amhw.remap.reconstruction`), unless it has
@@ -110,16 +110,15 @@ def fit(
     teacher: Teacher,
     judge: Judge,
     *,
-    rounded: bool | None = None,
+    rank: int = 0,
 ) -> Fitted:
     """`base` with weight codes, biases and constants made for `tables`.
 
     Args:
         base: gives names, geometry and operands, and the weights of the layers without a table.
         tables: by layer name.
-        rounded: whether the image is rounded to the bits that its layers' multipliers read of it, or truncated, where
-            these have tables (`rounds`). A network is wrong by a tenth more or less for one or the other, which only
-            shows at its end. By default the better of both.
+        rank: which requantisation constant the first layer gets that may choose one (`ranked`): 0 is the most promising
+            of a grid. A network is wrong by a tenth more or less for one or the other, which only shows at its end.
 
     Raises:
         Refusal: a table does not fit its layer, or the layer has groups or too many inputs, or any layer has absolute
@@ -132,6 +131,7 @@ def fit(
     network = base.network
     operands = {layer.name: layer.operands for layer in base.layers}
     image = torch.tensor(teacher.images)
+    first = True
     paths = [_Path(network, operands, teacher, codes={IMAGE: image}, scales={IMAGE: PIXEL_SCALE})]
     for structure in network.layers:
         if structure.name not in base.layer_names:
@@ -146,12 +146,12 @@ def fit(
             if table is None:
                 grown.append(_recalibrated(path, layer, targets))
             elif following is not None:
-                for rounding in _roundings(path, layer, table, rounded):
-                    grown.append(_freely(path, layer, table, rounding, targets, following))
+                for rounding in _roundings(path, layer, table):
+                    grown.append(_freely(path, layer, table, rounding, targets, following, rank if first else 0))
             else:
-                for rounding in _roundings(path, layer, table, rounded):
+                for rounding in _roundings(path, layer, table):
                     grown.append(_shared(path, layer, table, rounding, targets))
-        paths = grown
+        paths, first = grown, first and (table is None or following is None)
     name = f"{base.name}, for {', '.join(dict.fromkeys(table.name for table in tables.values()))}"
     fitted = []
     for path in paths:
@@ -194,9 +194,9 @@ def check_layer(base: QuantisedNetwork, name: str, terms: int = MAX_TERMS) -> No
         )
 
 
-def rounds(base: QuantisedNetwork, tables: Mapping[str, ProductTable]) -> bool:
-    """Whether rounding the image instead of truncating it makes a difference to multipliers of these tables."""
-    return any(half_step(tables[name]) for name in base.network.pixel_layers if name in tables)
+def ranked(base: QuantisedNetwork, names: Collection[str]) -> bool:
+    """Whether some layer may choose a requantisation constant if those of these names have tables."""
+    return any(_fitted_to(base, names, name) is not None for name in names)
 
 
 def _takes_up(layer: QuantisedLayer) -> bool:
@@ -314,16 +314,14 @@ def _fitted_to(base: QuantisedNetwork, names: Collection[str], name: str) -> str
     return readers[0] if readers[0] in names or _takes_up(base[readers[0]]) else None
 
 
-def _roundings(path: _Path, layer: QuantisedLayer, table: ProductTable, rounded: bool | None) -> tuple[int, ...]:
+def _roundings(path: _Path, layer: QuantisedLayer, table: ProductTable) -> tuple[int, ...]:
     """Input rounding constants to try.
 
     The image takes an adder to round, and truncating it may be as good; later layers are rounded by the requantisation
     before them.
     """
-    half = half_step(table)
-    if layer.name not in path.network.pixel_layers:
-        return (half,)
-    return tuple(dict.fromkeys((0, half))) if rounded is None else (half if rounded else 0,)
+    pixels = layer.name in path.network.pixel_layers
+    return tuple(dict.fromkeys((0, half_step(table)))) if pixels else (half_step(table),)
 
 
 def _remapped(path: _Path, layer: QuantisedLayer, table: ProductTable, targets: LayerTargets) -> tuple[Remapped, float]:
@@ -360,8 +358,9 @@ def _freely(
     rounding: int,
     targets: LayerTargets,
     follower: Follower,
+    rank: int,
 ) -> _Path:
-    """The layer with each channel's own unit, for the most promising requantisation constant."""
+    """The layer with each channel's own unit, for the requantisation constant of this rank."""
     _, scale = path.entering(layer)
     layer = replace(layer, input_rounding=rounding, activation_scale=scale)
     found, variance = _remapped(path, layer, table, targets)
@@ -386,7 +385,7 @@ def _freely(
     heard = every[:: max(1, layer.outputs // _OUTPUTS_HEARD)] if layer.is_linear else every
     by_factor = readings(heard, factors)
     lost = np.sum([reading.lost for reading in by_factor], axis=0)
-    best = int(np.argmin(lost))
+    best = int(np.argsort(lost, kind="stable")[rank])
     factor = float(factors[best])
     chosen = [reading.at(best) for reading in by_factor]
     if len(heard) < layer.outputs:

@@ -43,12 +43,10 @@ from amhw.remap.terms import Terms
 
 _DAMPING = 1e-3
 _SWEEPS = 40
-_WORK = 1_800_000
-_MOST_SAMPLES = 24_000
+_WORK = 5_400_000
 _SAMPLES_A_FEATURE = 12
 """Windows an output's moments are taken from: `_WORK` over the number of features, so that more features do not cost
-more than in proportion, at most `_MOST_SAMPLES`; but `_SAMPLES_A_FEATURE` for each at the least (their weights make
-them worth fewer). With three times as many LeNet-5's networks were no nearer to the teacher, for 16 masks."""
+more than in proportion, but never fewer than `_SAMPLES_A_FEATURE` for each (their weights make them worth fewer)."""
 _NOTHING = 1e-12
 """A share of the targets' variance that is no more than what rounding leaves of constant activations."""
 _AT_ONCE = 4096
@@ -95,7 +93,7 @@ class Moments:
         windows = windows.reshape(len(windows), -1, windows.shape[-1])
         sums = targets.sums.reshape(*targets.sums.shape[:2], -1)
         size = windows.shape[2] * terms.count
-        samples = max(min(_WORK // size, _MOST_SAMPLES), _SAMPLES_A_FEATURE * size)
+        samples = max(_WORK // size, _SAMPLES_A_FEATURE * size)
         chosen = np.random.default_rng(0).permutation(sums[:, 0].size)[:samples]
         image, place = np.divmod(chosen, sums.shape[2])
         if targets.winners is None:

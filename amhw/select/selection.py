@@ -8,9 +8,9 @@
 4. the predicted error is fitted to what these networks' divergence on training images turned out to be, and step 3
    done once more with what an evolutionary search with the better prediction proposes; and again among larger ones, as
    long as every network loses something;
-5. divergence and cost make the Pareto front; the networks on it and near it are made again with a rounded image, and
-   the better is kept; the exact multiplier is synthesised by all recipes; the front is simulated exhaustively; the test
-   images give the accuracy that is reported, after everything has been chosen.
+5. divergence and cost make the Pareto front; the networks on it are made again with more alternatives followed to the
+   end; the exact multiplier is synthesised by all recipes; the front is simulated exhaustively; the test images give
+   the accuracy that is reported, after everything has been chosen.
 
 Everything costly is a task whose result is stored (`amhw.stages`), so that a second run, or one after Ctrl-C, goes
 on where the first stopped. The numbers are those of `amhw.select.settings`.
@@ -20,7 +20,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from itertools import islice
 from math import inf, sqrt
 
 import numpy as np
@@ -35,7 +34,7 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.network.trained_on import own_data
 from amhw.pareto import dominators, nondominated, spread
 from amhw.refusal import Refusal
-from amhw.remap.fit import check_activations, check_layer, rounds
+from amhw.remap.fit import check_activations, check_layer, ranked
 from amhw.results import R, Results, Task, completed
 from amhw.select.assignment import assignments, farthest
 from amhw.select.cost import CostModel, carries
@@ -45,7 +44,7 @@ from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicte
 from amhw.select.searching import searched
 from amhw.select.settings import DEFAULTS, Round, Settings
 from amhw.select.shared import SharedMultiplier
-from amhw.select.solutions import Baseline, Choice, Loss, SharedCost, Solution, best_of, nearly_front, pareto_front
+from amhw.select.solutions import Baseline, Choice, Loss, SharedCost, Solution, best_of, pareto_front
 from amhw.select.space import Candidate, Space, candidate_named
 from amhw.select.statistics import MaskRanking, greedy
 from amhw.stages.content import unpacked
@@ -169,16 +168,16 @@ class Selection:
 
         Args:
             implementations: of each multiplier, by its name.
-            quick: with a truncated image; otherwise the better of that and a rounded one, where it makes a difference.
+            quick: with one requantisation constant; otherwise the best network of several.
         """
         different = list(dict.fromkeys(choices))
-        tables = [self._by_layer(choice) for choice in different]
-        ways = [(False,) if quick or not rounds(self.loaded.base, each) else (False, True) for each in tables]
-        tasks = [
-            fitting(self.problem, each, rounded) for each, some in zip(tables, ways, strict=True) for rounded in some
+        ranks = range(self.settings.ranks if not quick and ranked(self.loaded.base, self.layers) else 1)
+        tasks = [fitting(self.problem, self._by_layer(choice), rank) for choice in different for rank in ranks]
+        fitted = self._run(tasks, what)
+        best = [
+            min(fitted[k : k + len(ranks)], key=lambda record: record.divergence)
+            for k in range(0, len(fitted), len(ranks))
         ]
-        fitted = iter(self._run(tasks, what))
-        best = [min(islice(fitted, len(some)), key=lambda record: record.divergence) for some in ways]
         return [
             Solution(choice, self._together(choice, implementations), self._predicted(choice), record)
             for choice, record in zip(different, best, strict=True)
@@ -352,8 +351,8 @@ class Selection:
         return self.score(sorted(front, key=lambda s: (s.training_loss, s.divergence)))
 
     def _best(self, met: "_Met") -> list[Solution]:
-        """All that was met, with better networks of the front and of what is near it."""
-        front = [solution.multipliers for solution in nearly_front(met.solutions, self.settings.nearly)]
+        """All that was met, with better networks of the front."""
+        front = [solution.multipliers for solution in pareto_front(met.solutions)]
         better = {s.name: s for s in self.fit(front, met.implementations, "best networks")}
         return [better.get(solution.name, solution) for solution in met.solutions]
 
@@ -386,7 +385,19 @@ class Selection:
     ) -> None:
         """Search from what was met and `starts`; synthesise some of what is `wanted`, and fit what has more than
         `least` and at most `most` µm²."""
-        chosen = self._proposed(met, this, starts, wanted)
+        found = searched(
+            self._results,
+            self.space,
+            self.demands,
+            met.cost,
+            [*met.candidates.values(), *starts],
+            met.model,
+            self.seed,
+            lambda done, total: self._report("search", done, total),
+            this.generations,
+        )
+        fresh = [scored for scored in found if wanted(scored) and scored.multiplier.name not in met.candidates]
+        chosen = [scored.multiplier for scored in _spread(fresh, this.proposed)]
         ties = self._without_adder(met.model) if met.solutions and not least else []
         chosen += [mask for mask in ties if mask.name not in met.candidates]
         met.quick |= self.implementations(chosen, "proposals", (SEARCH,))
@@ -408,24 +419,6 @@ class Selection:
         # By the recipe that the exact ones have been synthesised by so far, too.
         quickly = [replace(each, implementations=tuple(met.quick[each.name])) for each in met.solutions]
         self._tell(pareto_front(quickly), met.exact)
-
-    def _proposed(
-        self, met: "_Met", this: Round, starts: Iterable[Candidate], wanted: Callable[[Scored], bool]
-    ) -> list[Candidate]:
-        """What is `wanted` of what a search from what was met and `starts` finds, and has not been met."""
-        found = searched(
-            self._results,
-            self.space,
-            self.demands,
-            met.cost,
-            [*met.candidates.values(), *starts],
-            met.model,
-            self.seed,
-            lambda done, total: self._report("search", done, total),
-            this.generations,
-        )
-        fresh = [scored for scored in found if wanted(scored) and scored.multiplier.name not in met.candidates]
-        return [scored.multiplier for scored in _spread(fresh, this.proposed)]
 
     def _without_adder(self, model: ErrorModel) -> list[Candidate]:
         """Of each number of products the masks that need no adder with the least predicted error.

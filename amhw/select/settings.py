@@ -30,16 +30,17 @@ class Settings:
         precisions: reduced precisions of up to so many bits of a and of b are seeds; larger ones cost more than a third
             of the exact multiplier, and the search may find them.
         rounds: the first one looks at known good shapes, the same for every seed, and learns from their networks what
-            errors cost; the second one searches with that. Networks are half of a selection's time (docs/selection.md).
+            errors cost; the second one searches with that. Networks are two thirds of a selection's time
+            (docs/selection.md).
         begun_with: one network in so many of the first round is made before the others, for a front within a minute.
-        nearly: networks of the search truncate the image; those of the front, and those that would be on it if they
-            diverged by this share less, are made with a rounded image too, and the better one is kept.
+        ranks: requantisation constants of the first layer that are followed to the end for networks of the front, where
+            it is one in the others; see `amhw.remap.fit.fit`.
         without_adder: after the first round so many masks of each number of products get networks that need no adder.
         largest_area: what is larger than so many times the smallest exact multiplier is not proposed in these rounds.
             With MNIST's digits LeNet-5 loses nothing at two thirds of it.
         wider: as long as every network loses something, another round looks at what is up to twice as large.
-        negligible_loss: a multiplier that loses no more of the judging images than this share (three of 4,000, which no
-            interval tells from none) loses nothing, and nothing larger is proposed afterwards.
+        negligible_loss: a multiplier that loses no more of the judging images than this share (two of 4,000) loses
+            nothing, and nothing larger is proposed afterwards.
         again: so many more rounds look for what meets demands that nothing met so far does.
         exchanged: of the masks with a given number of products, so many are improved by exchanging products.
         compared: of those, so many get networks, by which the best is chosen.
@@ -53,11 +54,11 @@ class Settings:
     precisions: tuple[int, int] = (4, 5)
     rounds: tuple[Round, ...] = (Round(40, 20, generations=0), Round(60, 28))
     begun_with: int = 3
-    nearly: float = 0.15
+    ranks: int = 2
     without_adder: int = 2
     largest_area: float = 0.15
     wider: Round = Round(24, 8)
-    negligible_loss: float = 0.00075
+    negligible_loss: float = 0.0005
     again: int = 2
     exchanged: int = 3
     compared: int = 4
@@ -70,9 +71,6 @@ DEFAULTS = Settings()
 """What `amhw select` uses."""
 
 WITHOUT_SEARCH = replace(
-    DEFAULTS,
-    rounds=DEFAULTS.rounds[:1],
-    wider=replace(DEFAULTS.wider, generations=0),
-    without_adder=0,
+    DEFAULTS, rounds=DEFAULTS.rounds[:1], wider=replace(DEFAULTS.wider, generations=0), ranks=1, without_adder=0
 )
-"""What `amhw select --no-search` uses: known good shapes alone, no evolution."""
+"""What `amhw select --no-search` uses: known good shapes alone, no evolution, and each network once."""

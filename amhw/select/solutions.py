@@ -1,7 +1,7 @@
 """Solutions: multipliers with the networks made for them, their costs, and what of them is worth looking at."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import sqrt
 
 import numpy as np
@@ -149,17 +149,6 @@ def pareto_front(solutions: Sequence[Solution]) -> list[Solution]:
     costs = [(solution.divergence, each.area_um2, each.delay_ps) for solution, each in rows]
     best = {id(rows[k][0]) for k in nondominated(np.reshape(costs, (-1, 3)))}
     return sorted((s for s in solutions if id(s) in best), key=lambda s: s.smallest.area_um2)
-
-
-def nearly_front(solutions: Sequence[Solution], share: float) -> list[Solution]:
-    """The solutions that are on the Pareto front, or would be if their divergence alone were less by a share."""
-
-    def would_be(solution: Solution) -> bool:
-        less = replace(solution, fitted=replace(solution.fitted, divergence=(1 - share) * solution.divergence))
-        others = [other for other in solutions if other is not solution]
-        return any(each is less for each in pareto_front([less, *others]))
-
-    return [solution for solution in solutions if would_be(solution)]
 
 
 def best_of(implementations: Sequence[Implementation]) -> list[Implementation]:

@@ -29,10 +29,9 @@ class FittedNetwork(Record):
     errors: dict[str, float]
 
 
-def fitting(problem: Problem, tables: Mapping[str, ProductTable], rounded: bool | None = None) -> Task[FittedNetwork]:
-    """Fit a problem's network to product tables, by layer; `rounded` as in `amhw.remap.fit.fit`."""
-    inputs = {**inputs_of(problem, tables), "rounded": rounded}
-    return FIT.task(inputs, problem, problem.loaded.hashes, dict(tables), rounded)
+def fitting(problem: Problem, tables: Mapping[str, ProductTable], rank: int = 0) -> Task[FittedNetwork]:
+    """Fit a problem's network to product tables, by layer; `rank` as in `amhw.remap.fit.fit`."""
+    return FIT.task({**inputs_of(problem, tables), "rank": rank}, problem, problem.loaded.hashes, dict(tables), rank)
 
 
 def inputs_of(problem: Problem, tables: Mapping[str, ProductTable]) -> dict[str, object]:
@@ -40,9 +39,9 @@ def inputs_of(problem: Problem, tables: Mapping[str, ProductTable]) -> dict[str,
     return {**vars(problem.loaded.hashes), "tables": {layer: table.sha256 for layer, table in tables.items()}}
 
 
-def _fit(problem: Problem, hashes: Hashes, tables: dict[str, ProductTable], rounded: bool | None) -> FittedNetwork:
+def _fit(problem: Problem, hashes: Hashes, tables: dict[str, ProductTable], rank: int) -> FittedNetwork:
     loaded = unchanged(problem, hashes)
-    found = fit(loaded.base, tables, loaded.teacher, loaded.judge, rounded=rounded)
+    found = fit(loaded.base, tables, loaded.teacher, loaded.judge, rank=rank)
     loss = loaded.training_loss(found.predictions)
     return FittedNetwork(packed(found.network), found.divergence, loss, dict(found.errors))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from amhw import Masked, ProductTable, parse
+from amhw import Masked, ProductTable
 from amhw.datasets import mnist_slice
 from amhw.network import reference
 from amhw.network.inference import Inference, LayerSums
@@ -16,10 +16,10 @@ from amhw.network.quantise import quantise
 from amhw.network.quantised import Operands, QuantisedLayer
 from amhw.refusal import Refusal
 from amhw.remap import fit as remap_fit
-from amhw.remap.fit import Judge, fit, rounds
+from amhw.remap.fit import Judge, fit, ranked
 from amhw.remap.reconstruction import Moments, exact_codes, moments_bytes, remap
 from amhw.remap.teacher import LayerTargets, Teacher
-from amhw.remap.terms import Terms, half_step
+from amhw.remap.terms import Terms
 
 OPERANDS = Operands(4, 4)
 
@@ -105,12 +105,12 @@ def test_exact_linear_layers_make_up_for_convolutions(problem):
 
 
 def test_a_wide_layer_with_exact_products_keeps_its_weights(problem, monkeypatch):
-    """So the layer before it has nothing that would be fitted to it, and gets one unit for all outputs."""
+    """So the layer before it has nothing that would be fitted to it, and no constant to choose."""
     base, teacher, judge = problem
-    followed = fit(base, {"conv2": table()}, teacher, judge).network
+    assert ranked(base, {"conv2"})
     monkeypatch.setattr(remap_fit, "WIDEST", 399)
+    assert not ranked(base, {"conv2"})
     found = fit(base, {"conv2": table()}, teacher, judge).network
-    assert (found["conv2"].weights != followed["conv2"].weights).any()
     np.testing.assert_array_equal(found["fc1"].weights, base["fc1"].weights)
     assert (found["fc2"].weights != base["fc2"].weights).any()
 
@@ -126,18 +126,14 @@ def test_a_layer_whose_moments_are_too_large_is_refused(problem, monkeypatch):
         fit(base, {"fc1": table()}, teacher, judge)
 
 
-def test_the_image_is_truncated_or_rounded(problem):
-    """By default as is better; layers that take no pixels are rounded by the requantisation before them."""
+def test_a_rank_is_another_constant_of_the_first_layer_that_may_choose_one(problem):
     base, teacher, judge = problem
     tables = dict.fromkeys(base.convolutions, table())
-    truncated, rounded, better = (fit(base, tables, teacher, judge, rounded=how) for how in (False, True, None))
-    half = half_step(table())
-    assert half and truncated.network["conv1"].input_rounding == 0
-    assert rounded.network["conv1"].input_rounding == half
-    assert {found.network["conv2"].input_rounding for found in (truncated, rounded, better)} == {half}
-    assert better.divergence == min(truncated.divergence, rounded.divergence)
-    assert rounds(base, tables) and not rounds(base, {"conv2": table()})
-    assert not rounds(base, {"conv1": ProductTable.of(parse("mul_u8s8_pp_full"))})
+    first, second = (fit(base, tables, teacher, judge, rank=rank).network for rank in (0, 1))
+    assert first["conv1"].requantisation != second["conv1"].requantisation
+    assert ranked(base, base.convolutions) and not ranked(base, {"conv1"})
+    alone = [fit(base, {"conv1": table()}, teacher, judge, rank=rank).divergence for rank in (0, 1)]
+    assert alone[0] == alone[1]
 
 
 def _first_linear(network, images):
