@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import moocore
@@ -46,8 +47,8 @@ def hypervolume(front: list[Solution], baseline: Baseline) -> float:
     return float(moocore.hypervolume(inside, ref=[1.0, 1.0, 1.0])) if len(inside) else 0.0
 
 
-def of_seed(selection: Selection, seconds_from: float, *, cold: bool) -> dict[str, object]:
-    """What a selection finds; its time is told where the store was empty (`cold`)."""
+def of_seed(selection: Selection, seconds_from: float, told: list[float], *, cold: bool) -> dict[str, object]:
+    """What a selection finds; its time and that of its first front are told where the store was empty (`cold`)."""
     front, baseline = selection.front(), selection.baseline()
     seconds = time.perf_counter() - seconds_from
     answers = []
@@ -74,6 +75,7 @@ def of_seed(selection: Selection, seconds_from: float, *, cold: bool) -> dict[st
     return {
         "seed": selection.seed,
         "seconds": round(seconds) if cold else None,
+        "first_front_seconds": round(told[0] - seconds_from) if cold else None,
         "designs": len(front),
         "hypervolume": round(hypervolume(front, baseline), 4),
         "targets": answers,
@@ -100,8 +102,13 @@ def main() -> None:
                 if done == total:
                     print(f"  {time.perf_counter() - started:6.0f} s  {what} {total}", file=sys.stderr, flush=True)
 
-            selection = Selection(Problem(), arguments.tech, results, pool, report, seed=seed)
-            found.append(of_seed(selection, started, cold=empty and not found))
+            told: list[float] = []
+
+            def hear(front: Sequence[Solution], exact: Baseline, told: list[float] = told) -> None:
+                told.append(time.perf_counter())
+
+            selection = Selection(Problem(), arguments.tech, results, pool, report, so_far=hear, seed=seed)
+            found.append(of_seed(selection, started, told, cold=empty and not found))
             print(json.dumps({key: value for key, value in found[-1].items() if key != "front"}), flush=True)
             write_atomically(arguments.out / "seeds.json", json.dumps(found, indent=2) + "\n")
     volumes = [float(str(each["hypervolume"])) for each in found]

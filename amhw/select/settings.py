@@ -53,7 +53,7 @@ class Settings:
     greedy: tuple[int, ...] = (4, 6, 8, 10, 12, 16)
     precisions: tuple[int, int] = (4, 5)
     rounds: tuple[Round, ...] = (Round(40, 20, generations=0), Round(60, 28))
-    begun_with: int = 3
+    begun_with: int = 4
     ranks: int = 2
     without_adder: int = 2
     largest_area: float = 0.15
