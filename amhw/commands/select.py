@@ -120,9 +120,13 @@ def command(
         progress("statistics") as work,
     ):
         settings = WITHOUT_SEARCH if no_search else DEFAULTS
+        known = len(store)
 
         def tell(front: Sequence["Solution"], exact: "Baseline") -> None:
-            work.note(_front_so_far(front, exact))
+            nonlocal known
+            if front and len(store) > known:  # else the answer follows at once
+                work.note(_front_so_far(front, exact))
+            known = len(store)
 
         selection = Selection(problem, tech, store, pool, work.update, settings, so_far=tell, layers=chosen, seed=seed)
         found = answer(request, selection, out)
