@@ -348,8 +348,8 @@ def _separable(layer: QuantisedLayer, factors: Factors) -> Callable[[torch.Tenso
         if identity:
             return codes.to(dtype)[..., None]
         # Several times as fast as torch's embedding.
-        found = np.take(lookup, codes.contiguous().numpy(), axis=0, mode="clip")
-        return torch.from_numpy(found)
+        index = codes.contiguous().numpy().astype(np.intp)
+        return torch.from_numpy(np.take(lookup, index, axis=0, mode="clip"))
 
     if layer.is_linear:
         matrix = torch.tensor(v.transpose(2, 0, 1).reshape(-1, layer.outputs), dtype=dtype)  # (k, r) × out
