@@ -75,7 +75,7 @@ def main() -> None:
             print(f"  {time.perf_counter() - started:6.0f} s  {what} {total}", file=sys.stderr, flush=True)
 
     with Results(arguments.out / "results.sqlite") as results, executor(arguments.workers) as pool:
-        settings = Settings(assignments=arguments.assignments, ranks=1)
+        settings = Settings(assignments=arguments.assignments)
         selection = Selection(problem, arguments.tech, results, pool, report, settings, layers=layers)
         candidates = [candidate_named(f"mul_u8s8_{name}") for name in arguments.candidates]
         implementations = selection.implementations(candidates, "candidates")

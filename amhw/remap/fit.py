@@ -7,16 +7,19 @@ Layer by layer, on the integers that the layers before really deliver for the tr
   its own unit and offset (a rectifier commutes with positive factors; Nagel et al., "Data-free quantization through
   weight equalization and bias correction", ICCV 2019). For each requantisation constant of a grid, each channel
   takes the unit and the bias with which a product of the next layer, of the code that arrives and of the best weight
-  code, comes nearest to that of the teacher's rectified pre-activation and a real-valued weight; the best constant
-  is followed to the end, in the first such layer the one of another `rank` if that is wanted;
+  code, comes nearest to that of the teacher's rectified pre-activation and a real-valued weight;
 * otherwise one unit serves all channels, the one with the least weighted error;
+* pixels may be rounded or truncated before they are multiplied: both are followed to the next layer with a table, and
+  what leaves that one the lesser error is kept, where rounding must be worth its adder;
 * a linear layer without a table gets the exact multiplier's codes that are best for what arrives, so that it takes up
   what the layers before it lost as far as that correlates with anything (`amhw.remap.reconstruction`), unless it has
   more than `WIDEST` inputs;
 * a convolution without a table keeps its weights. Biases take up what the mean lacks, and scales are calibrated again.
 
-Of the networks that result, the one whose class probabilities are nearest to the teacher's (Kullback and Leibler's
-divergence, on training images that include moved and distorted ones) is kept. Labels are never used, nor test images.
+How near a network's class probabilities are to the teacher's (Kullback and Leibler's divergence, on training images
+that include moved and distorted ones) says how good it is. A few images decide it: between networks for one multiplier
+whose layers err alike it is noise (docs/selection.md), so it chooses one only where no layer can. Labels are never
+used, nor test images.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -47,6 +50,9 @@ _SPREAD = 3
 _STRETCHES = np.geomspace(0.7, 2.2, 9)
 _OFFSETS = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
 _TOLERATED = 2.0
+_WORTH_AN_ADDER = 0.96
+"""Rounded pixels must leave the next layer with a table less than so much of its mean squared error. On MNIST's digits
+and Fashion-MNIST's pictures that told apart where rounding lowers a network's divergence (docs/selection.md)."""
 _CLIPPED = 99.9
 _DECIMALS = 9
 _UNITS_OF_CONVOLUTION = 14
@@ -109,16 +115,12 @@ def fit(
     tables: Mapping[str, ProductTable],
     teacher: Teacher,
     judge: Judge,
-    *,
-    rank: int = 0,
 ) -> Fitted:
     """`base` with weight codes, biases and constants made for `tables`.
 
     Args:
         base: gives names, geometry and operands, and the weights of the layers without a table.
         tables: by layer name.
-        rank: which requantisation constant the first layer gets that may choose one (`ranked`): 0 is the most promising
-            of a grid. A network is wrong by a tenth more or less for one or the other, which only shows at its end.
 
     Raises:
         Refusal: a table does not fit its layer, or the layer has groups or too many inputs, or any layer has absolute
@@ -131,27 +133,23 @@ def fit(
     network = base.network
     operands = {layer.name: layer.operands for layer in base.layers}
     image = torch.tensor(teacher.images)
-    first = True
     paths = [_Path(network, operands, teacher, codes={IMAGE: image}, scales={IMAGE: PIXEL_SCALE})]
     for structure in network.layers:
         if structure.name not in base.layer_names:
             paths = [path.passed(structure) for path in paths]
             continue
         layer, targets, table = base[structure.name], teacher.layers[structure.name], tables.get(structure.name)
-        if layer.is_linear and table is not None:
-            paths = [_most_promising(paths, layer, targets)]
+        if table is None:
+            paths = [_recalibrated(path, layer, targets) for path in paths]
+            continue
+        pixels = structure.name in network.pixel_layers
+        # The image takes an adder to round; later layers are rounded by the requantisation before them.
+        roundings = dict.fromkeys((0, half_step(table)) if pixels else (half_step(table),))
+        ways = [_Way.of(path, layer, table, rounding, targets) for path in paths for rounding in roundings]
+        if not pixels:
+            ways = [_worth_most(ways)]
         following = _follower(base, teacher, tables, structure.name)
-        grown: list[_Path] = []
-        for path in paths:
-            if table is None:
-                grown.append(_recalibrated(path, layer, targets))
-            elif following is not None:
-                for rounding in _roundings(path, layer, table):
-                    grown.append(_freely(path, layer, table, rounding, targets, following, rank if first else 0))
-            else:
-                for rounding in _roundings(path, layer, table):
-                    grown.append(_shared(path, layer, table, rounding, targets))
-        paths, first = grown, first and (table is None or following is None)
+        paths = [_shared(way) if following is None else _freely(way, following) for way in ways]
     name = f"{base.name}, for {', '.join(dict.fromkeys(table.name for table in tables.values()))}"
     fitted = []
     for path in paths:
@@ -192,11 +190,6 @@ def check_layer(base: QuantisedNetwork, name: str, terms: int = MAX_TERMS) -> No
             f"of {terms} terms of each would take {needed / 2**30:.1f} GiB, more than {LARGEST_MOMENTS / 2**30:g}; "
             "leave it out of --layers, or amhw train fine-tunes"
         )
-
-
-def ranked(base: QuantisedNetwork, names: Collection[str]) -> bool:
-    """Whether some layer may choose a requantisation constant if those of these names have tables."""
-    return any(_fitted_to(base, names, name) is not None for name in names)
 
 
 def _takes_up(layer: QuantisedLayer) -> bool:
@@ -314,23 +307,41 @@ def _fitted_to(base: QuantisedNetwork, names: Collection[str], name: str) -> str
     return readers[0] if readers[0] in names or _takes_up(base[readers[0]]) else None
 
 
-def _roundings(path: _Path, layer: QuantisedLayer, table: ProductTable) -> tuple[int, ...]:
-    """Input rounding constants to try.
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """A layer that is about to get codes for its table: those of each unit.
 
-    The image takes an adder to round, and truncating it may be as good; later layers are rounded by the requantisation
-    before them.
+    Attributes:
+        layer: with its input rounding and scale.
+        variance: of the targets of all outputs.
     """
-    pixels = layer.name in path.network.pixel_layers
-    return tuple(dict.fromkeys((0, half_step(table)))) if pixels else (half_step(table),)
+
+    path: _Path
+    layer: QuantisedLayer
+    table: ProductTable
+    targets: LayerTargets
+    found: Remapped
+    variance: float
+
+    @staticmethod
+    def of(path: _Path, layer: QuantisedLayer, table: ProductTable, rounding: int, targets: LayerTargets) -> "_Way":
+        layer = replace(layer, input_rounding=rounding, activation_scale=path.entering(layer)[1])
+        terms = Terms.of(table)
+        units = _UNITS_OF_LINEAR if layer.is_linear else _UNITS_OF_CONVOLUTION
+        real = path.teacher.network[layer.name].weights if layer.is_linear else None
+        moments = Moments.of(layer, terms, path.taught(layer).numpy(), targets, real)
+        return _Way(path, layer, table, targets, remap(moments, terms, units), float(moments.target.sum()))
+
+    @property
+    def error(self) -> float:
+        """All outputs' mean squared errors with the best unit of each."""
+        return float(self.found.errors.min(axis=0).sum())
 
 
-def _remapped(path: _Path, layer: QuantisedLayer, table: ProductTable, targets: LayerTargets) -> tuple[Remapped, float]:
-    """All units' codes, and the targets' total variance."""
-    terms = Terms.of(table)
-    units = _UNITS_OF_LINEAR if layer.is_linear else _UNITS_OF_CONVOLUTION
-    real = path.teacher.network[layer.name].weights if layer.is_linear else None
-    moments = Moments.of(layer, terms, path.taught(layer).numpy(), targets, real)
-    return remap(moments, terms, units), float(moments.target.sum())
+def _worth_most(ways: Sequence[_Way]) -> _Way:
+    """The one with the least error, of those before it the first whose error is hardly larger."""
+    least = min(way.error for way in ways)
+    return next(way for way in ways if _WORTH_AN_ADDER * way.error <= least)
 
 
 def _relative(errors: NDArray[np.float64], variance: float) -> float:
@@ -351,26 +362,16 @@ def _with_codes(layer: QuantisedLayer, table: ProductTable, codes: np.ndarray) -
     )
 
 
-def _freely(
-    path: _Path,
-    layer: QuantisedLayer,
-    table: ProductTable,
-    rounding: int,
-    targets: LayerTargets,
-    follower: Follower,
-    rank: int,
-) -> _Path:
-    """The layer with each channel's own unit, for the requantisation constant of this rank."""
-    _, scale = path.entering(layer)
-    layer = replace(layer, input_rounding=rounding, activation_scale=scale)
-    found, variance = _remapped(path, layer, table, targets)
+def _freely(way: _Way, follower: Follower) -> _Path:
+    """The layer with each channel's own unit, for the best requantisation constant."""
+    layer, found = way.layer, way.found
     # A linear layer has many outputs, and one sample an image to choose by: each takes its nearest unit.
     most = 1.0 if layer.is_linear else _TOLERATED
     # With exact products the next layer's biases make up for an offset.
     offsets = np.zeros(1) if layer.is_linear or isinstance(follower, ExactFollower) else _OFFSETS
     within = found.errors <= most * found.errors.min(axis=0)  # [units, out]
     ceiling = np.inf if layer.layer.ceiling is None else layer.layer.ceiling
-    channels = _channels(path, layer, table, found, within, targets)
+    channels = _channels(way, within)
     nearest = found.errors.argmin(axis=0)
     reached = [
         np.percentile(channel.sums[int(unit)], _CLIPPED) for channel, unit in zip(channels, nearest, strict=True)
@@ -385,7 +386,7 @@ def _freely(
     heard = every[:: max(1, layer.outputs // _OUTPUTS_HEARD)] if layer.is_linear else every
     by_factor = readings(heard, factors)
     lost = np.sum([reading.lost for reading in by_factor], axis=0)
-    best = int(np.argsort(lost, kind="stable")[rank])
+    best = int(lost.argmin())
     factor = float(factors[best])
     chosen = [reading.at(best) for reading in by_factor]
     if len(heard) < layer.outputs:
@@ -394,32 +395,26 @@ def _freely(
     codes = np.stack([found.codes[unit, o] for o, unit in enumerate(units)])
     nominal = float(np.median(found.units[units]))
     made = replace(
-        _with_codes(layer, table, codes),
+        _with_codes(layer, way.table, codes),
         bias=np.rint([bias for _, bias in chosen]),
-        weight_scale=nominal / scale,
+        weight_scale=nominal / layer.activation_scale,
         requantisation=Requantisation.of(factor, follower.greatest),
     )
-    error = _relative(found.errors[units, np.arange(layer.outputs)], variance)
-    return path.with_layer(made, table, nominal / factor, error)
+    error = _relative(found.errors[units, np.arange(layer.outputs)], way.variance)
+    return way.path.with_layer(made, way.table, nominal / factor, error)
 
 
-def _channels(
-    path: _Path,
-    layer: QuantisedLayer,
-    table: ProductTable,
-    found: Remapped,
-    within: NDArray[np.bool_],
-    targets: LayerTargets,
-) -> list[Channel]:
+def _channels(way: _Way, within: NDArray[np.bool_]) -> list[Channel]:
     """What each output should be and what it is in the units that are tried for it, bool[units, out], at `_SAMPLES`
     places."""
+    path, layer, targets = way.path, way.layer, way.targets
     tried = np.argwhere(within.T)  # (output, unit)
     images, each = len(targets.sums), targets.sums[0, 0].size
     apart = max(1, images * each // (_SPREAD * _SAMPLES))
     wanted = targets.sums[::apart]
     # The codes of all outputs in all of their units are those of one layer.
-    made = _with_codes(layer, table, found.codes[tried[:, 1], tried[:, 0]])
-    sums = path.sums(made, table, path.taught(layer)[::apart]).numpy().reshape(len(wanted), len(made.bias), each)
+    made = _with_codes(layer, way.table, way.found.codes[tried[:, 1], tried[:, 0]])
+    sums = path.sums(made, way.table, path.taught(layer)[::apart]).numpy().reshape(len(wanted), len(made.bias), each)
     size = len(wanted) * each
     image, place = np.divmod(np.random.default_rng(0).choice(size, min(_SAMPLES, size), replace=False), each)
     real = wanted.reshape(len(wanted), layer.outputs, each)[image, :, place]
@@ -430,14 +425,13 @@ def _channels(
     return [Channel(real[:, o], sums_of[o]) for o in range(layer.outputs)]
 
 
-def _shared(path: _Path, layer: QuantisedLayer, table: ProductTable, rounding: int, targets: LayerTargets) -> _Path:
+def _shared(way: _Way) -> _Path:
     """The layer with one unit for all outputs."""
-    layer = replace(layer, input_rounding=rounding, activation_scale=path.entering(layer)[1])
-    found, variance = _remapped(path, layer, table, targets)
+    found = way.found
     index = int(found.errors.sum(axis=1).argmin())
-    made = _with_codes(layer, table, found.codes[index])
-    error = _relative(found.errors[index], variance)
-    return _finished(path, made, table, targets, float(found.units[index]), error)
+    made = _with_codes(way.layer, way.table, found.codes[index])
+    error = _relative(found.errors[index], way.variance)
+    return _finished(way.path, made, way.table, way.targets, float(found.units[index]), error)
 
 
 def _recalibrated(path: _Path, layer: QuantisedLayer, targets: LayerTargets) -> _Path:
@@ -449,17 +443,6 @@ def _recalibrated(path: _Path, layer: QuantisedLayer, targets: LayerTargets) -> 
         weights, unit = exact_codes(_exact_moments(path, layer, targets), layer.operands.weight_max)
         layer = replace(layer, weights=weights, weight_scale=unit / scale)
     return _finished(path, layer, None, targets, scale * layer.weight_scale, None)
-
-
-def _most_promising(paths: Sequence[_Path], layer: QuantisedLayer, targets: LayerTargets) -> _Path:
-    """The path of whose codes a linear layer could make most with exact products; its table takes long."""
-    if len(paths) == 1:
-        return paths[0]
-    left = []
-    for path in paths:
-        moments = _exact_moments(path, layer, targets)
-        left.append(float(moments.target.sum() - (moments.cross * moments.solution).sum()))
-    return paths[int(np.argmin(left))]
 
 
 def _exact_moments(path: _Path, layer: QuantisedLayer, targets: LayerTargets) -> Moments:

@@ -90,20 +90,21 @@ class Moments:
         windows = im2col(layer, codes)
         if layer.is_linear:
             return _of_linear(terms, windows[:, 0, 0], targets, real)
-        windows = windows.reshape(len(windows), -1, windows.shape[-1])
+        places = windows.shape[1] * windows.shape[2]
+        windows = windows.reshape(-1, windows.shape[-1])
         sums = targets.sums.reshape(*targets.sums.shape[:2], -1)
-        size = windows.shape[2] * terms.count
+        size = windows.shape[1] * terms.count
         samples = max(_WORK // size, _SAMPLES_A_FEATURE * size)
         chosen = np.random.default_rng(0).permutation(sums[:, 0].size)[:samples]
         image, place = np.divmod(chosen, sums.shape[2])
         if targets.winners is None:
             weights = None if targets.weights is None else targets.weights.mean(axis=1)[image, place]
             wanted = np.ascontiguousarray(sums[image, :, place].T)
-            m, cross, variance = _moments(windows[image, place], terms.u, wanted, weights)
+            m, cross, variance = _moments(windows[image * places + place], terms.u, wanted, weights)
             return Moments(m[None], cross, variance)
         features, crosses, variances = [], [], []
         for output in range(layer.outputs):
-            inputs = windows[image, targets.winners[image, output, place]]
+            inputs = np.take(windows, image * places + targets.winners[image, output, place], axis=0)
             weights = None if targets.weights is None else targets.weights[image, output, place]
             m, cross, variance = _moments(inputs, terms.u, sums[image, output, place][None], weights)
             features.append(m)

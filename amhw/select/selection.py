@@ -4,13 +4,13 @@
 2. the exact multiplier with every tree and adder, reduced precisions and some masks are synthesised by one recipe, and
    the cost model fitted to them;
 3. known good shapes are proposed; what is worth it by predicted error and cost is synthesised by that recipe, and what
-   few others dominate there in predicted error, area and delay by all of them, and gets its network (weights remapped);
+   few others dominate there in predicted error, area and delay gets its network (weights remapped);
 4. the predicted error is fitted to what these networks' divergence on training images turned out to be, and step 3
    done once more with what an evolutionary search with the better prediction proposes; and again among larger ones, as
    long as every network loses something;
-5. divergence and cost make the Pareto front; the networks on it are made again with more alternatives followed to the
-   end; the exact multiplier is synthesised by all recipes; the front is simulated exhaustively; the test images give
-   the accuracy that is reported, after everything has been chosen.
+5. what is on the Pareto front of divergence, loss and cost by that recipe or near it, and the exact multiplier, are
+   synthesised by all recipes; the front that results is simulated exhaustively; the test images give the accuracy
+   that is reported, after everything has been chosen.
 
 Everything costly is a task whose result is stored (`amhw.stages`), so that a second run, or one after Ctrl-C, goes
 on where the first stopped. The numbers are those of `amhw.select.settings`.
@@ -34,7 +34,7 @@ from amhw.network.quantised import QuantisedNetwork
 from amhw.network.trained_on import own_data
 from amhw.pareto import dominators, nondominated, spread
 from amhw.refusal import Refusal
-from amhw.remap.fit import check_activations, check_layer, ranked
+from amhw.remap.fit import check_activations, check_layer
 from amhw.results import R, Results, Task, completed
 from amhw.select.assignment import assignments, farthest
 from amhw.select.cost import CostModel, carries
@@ -44,7 +44,7 @@ from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicte
 from amhw.select.searching import searched
 from amhw.select.settings import DEFAULTS, Round, Settings
 from amhw.select.shared import SharedMultiplier
-from amhw.select.solutions import Baseline, Choice, Loss, SharedCost, Solution, best_of, pareto_front
+from amhw.select.solutions import Baseline, Choice, Loss, SharedCost, Solution, best_of, near_front, pareto_front
 from amhw.select.space import Candidate, Space, candidate_named
 from amhw.select.statistics import MaskRanking, greedy
 from amhw.stages.content import unpacked
@@ -161,26 +161,17 @@ class Selection:
         choices: Iterable[Choice],
         implementations: Mapping[str, Sequence[Implementation]],
         what: str = "networks",
-        *,
-        quick: bool = False,
     ) -> list[Solution]:
         """The networks for some choices of multipliers.
 
         Args:
             implementations: of each multiplier, by its name.
-            quick: with one requantisation constant; otherwise the best network of several.
         """
         different = list(dict.fromkeys(choices))
-        ranks = range(self.settings.ranks if not quick and ranked(self.loaded.base, self.layers) else 1)
-        tasks = [fitting(self.problem, self._by_layer(choice), rank) for choice in different for rank in ranks]
-        fitted = self._run(tasks, what)
-        best = [
-            min(fitted[k : k + len(ranks)], key=lambda record: record.divergence)
-            for k in range(0, len(fitted), len(ranks))
-        ]
+        fitted = self._run([fitting(self.problem, self._by_layer(choice)) for choice in different], what)
         return [
             Solution(choice, self._together(choice, implementations), self._predicted(choice), record)
-            for choice, record in zip(different, best, strict=True)
+            for choice, record in zip(different, fitted, strict=True)
         ]
 
     def fine_tune(self, solutions: Sequence[Solution]) -> list[Solution]:
@@ -338,23 +329,23 @@ class Selection:
             precisions = [mask for _, _, mask in self.space.precisions()]
             met.cost = self._cost_model(list(met.candidates.values()), met.quick)
             self._look(met, settings.wider, precisions, partial(_sized, least, limit), least, limit)
-        solutions, baseline = self._best(met), self.baseline()
+        solutions, baseline = self._synthesised(met.solutions), self.baseline()
         for _ in range(settings.again if demands else 0):
             if self._met_by(solutions, demands, baseline):
                 break
             self._look(met, settings.wider, self.space.small(), partial(_allowed, demands, met.exact))
-            solutions = self._best(met)
+            solutions = self._synthesised(met.solutions)
         meeting = self._met_by(solutions, demands, baseline)
         front = pareto_front(solutions)
         front += [each for each in meeting if all(each is not other for other in front)]
         self.simulate(solution.balanced.design for solution in front)
         return self.score(sorted(front, key=lambda s: (s.training_loss, s.divergence)))
 
-    def _best(self, met: "_Met") -> list[Solution]:
-        """All that was met, with better networks of the front."""
-        front = [solution.multipliers for solution in pareto_front(met.solutions)]
-        better = {s.name: s for s in self.fit(front, met.implementations, "best networks")}
-        return [better.get(solution.name, solution) for solution in met.solutions]
+    def _synthesised(self, solutions: Sequence[Solution]) -> list[Solution]:
+        """What is on or near the front by the quick recipe, with the netlists of every recipe."""
+        near = near_front(solutions, self.settings.near)
+        found = self.implementations([candidate_named(solution.name) for solution in near], "candidates")
+        return [replace(solution, implementations=tuple(found[solution.name])) for solution in near]
 
     def _met_by(self, solutions: Sequence[Solution], demands: Demands, baseline: Baseline) -> list[Solution]:
         """Those that meet all demands, with their energies if one is for energy; nothing where there are none."""
@@ -411,14 +402,11 @@ class Selection:
         choices = [self.everywhere(m.name) for m in survivors]
         if not met.solutions:
             some = choices[:: self.settings.begun_with]
-            self._tell(pareto_front(self.fit(some, met.quick, "first networks", quick=True)), met.exact)
-        met.implementations |= self.implementations(survivors, "candidates")
-        met.solutions += self.fit(choices, met.implementations, quick=True)
+            self._tell(pareto_front(self.fit(some, met.quick, "first networks")), met.exact)
+        met.solutions += self.fit(choices, met.quick)
         parts = np.array([error_parts(met.candidates[s.name], self.demands) for s in met.solutions])
         met.model = ErrorModel.prior(self.demands).fit(parts, np.array([s.divergence for s in met.solutions]))
-        # By the recipe that the exact ones have been synthesised by so far, too.
-        quickly = [replace(each, implementations=tuple(met.quick[each.name])) for each in met.solutions]
-        self._tell(pareto_front(quickly), met.exact)
+        self._tell(pareto_front(met.solutions), met.exact)
 
     def _without_adder(self, model: ErrorModel) -> list[Candidate]:
         """Of each number of products the masks that need no adder with the least predicted error.
@@ -435,9 +423,9 @@ class Selection:
         return found
 
     def _harmless(self, met: "_Met") -> list[float]:
-        """The areas, in µm², of what loses nothing on training images, by the recipe that each was synthesised by."""
+        """The areas, in µm², of what loses nothing on training images."""
         most = self.settings.negligible_loss
-        return [smallest(met.quick[each.name]).area_um2 for each in met.solutions if at_most(each.training_loss, most)]
+        return [each.smallest.area_um2 for each in met.solutions if at_most(each.training_loss, most)]
 
     def _least_loss(self, met: "_Met") -> float:
         return min(solution.training_loss for solution in met.solutions)
@@ -482,9 +470,7 @@ class Selection:
         implementations = {solution.names[0]: solution.implementations for solution in single}
         energies = self._layer_energies(single)
         parts = np.array([error_parts(candidate, self.demands) for candidate in candidates])  # [C, layers, 2]
-        # Made like those that they are compared with.
-        quickly = self.fit([solution.multipliers for solution in single], implementations, "one multiplier", quick=True)
-        known = {solution.multipliers: solution for solution in quickly}
+        known = {solution.multipliers: solution for solution in single}
         for _ in range(settings.assigning):
             numbers = {choice: [names.index(name) for _, name in choice] for choice in known}
             met = np.array([[parts[k, layer] for layer, k in enumerate(each)] for each in numbers.values()])
@@ -494,15 +480,14 @@ class Selection:
             proposed = assignments(errors, energies, most)
             fresh = farthest(proposed, errors, energies, numbers.values(), settings.assignments)
             choices = [tuple((layer, names[k]) for layer, k in zip(self.layers, each, strict=True)) for each in fresh]
-            fitted = self.fit(choices, implementations, "assignments", quick=True)
+            fitted = self.fit(choices, implementations, "assignments")
             known |= {solution.multipliers: solution for solution in fitted}
         costs = {
             choice: sum(energies[layer, names.index(name)] for layer, (_, name) in enumerate(choice))
             for choice in known
         }
         best = nondominated([(known[choice].divergence, costs[choice]) for choice in known])
-        chosen = [choice for k, choice in enumerate(known) if k in best and len(known[choice].names) > 1]
-        return self.fit(chosen, implementations, "best assignments")
+        return [solution for k, solution in enumerate(known.values()) if k in best and len(solution.names) > 1]
 
     def _layer_energies(self, solutions: Sequence[Solution]) -> NDArray[np.float64]:
         """The energy of an image's multiplications in each layer, [layers, solutions], with the netlist of each
@@ -649,8 +634,7 @@ class _Met:
         candidates: by name.
         quick: their netlists by the quick recipe.
         cost, model: predict area and delay, and the error.
-        implementations: of those with a network, by every recipe.
-        solutions: the networks.
+        solutions: the networks, with those netlists.
     """
 
     exact: Baseline
@@ -658,7 +642,6 @@ class _Met:
     quick: dict[str, list[Implementation]]
     cost: CostModel
     model: ErrorModel
-    implementations: dict[str, list[Implementation]] = field(default_factory=dict)
     solutions: list[Solution] = field(default_factory=list)
 
 

@@ -9,7 +9,7 @@ class Round:
 
     Attributes:
         proposed: multipliers that are synthesised with the quick recipe, spread over the search's Pareto front.
-        fitted: of all so far, so many that fewest others dominate are synthesised with every recipe and get networks.
+        fitted: of all so far, so many that fewest others dominate get networks.
         generations: of the evolution; without any, only what it would begin with is looked at.
     """
 
@@ -33,14 +33,14 @@ class Settings:
             errors cost; the second one searches with that. Networks are two thirds of a selection's time
             (docs/selection.md).
         begun_with: one network in so many of the first round is made before the others, for a front within a minute.
-        ranks: requantisation constants of the first layer that are followed to the end for networks of the front, where
-            it is one in the others; see `amhw.remap.fit.fit`.
         without_adder: after the first round so many masks of each number of products get networks that need no adder.
         largest_area: what is larger than so many times the smallest exact multiplier is not proposed in these rounds.
             With MNIST's digits LeNet-5 loses nothing at two thirds of it.
         wider: as long as every network loses something, another round looks at what is up to twice as large.
         negligible_loss: a multiplier that loses no more of the judging images than this share (two of 4,000) loses
             nothing, and nothing larger is proposed afterwards.
+        near: a multiplier is not synthesised by every recipe if another is no worse, smaller and faster by more than
+            this share by the quick one.
         again: so many more rounds look for what meets demands that nothing met so far does.
         exchanged: of the masks with a given number of products, so many are improved by exchanging products.
         compared: of those, so many get networks, by which the best is chosen.
@@ -54,11 +54,11 @@ class Settings:
     precisions: tuple[int, int] = (4, 5)
     rounds: tuple[Round, ...] = (Round(40, 20, generations=0), Round(60, 28))
     begun_with: int = 4
-    ranks: int = 2
     without_adder: int = 2
     largest_area: float = 0.15
     wider: Round = Round(24, 8)
     negligible_loss: float = 0.0005
+    near: float = 0.1
     again: int = 2
     exchanged: int = 3
     compared: int = 4
@@ -71,6 +71,6 @@ DEFAULTS = Settings()
 """What `amhw select` uses."""
 
 WITHOUT_SEARCH = replace(
-    DEFAULTS, rounds=DEFAULTS.rounds[:1], wider=replace(DEFAULTS.wider, generations=0), ranks=1, without_adder=0
+    DEFAULTS, rounds=DEFAULTS.rounds[:1], wider=replace(DEFAULTS.wider, generations=0), without_adder=0
 )
 """What `amhw select --no-search` uses: known good shapes alone, no evolution, and each network once."""

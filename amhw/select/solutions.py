@@ -151,6 +151,18 @@ def pareto_front(solutions: Sequence[Solution]) -> list[Solution]:
     return sorted((s for s in solutions if id(s) in best), key=lambda s: s.smallest.area_um2)
 
 
+def near_front(solutions: Sequence[Solution], near: float) -> list[Solution]:
+    """The solutions with an implementation that no other solution's beats by a factor 1 + `near` in area and delay,
+    no worse in divergence and loss: what the front may consist of when both figures are known better."""
+    rows = [(solution, implementation) for solution in solutions for implementation in solution.implementations]
+    quality = np.array([(solution.divergence, solution.training_loss) for solution, _ in rows])
+    cost = np.array([(each.area_um2, each.delay_ps) for _, each in rows])
+    no_worse = (quality[:, None] <= quality).all(axis=2)  # [by, of]
+    smaller = ((1 + near) * cost[:, None] <= cost).all(axis=2)
+    best = {id(rows[k][0]) for k in np.flatnonzero(~(no_worse & smaller).any(axis=0))}
+    return [solution for solution in solutions if id(solution) in best]
+
+
 def best_of(implementations: Sequence[Implementation]) -> list[Implementation]:
     """Those that no other dominates or equals in area and delay, the smallest first."""
     costs = np.reshape([(each.area_um2, each.delay_ps) for each in implementations], (-1, 2))

@@ -29,9 +29,9 @@ class FittedNetwork(Record):
     errors: dict[str, float]
 
 
-def fitting(problem: Problem, tables: Mapping[str, ProductTable], rank: int = 0) -> Task[FittedNetwork]:
-    """Fit a problem's network to product tables, by layer; `rank` as in `amhw.remap.fit.fit`."""
-    return FIT.task({**inputs_of(problem, tables), "rank": rank}, problem, problem.loaded.hashes, dict(tables), rank)
+def fitting(problem: Problem, tables: Mapping[str, ProductTable]) -> Task[FittedNetwork]:
+    """Fit a problem's network to product tables, by layer."""
+    return FIT.task(inputs_of(problem, tables), problem, problem.loaded.hashes, dict(tables))
 
 
 def inputs_of(problem: Problem, tables: Mapping[str, ProductTable]) -> dict[str, object]:
@@ -39,9 +39,9 @@ def inputs_of(problem: Problem, tables: Mapping[str, ProductTable]) -> dict[str,
     return {**vars(problem.loaded.hashes), "tables": {layer: table.sha256 for layer, table in tables.items()}}
 
 
-def _fit(problem: Problem, hashes: Hashes, tables: dict[str, ProductTable], rank: int) -> FittedNetwork:
+def _fit(problem: Problem, hashes: Hashes, tables: dict[str, ProductTable]) -> FittedNetwork:
     loaded = unchanged(problem, hashes)
-    found = fit(loaded.base, tables, loaded.teacher, loaded.judge, rank=rank)
+    found = fit(loaded.base, tables, loaded.teacher, loaded.judge)
     loss = loaded.training_loss(found.predictions)
     return FittedNetwork(packed(found.network), found.divergence, loss, dict(found.errors))
 

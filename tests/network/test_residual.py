@@ -215,7 +215,7 @@ def test_a_multiplier_is_selected_for_it(tmp_path, data, real, quantised):
     base = quantise(real, data_source(few).calibration.images, Operands(4, 3))
     problem = Problem(str(base.save(tmp_path / "base.npz")), str(few))
     with Results(tmp_path / "results.sqlite") as results, ThreadPoolExecutor(1) as pool:
-        settings = Settings(statistics_images=50, exchanged=1, compared=2, ranks=1)
+        settings = Settings(statistics_images=50, exchanged=1, compared=2)
         selection = Selection(problem, "sky130hd", results, pool, settings=settings)
         [best] = selection.score(selection.with_kept(4)[:1])
     assert best.kept == 4 and best.smallest.area_um2 > 0

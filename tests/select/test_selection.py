@@ -1,13 +1,12 @@
 """The Pareto front of a small problem: 3-bit operands, both signed, so that synthesis takes no time."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from labelled_images import write_idx_folder
 
-from amhw import Masked, ProductTable, parse
+from amhw import Masked, parse
 from amhw.datasets import mnist_slice, mnist_test
 from amhw.network.models.lenet5 import float_network
 from amhw.network.quantise import quantise
@@ -20,7 +19,6 @@ from amhw.select.request import Request
 from amhw.select.selection import Selection
 from amhw.select.settings import Round, Settings
 from amhw.stages.content import unpacked
-from amhw.stages.fitting import fitting
 from amhw.stages.problem import Problem
 from amhw.stages.synthesis import smallest
 from amhw.synth import SEARCH
@@ -35,7 +33,6 @@ NARROW = Settings(
     rounds=(Round(2, 2),),
     largest_area=FIRST,
     wider=Round(2, 2),
-    ranks=1,
     without_adder=1,
     again=1,
     assigned=2,
@@ -126,11 +123,9 @@ def test_a_round_makes_so_many_networks_of_so_large_multipliers(selected, monkey
     selection, _, _ = selected
     rounds, fit = [], selection.fit
 
-    def counted(choices, implementations, what="networks", *, quick=False):
-        if quick:
-            rounds.append([choice[0][1] for choice in choices])
-            choices = [selection.everywhere(name) for name in rounds[-1]]
-        return fit(choices, implementations, what, quick=quick)
+    def counted(choices, implementations, what="networks"):
+        rounds.append([choice[0][1] for choice in choices])
+        return fit(choices, implementations, what)
 
     monkeypatch.setattr(selection, "fit", counted)
     selection.front()
@@ -147,18 +142,6 @@ def test_a_round_makes_so_many_networks_of_so_large_multipliers(selected, monkey
     without = [mask for mask in selection.space.without_adder() if mask.name in met]
     assert {mask.kept for mask in without} == {mask.kept for mask in selection.space.without_adder()}
     assert len(again) > NARROW.wider.fitted
-
-
-def test_the_better_of_several_constants_is_kept(selected, problem, monkeypatch):
-    selection, front, _ = selected
-    name = front[0].name
-    monkeypatch.setattr(selection, "settings", replace(NARROW, ranks=3))
-    implementations = selection.implementations([parse(name)], "one")
-    [best] = selection.fit([selection.everywhere(name)], implementations)
-    tables = dict.fromkeys(selection.layers, ProductTable.of(parse(name)))
-    records = [selection._run([fitting(problem, tables, rank)], "one")[0] for rank in range(3)]
-    assert len({record.divergence for record in records}) > 1
-    assert best.divergence == min(record.divergence for record in records)
 
 
 def test_fronts_are_told_from_the_first_networks_on(selected):

@@ -201,7 +201,7 @@ def variants() -> Iterator[tuple[str, Task, Task]]:
     yield "images", score, scoring(network(), {"conv1": eight}, None, data.first(10))
     yield "network", score, scoring(replace(network(), name="another"), {"conv1": eight}, None, data)
     fit = fitting(Problem(), {"conv1": eight})
-    yield "rank", fit, fitting(Problem(), {"conv1": eight}, 1)
+    yield "layer", fit, fitting(Problem(), {"conv2": eight})
     tune = fine_tuning(Problem(), network(), {"conv1": eight})
     yield "recipe", tune, fine_tuning(Problem(), network(), {"conv1": eight}, TrainingRecipe(epochs=2))
 
