@@ -9,8 +9,9 @@ Layer by layer, on the integers that the layers before really deliver for the tr
   takes the unit and the bias with which a product of the next layer, of the code that arrives and of the best weight
   code, comes nearest to that of the teacher's rectified pre-activation and a real-valued weight;
 * otherwise one unit serves all channels, the one with the least weighted error;
-* pixels may be rounded or truncated before they are multiplied: both are followed to the next layer with a table, and
-  what leaves that one the lesser error is kept, where rounding must be worth its adder;
+* pixels may be rounded or truncated before they are multiplied: unless that settles it in their own layer both are
+  followed to the next layer with a table, and what leaves that one the lesser error is kept, where rounding must be
+  worth its adder;
 * a linear layer without a table gets the exact multiplier's codes that are best for what arrives, so that it takes up
   what the layers before it lost as far as that correlates with anything (`amhw.remap.reconstruction`), unless it has
   more than `WIDEST` inputs;
@@ -39,7 +40,7 @@ from amhw.network.real import FloatNetwork
 from amhw.network.requantisation import Requantisation
 from amhw.refusal import Refusal
 from amhw.remap.channels import Channel, ExactFollower, Follower, Reading, TableFollower, best_reading
-from amhw.remap.reconstruction import Moments, Remapped, exact_codes, moments_bytes, remap
+from amhw.remap.reconstruction import Moments, Remapped, exact_codes, moments_bytes, rectified, remap, shares
 from amhw.remap.teacher import LayerTargets, Teacher, logits_of
 from amhw.remap.terms import MAX_TERMS, Terms, half_step
 from amhw.table import ProductTable, code_values
@@ -53,6 +54,8 @@ _TOLERATED = 2.0
 _WORTH_AN_ADDER = 0.96
 """Rounded pixels must leave the next layer with a table less than so much of its mean squared error. On MNIST's digits
 and Fashion-MNIST's pictures that told apart where rounding lowers a network's divergence (docs/selection.md)."""
+_HOPELESS = 1.15
+"""Pixels are not followed rounded, or truncated, if that leaves their own layer so many times the squared error."""
 _CLIPPED = 99.9
 _DECIMALS = 9
 _UNITS_OF_CONVOLUTION = 14
@@ -146,8 +149,7 @@ def fit(
         # The image takes an adder to round; later layers are rounded by the requantisation before them.
         roundings = dict.fromkeys((0, half_step(table)) if pixels else (half_step(table),))
         ways = [_Way.of(path, layer, table, rounding, targets) for path in paths for rounding in roundings]
-        if not pixels:
-            ways = [_worth_most(ways)]
+        ways = _promising(ways) if pixels else [_worth_most(ways)]
         following = _follower(base, teacher, tables, structure.name)
         paths = [_shared(way) if following is None else _freely(way, following) for way in ways]
     name = f"{base.name}, for {', '.join(dict.fromkeys(table.name for table in tables.values()))}"
@@ -338,6 +340,12 @@ class _Way:
         return float(self.found.errors.min(axis=0).sum())
 
 
+def _promising(ways: Sequence[_Way]) -> list[_Way]:
+    """Those whose error is not much larger than the least one."""
+    least = min(way.error for way in ways)
+    return [way for way in ways if way.error <= _HOPELESS * least]
+
+
 def _worth_most(ways: Sequence[_Way]) -> _Way:
     """The one with the least error, of those before it the first whose error is hardly larger."""
     least = min(way.error for way in ways)
@@ -439,15 +447,15 @@ def _recalibrated(path: _Path, layer: QuantisedLayer, targets: LayerTargets) -> 
     what arrives; with new bias and scale."""
     scale = path.entering(layer)[1]
     layer = replace(layer, activation_scale=scale, bias=np.zeros(layer.outputs))
+    means = None
     if _takes_up(layer):
-        weights, unit = exact_codes(_exact_moments(path, layer, targets), layer.operands.weight_max)
+        terms, codes = _exact_terms(layer), path.taught(layer).numpy()
+        moments = Moments.of(layer, terms, codes, targets, path.teacher.network[layer.name].weights)
+        if layer.layer.relu:
+            moments, means = rectified(moments, layer, terms, codes, targets)
+        weights, unit = exact_codes(moments, layer.operands.weight_max)
         layer = replace(layer, weights=weights, weight_scale=unit / scale)
-    return _finished(path, layer, None, targets, scale * layer.weight_scale, None)
-
-
-def _exact_moments(path: _Path, layer: QuantisedLayer, targets: LayerTargets) -> Moments:
-    real = path.teacher.network[layer.name].weights
-    return Moments.of(layer, _exact_terms(layer), path.taught(layer).numpy(), targets, real)
+    return _finished(path, layer, None, targets, scale * layer.weight_scale, None, means)
 
 
 def _exact_terms(layer: QuantisedLayer) -> Terms:
@@ -465,12 +473,17 @@ def _finished(
     targets: LayerTargets,
     unit: float,
     error: float | None,
+    means: NDArray[np.float64] | None = None,
 ) -> _Path:
-    """The layer with the bias that gives live outputs the teacher's mean, and the best scale of its outputs."""
+    """The layer with the bias that gives live outputs the teacher's mean, or all of a linear layer's outputs these
+    weighted means, and the best scale of its outputs."""
     sums = path.sums(layer, table).numpy().astype(np.float64)
-    live = targets.sums > 0 if layer.layer.relu else np.ones_like(targets.sums, dtype=bool)
-    axes = tuple(axis for axis in range(sums.ndim) if axis != 1)
-    lacking = np.where(live, targets.sums / unit - sums, 0).sum(axis=axes) / np.maximum(live.sum(axis=axes), 1)
+    if means is None:
+        live = targets.sums > 0 if layer.layer.relu else np.ones_like(targets.sums, dtype=bool)
+        axes = tuple(axis for axis in range(sums.ndim) if axis != 1)
+        lacking = np.where(live, targets.sums / unit - sums, 0).sum(axis=axes) / np.maximum(live.sum(axis=axes), 1)
+    else:
+        lacking = means / unit - shares(targets) @ sums
     bias = np.rint(lacking)
     layer = replace(layer, bias=bias, weight_scale=unit / path.entering(layer)[1])
     limits = path.limits(layer)

@@ -17,7 +17,7 @@ from amhw.network.quantised import Operands, QuantisedLayer
 from amhw.refusal import Refusal
 from amhw.remap import fit as remap_fit
 from amhw.remap.fit import Judge, fit
-from amhw.remap.reconstruction import Moments, exact_codes, moments_bytes, remap
+from amhw.remap.reconstruction import Moments, exact_codes, limited, moments_bytes, rectified, remap, shares
 from amhw.remap.teacher import LayerTargets, Teacher
 from amhw.remap.terms import Terms
 
@@ -69,6 +69,41 @@ def test_constant_activations_give_no_weights_and_a_unit_for_the_bias():
     noise = np.full((3, 6), 1e-17)
     weights, unit = exact_codes(Moments(np.zeros((1, 6, 6)), noise, np.array([4.0, 4.0, 4.0])), 7)
     assert not weights.any() and unit == pytest.approx(2 / 7)
+
+
+@pytest.mark.parametrize("ceiling", [None, 6.0])
+def test_a_dead_output_only_has_to_stay_dead(ceiling):
+    """What the ReLU leaves comes nearer to what is wanted than by plain least squares, and has its mean."""
+    layer, codes, targets, real = linear_problem(3000)
+    sums = targets.sums - targets.sums.mean(axis=0)
+    targets = replace(targets, sums=np.where(sums < 0, 5 * sums, sums))  # how dead cannot be told from the inputs
+    layer = replace(layer, layer=Linear("fc", 3, relu=True, ceiling=ceiling))
+    terms = Terms(np.arange(16, dtype=np.float32)[:, None], np.arange(16.0)[:, None], np.arange(16), True)
+    plain = Moments.of(layer, terms, codes, targets, real)
+    found, means = rectified(plain, layer, terms, codes, targets)
+    share, values = shares(targets), codes.astype(np.float64)
+    highest = np.inf if ceiling is None else ceiling
+
+    def left(moments, means):
+        y = (values - share @ values) @ moments.solution.T + means
+        return y, (share @ (np.clip(y, 0, highest) - np.clip(targets.sums, 0, highest)) ** 2).sum()
+
+    y, after = left(found, means)
+    assert after < 0.8 * left(plain, share @ targets.sums)[1]
+    np.testing.assert_allclose(
+        share @ limited(targets.sums, y, highest), means, atol=0.02 * np.abs(targets.sums).mean()
+    )
+    np.testing.assert_array_equal(found.features, plain.features)
+
+
+def test_where_every_output_lives_nothing_is_rectified():
+    layer, codes, targets, real = linear_problem(500)
+    targets = replace(targets, sums=targets.sums + 1000)
+    terms = Terms(np.arange(16, dtype=np.float32)[:, None], np.arange(16.0)[:, None], np.arange(16), True)
+    plain = Moments.of(layer, terms, codes, targets, real)
+    found, means = rectified(plain, layer, terms, codes, targets)
+    np.testing.assert_allclose(found.cross, plain.cross, rtol=1e-6)
+    np.testing.assert_allclose(means, shares(targets) @ targets.sums)
 
 
 SOME = ("conv1", "conv2", "fc2", "fc3")

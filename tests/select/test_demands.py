@@ -5,7 +5,7 @@ import pytest
 from amhw.refusal import Refusal
 from amhw.select.demands import Demands
 from amhw.select.request import Request
-from amhw.select.solutions import Baseline, Solution, pareto_front
+from amhw.select.solutions import Baseline, Solution, near_front, pareto_front
 from amhw.stages.fitting import FittedNetwork
 from amhw.stages.synthesis import Implementation
 
@@ -88,6 +88,17 @@ def test_what_meets_a_demand_is_fine_tuned_though_the_front_dominates_it():
     dominated = solution("mul_u8s8_pp_0_0_0_0_0_0_80_c0", 0.9, 0.031, (0.011, 0.18, 0.02))
     assert dominated not in pareto_front([*EVERY, dominated])
     assert dominated in Request(demands=Demands(max_loss=1), finetune=True).solutions(Found())
+
+
+def test_near_the_front_is_what_nothing_better_beats_by_far():
+    """In area and delay at once, by a tenth; what is worse in loss or divergence beats nothing."""
+    near = solution("near", 0.3, 0.01, (0.030, 0.33, 0), (0.05, 0.5, 0))
+    far = solution("far", 0.3, 0.01, (0.032, 0.35, 0), (0.05, 0.5, 0))
+    lucky = solution("lucky", 0.15, 0.01, (0.05, 0.5, 0))
+    every = [*EVERY, near, far, lucky]
+    assert near_front(every, 0.1) == [*EVERY, near, lucky]
+    assert near_front(every, 0.2) == every
+    assert set(pareto_front(every)) <= set(near_front(every, 0.0))
 
 
 def test_an_energy_that_was_not_counted_meets_nothing():
