@@ -84,7 +84,7 @@ class _Option(NamedTuple):
 
 
 _SLACK = 1
-"""How much later than in the fastest graph the latest carry may be, where that saves gates."""
+"""How much later than in the fastest graph the latest carry of a `fitted` one may be, where that saves gates."""
 
 _KEPT = 8
 """So many graphs of a block are followed, from the fastest to the smallest."""
@@ -97,6 +97,17 @@ def fitted(ready: Ready) -> list[Level]:
     ripple-carry adder, split wherever it pays. A carry is one unit slower for each doubling of its readers, as with a
     tree of buffers.
     """
+    return _fitted(ready, lambda readers: (readers - 1).bit_length(), _SLACK)
+
+
+def fitted_fast(ready: Ready) -> list[Level]:
+    """The smallest of the fastest of the same graphs, where a carry is half a unit slower for each of its readers, as a
+    gate is that drives them all."""
+    return _fitted(ready, lambda readers: readers // 2, 0)
+
+
+def _fitted(ready: Ready, loaded: Callable[[int], int], slack: int) -> list[Level]:
+    """The smallest graph that is at most `slack` later than the fastest, with carries later by `loaded(readers)`."""
 
     @lru_cache(None)
     def options(low: int, high: int) -> list[_Option]:
@@ -108,7 +119,7 @@ def fitted(ready: Ready) -> list[Level]:
             for split in range(low + 1, high + 1)
             for upper in options(split, high)
             for lower in options(low, split - 1)
-            for option in [_joined(upper, lower, split, high)]
+            for option in [_joined(upper, lower, split, high, loaded(high - split + 1))]
         }
         return _best(found.values(), low == 0)
 
@@ -123,13 +134,12 @@ def fitted(ready: Ready) -> list[Level]:
         return []
     last = len(ready) - 1
     front = options(0, last)
-    soon = [option for option in front if option.latest_g <= front[0].latest_g + _SLACK]
+    soon = [option for option in front if option.latest_g <= front[0].latest_g + slack]
     return levels(min(soon, key=lambda option: (option.gates, option[:5])), 0, last)
 
 
-def _joined(upper: _Option, lower: _Option, split: int, high: int) -> _Option:
+def _joined(upper: _Option, lower: _Option, split: int, high: int, slower: int) -> _Option:
     readers = high - split + 1
-    slower = (readers - 1).bit_length()
     g, p = lower.g + slower, lower.p + slower
     return _Option(
         max(lower.latest_g, upper.latest_g + 1, upper.latest_p + 2, g + 2),
@@ -164,5 +174,6 @@ GRAPHS: dict[str, Callable[[Ready], list[Level]]] = {
     "sklansky": sklansky,
     "han-carlson": han_carlson,
     "fitted": fitted,
+    "fitted-fast": fitted_fast,
 }
 """By the adder's name."""

@@ -118,12 +118,16 @@ def fit(
     tables: Mapping[str, ProductTable],
     teacher: Teacher,
     judge: Judge,
+    *,
+    roundings: Sequence[int] | None = None,
 ) -> Fitted:
     """`base` with weight codes, biases and constants made for `tables`.
 
     Args:
         base: gives names, geometry and operands, and the weights of the layers without a table.
         tables: by layer name.
+        roundings: constants that may be added to pixels, those without an adder first; by default 0, and half of the
+            lowest bit that the table reads.
 
     Raises:
         Refusal: a table does not fit its layer, or the layer has groups or too many inputs, or any layer has absolute
@@ -145,10 +149,10 @@ def fit(
         if table is None:
             paths = [_recalibrated(path, layer, targets) for path in paths]
             continue
-        pixels = structure.name in network.pixel_layers
+        pixels, half = structure.name in network.pixel_layers, half_step(table)
         # The image takes an adder to round; later layers are rounded by the requantisation before them.
-        roundings = dict.fromkeys((0, half_step(table)) if pixels else (half_step(table),))
-        ways = [_Way.of(path, layer, table, rounding, targets) for path in paths for rounding in roundings]
+        tried = dict.fromkeys([0, half] if roundings is None else roundings) if pixels else [half]
+        ways = [_Way.of(path, layer, table, rounding, targets) for path in paths for rounding in tried]
         ways = _promising(ways) if pixels else [_worth_most(ways)]
         following = _follower(base, teacher, tables, structure.name)
         paths = [_shared(way) if following is None else _freely(way, following) for way in ways]

@@ -158,7 +158,7 @@ def near_front(solutions: Sequence[Solution], near: float) -> list[Solution]:
     quality = np.array([(solution.divergence, solution.training_loss) for solution, _ in rows])
     cost = np.array([(each.area_um2, each.delay_ps) for _, each in rows])
     no_worse = (quality[:, None] <= quality).all(axis=2)  # [by, of]
-    smaller = ((1 + near) * cost[:, None] <= cost).all(axis=2)
+    smaller = ((1 + near) * cost[:, None] < cost).all(axis=2)
     best = {id(rows[k][0]) for k in np.flatnonzero(~(no_worse & smaller).any(axis=0))}
     return [solution for solution in solutions if id(solution) in best]
 
