@@ -101,8 +101,8 @@ def fitted(ready: Ready) -> list[Level]:
 
 
 def fitted_fast(ready: Ready) -> list[Level]:
-    """The smallest of the fastest of the same graphs, where a carry is half a unit slower for each of its readers, as a
-    gate is that drives them all."""
+    """The smallest of the fastest of the same graphs, where a carry is one unit slower for every second reader, as a
+    gate is that drives them all. (As far as `_KEPT` graphs of a block lead to it.)"""
     return _fitted(ready, lambda readers: readers // 2, 0)
 
 

@@ -4,9 +4,9 @@
     python scripts/image_rounding.py --network fashion-float.npz --data /usr/share/datasets/fashion-mnist
 
 For each multiplier a network with the image truncated and one with it rounded; the logarithm of rounded ÷ truncated of
-the divergence on the judge's images, on 15,000 other moved and distorted training images, and of the squared errors of
-both convolutions. Then how far the first and the last agree with the second. Five seconds of processor time a
-multiplier; test images are not looked at.
+the divergence on the judge's images, on 15,000 others (training images, moved and distorted in other ways), and of the
+squared errors of the convolutions. Then how far the first and the last agree with the second. A quarter of a minute of
+processor time a multiplier; test images are not looked at.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def main() -> None:
         tables = dict.fromkeys(loaded.base.convolutions, table)
         ways = [fit(loaded.base, tables, loaded.teacher, loaded.judge, roundings=[r]) for r in (0, half_step(table))]
         free = fit(loaded.base, tables, loaded.teacher, loaded.judge)
-        chosen = free.network.layers[0].input_rounding
+        chosen = free.network[free.network.network.pixel_layers[0]].input_rounding
         figures = np.array(
             [[w.divergence, others.judged(w.network, tables)[0], *(e**2 for e in w.errors.values())] for w in ways]
         )

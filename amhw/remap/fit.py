@@ -9,9 +9,9 @@ Layer by layer, on the integers that the layers before really deliver for the tr
   takes the unit and the bias with which a product of the next layer, of the code that arrives and of the best weight
   code, comes nearest to that of the teacher's rectified pre-activation and a real-valued weight;
 * otherwise one unit serves all channels, the one with the least weighted error;
-* pixels may be rounded or truncated before they are multiplied: unless that settles it in their own layer both are
-  followed to the next layer with a table, and what leaves that one the lesser error is kept, where rounding must be
-  worth its adder;
+* pixels may be rounded or truncated before they are multiplied: unless that is settled in their own layer both are
+  followed to the next layer with a table, and what leaves that one the lesser error is kept (or their own, where no
+  other has a table); rounding must be worth its adder;
 * a linear layer without a table gets the exact multiplier's codes that are best for what arrives, so that it takes up
   what the layers before it lost as far as that correlates with anything (`amhw.remap.reconstruction`), unless it has
   more than `WIDEST` inputs;
@@ -19,12 +19,12 @@ Layer by layer, on the integers that the layers before really deliver for the tr
 
 How near a network's class probabilities are to the teacher's (Kullback and Leibler's divergence, on training images
 that include moved and distorted ones) says how good it is. A few images decide it: between networks for one multiplier
-whose layers err alike it is noise (docs/selection.md), so it chooses one only where no layer can. Labels are never
-used, nor test images.
+whose layers err alike it is noise (docs/selection.md), and chooses nothing. Labels are never used, nor test images.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -45,6 +45,8 @@ from amhw.remap.teacher import LayerTargets, Teacher, logits_of
 from amhw.remap.terms import MAX_TERMS, Terms, half_step
 from amhw.table import ProductTable, code_values
 
+_T = TypeVar("_T")
+
 _SAMPLES = 8_000
 _SPREAD = 3
 """Samples come from images with so many times as many places, where there are so many."""
@@ -52,8 +54,8 @@ _STRETCHES = np.geomspace(0.7, 2.2, 9)
 _OFFSETS = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
 _TOLERATED = 2.0
 _WORTH_AN_ADDER = 0.96
-"""Rounded pixels must leave the next layer with a table less than so much of its mean squared error. On MNIST's digits
-and Fashion-MNIST's pictures that told apart where rounding lowers a network's divergence (docs/selection.md)."""
+"""Rounded pixels must leave the next layer with a table no more than so much of its mean squared error. On MNIST's
+digits and Fashion-MNIST's pictures that told apart where rounding lowers a network's divergence (docs/selection.md)."""
 _HOPELESS = 1.15
 """Pixels are not followed rounded, or truncated, if that leaves their own layer so many times the squared error."""
 _CLIPPED = 99.9
@@ -126,8 +128,8 @@ def fit(
     Args:
         base: gives names, geometry and operands, and the weights of the layers without a table.
         tables: by layer name.
-        roundings: constants that may be added to pixels, those without an adder first; by default 0, and half of the
-            lowest bit that the table reads.
+        roundings: constants that may be added to pixels, at least one, in the order of their cost; by default 0, which
+            takes no adder, and half of the lowest bit that the table reads.
 
     Raises:
         Refusal: a table does not fit its layer, or the layer has groups or too many inputs, or any layer has absolute
@@ -153,16 +155,14 @@ def fit(
         # The image takes an adder to round; later layers are rounded by the requantisation before them.
         tried = dict.fromkeys([0, half] if roundings is None else roundings) if pixels else [half]
         ways = [_Way.of(path, layer, table, rounding, targets) for path in paths for rounding in tried]
-        ways = _promising(ways) if pixels else [_worth_most(ways)]
+        ways = _promising(ways) if pixels else [_worth_most(ways, [way.error for way in ways])]
         following = _follower(base, teacher, tables, structure.name)
         paths = [_shared(way) if following is None else _freely(way, following) for way in ways]
     name = f"{base.name}, for {', '.join(dict.fromkeys(table.name for table in tables.values()))}"
-    fitted = []
-    for path in paths:
-        made = QuantisedNetwork(network, tuple(path.layers.values()), name, path.joins)
-        divergence, logits = judge.judged(made, tables)
-        fitted.append(Fitted(made, divergence, logits.argmax(axis=1), path.errors))
-    return min(fitted, key=lambda found: found.divergence)
+    path = _worth_most(paths, [sum(error**2 for error in path.errors.values()) for path in paths])
+    made = QuantisedNetwork(network, tuple(path.layers.values()), name, path.joins)
+    divergence, logits = judge.judged(made, tables)
+    return Fitted(made, divergence, logits.argmax(axis=1), path.errors)
 
 
 def check_activations(base: QuantisedNetwork) -> None:
@@ -304,13 +304,12 @@ def _follower(
     return TableFollower.of(tables[reader], highest + 1, by_channel)
 
 
-def _fitted_to(base: QuantisedNetwork, names: Collection[str], name: str) -> str | None:
-    """What alone takes the codes of layer `name`, if that is one of `names`, which have tables, or a linear layer that
-    takes up what it can."""
+def _fitted_to(base: QuantisedNetwork, tables: Mapping[str, ProductTable], name: str) -> str | None:
+    """What alone takes the codes of layer `name`, if it has a table or is a linear layer that takes up what it can."""
     readers = base.network.readers(name)
     if len(readers) != 1 or readers[0] not in base.layer_names:
         return None
-    return readers[0] if readers[0] in names or _takes_up(base[readers[0]]) else None
+    return readers[0] if readers[0] in tables or _takes_up(base[readers[0]]) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -350,10 +349,10 @@ def _promising(ways: Sequence[_Way]) -> list[_Way]:
     return [way for way in ways if way.error <= _HOPELESS * least]
 
 
-def _worth_most(ways: Sequence[_Way]) -> _Way:
-    """The one with the least error, of those before it the first whose error is hardly larger."""
-    least = min(way.error for way in ways)
-    return next(way for way in ways if _WORTH_AN_ADDER * way.error <= least)
+def _worth_most(ways: Sequence[_T], errors: Sequence[float]) -> _T:
+    """The first, those without an adder coming first, whose error times `_WORTH_AN_ADDER` is at most the least."""
+    least = min(errors)
+    return next(way for way, error in zip(ways, errors, strict=True) if _WORTH_AN_ADDER * error <= least)
 
 
 def _relative(errors: NDArray[np.float64], variance: float) -> float:

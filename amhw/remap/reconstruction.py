@@ -36,6 +36,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lu_factor, lu_solve
 
 from amhw.network.inference import im2col
 from amhw.network.quantised import QuantisedLayer
@@ -156,6 +157,8 @@ def rectified(
 ) -> tuple[Moments, NDArray[np.float64]]:
     """The moments of a linear layer for targets that its ReLU cannot tell from those that there are, and their means.
 
+    The variance is still that of the targets as they are.
+
     In turn, the least-squares solution for the targets, and as targets those nearest to what it gives. (Zhang, Zou, He
     and Sun, "Accelerating very deep convolutional networks for classification and detection", TPAMI 2016, who
     reconstruct responses through the ReLU.)
@@ -169,13 +172,14 @@ def rectified(
     phi -= share @ phi
     weighted = (phi * share[:, None]).T
     own = weighted @ wanted
-    found, means = moments, share @ wanted
+    factors = lu_factor(moments.damped[0], check_finite=False)
+    cross, means = moments.cross, share @ wanted
     for _ in range(_RECTIFIED):
-        seen = limited(wanted, phi @ found.solution.T + means, ceiling)
+        solution = lu_solve(factors, cross.T, check_finite=False)
+        seen = limited(wanted, phi @ solution + means, ceiling)
         means = share @ seen
-        cross = moments.cross + (1 - _DRAWN) * (weighted @ seen - own).T
-        found = Moments(moments.features, _steady(cross), moments.target)
-    return found, means
+        cross = _steady(moments.cross + (1 - _DRAWN) * (weighted @ seen - own).T)
+    return Moments(moments.features, cross, moments.target), means
 
 
 @dataclass(frozen=True, eq=False)

@@ -329,21 +329,22 @@ class Selection:
             precisions = [mask for _, _, mask in self.space.precisions()]
             met.cost = self._cost_model(list(met.candidates.values()), met.quick)
             self._look(met, settings.wider, precisions, partial(_sized, least, limit), least, limit)
-        solutions, baseline = self._synthesised(met.solutions), self.baseline()
+        solutions, baseline = self._synthesised(met.solutions, demands), self.baseline()
         for _ in range(settings.again if demands else 0):
             if self._met_by(solutions, demands, baseline):
                 break
             self._look(met, settings.wider, self.space.small(), partial(_allowed, demands, met.exact))
-            solutions = self._synthesised(met.solutions)
+            solutions = self._synthesised(met.solutions, demands)
         meeting = self._met_by(solutions, demands, baseline)
         front = pareto_front(solutions)
         front += [each for each in meeting if all(each is not other for other in front)]
         self.simulate(solution.balanced.design for solution in front)
         return self.score(sorted(front, key=lambda s: (s.training_loss, s.divergence)))
 
-    def _synthesised(self, solutions: Sequence[Solution]) -> list[Solution]:
-        """What is on or near the front by the quick recipe, with the netlists of every recipe."""
-        near = near_front(solutions, self.settings.near)
+    def _synthesised(self, solutions: Sequence[Solution], demands: Demands) -> list[Solution]:
+        """What is on or near the front by the quick recipe, with the netlists of every recipe; all where energy is
+        demanded, which may be less of what is larger and slower."""
+        near = solutions if demands.max_energy_ratio is not None else near_front(solutions, self.settings.near)
         found = self.implementations([candidate_named(solution.name) for solution in near], "candidates")
         return [replace(solution, implementations=tuple(found[solution.name])) for solution in near]
 

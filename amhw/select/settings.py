@@ -73,4 +73,4 @@ DEFAULTS = Settings()
 WITHOUT_SEARCH = replace(
     DEFAULTS, rounds=DEFAULTS.rounds[:1], wider=replace(DEFAULTS.wider, generations=0), without_adder=0
 )
-"""What `amhw select --no-search` uses: known good shapes alone, no evolution, and each network once."""
+"""What `amhw select --no-search` uses: known good shapes alone, no evolution."""

@@ -153,10 +153,10 @@ def pareto_front(solutions: Sequence[Solution]) -> list[Solution]:
 
 def near_front(solutions: Sequence[Solution], near: float) -> list[Solution]:
     """The solutions with an implementation that no other solution's beats by a factor 1 + `near` in area and delay,
-    no worse in divergence and loss: what the front may consist of when both figures are known better."""
+    no worse in divergence and loss: what the front may consist of when area and delay are known better."""
     rows = [(solution, implementation) for solution in solutions for implementation in solution.implementations]
-    quality = np.array([(solution.divergence, solution.training_loss) for solution, _ in rows])
-    cost = np.array([(each.area_um2, each.delay_ps) for _, each in rows])
+    quality = np.reshape([(solution.divergence, solution.training_loss) for solution, _ in rows], (-1, 2))
+    cost = np.reshape([(each.area_um2, each.delay_ps) for _, each in rows], (-1, 2))
     no_worse = (quality[:, None] <= quality).all(axis=2)  # [by, of]
     smaller = ((1 + near) * cost[:, None] < cost).all(axis=2)
     best = {id(rows[k][0]) for k in np.flatnonzero(~(no_worse & smaller).any(axis=0))}
