@@ -30,7 +30,7 @@ class Settings:
         precisions: reduced precisions of up to so many bits of a and of b are seeds; larger ones cost more than a third
             of the exact multiplier, and the search may find them.
         rounds: the first one looks at known good shapes, the same for every seed, and learns from their networks what
-            errors cost; the second one searches with that. Networks are two thirds of a selection's time
+            errors cost; the second one searches with that. Networks are two fifths of a selection's time
             (docs/selection.md).
         begun_with: one network in so many of the first round is made before the others, for a front within a minute.
         without_adder: after the first round so many masks of each number of products get networks that need no adder.
