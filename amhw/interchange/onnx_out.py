@@ -243,7 +243,8 @@ class _Quantised(_Builder):
         inputs = [
             self.constant(f"{name}", codes, dtype),
             self.constant(f"{name}.scale", scale, np.float32),
-            self.constant(f"zero.{np.dtype(dtype).name}", 0, dtype),
+            # Its own: ONNX Runtime rewrites it with the weights (int8 to uint8), and fails where others share it.
+            self.constant(f"{name}.zero", 0, dtype),
         ]
         return self.node("DequantizeLinear", inputs, f"{name}.real")
 
