@@ -30,7 +30,7 @@ SMALLEST_EXACT = 1407.60
 FLOOR = 0.02
 """Points, under which losses are drawn on the axis: an image is 0.01, and the intervals are wider than this."""
 
-HEADLINE = "mul_u8s8_pp_0_0_0_0_0_0_c0_d0"
+HEADLINE = "mul_u8s8_or_1000_0_0_0_0_0_0_f0_e0"
 """What `amhw select --max-loss 0.2` answers, chosen on training images."""
 
 INK, GREY = "#222222", "#8a8a8a"
