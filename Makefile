@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 demo: $(INSTALLED)
 	@echo "1 of 3: a dozen masks through every stage, one or two minutes; Ctrl-C is safe, make demo goes on from there"
 	$(BIN)/amhw study --out study
-	@echo "The picture is study/sweep.png. 2 of 3: partial products and weights chosen for LeNet-5, three or four minutes"
+	@echo "The picture is study/sweep.png. 2 of 3: partial products and weights chosen for LeNet-5, two or three minutes"
 	$(BIN)/amhw select --no-search --out select --results study/results.sqlite
 	@echo "3 of 3: the page, half a minute"
 	$(BIN)/amhw report study select --peers docs/evoapprox-u8s8-sky130hd.csv
