@@ -119,7 +119,7 @@ def _fitted(ready: Ready, loaded: Callable[[int], int], slack: int) -> list[Leve
             for split in range(low + 1, high + 1)
             for upper in options(split, high)
             for lower in options(low, split - 1)
-            for option in [_joined(upper, lower, split, high, loaded(high - split + 1))]
+            for option in [_joined(upper, lower, split, high, loaded)]
         }
         return _best(found.values(), low == 0)
 
@@ -138,8 +138,9 @@ def _fitted(ready: Ready, loaded: Callable[[int], int], slack: int) -> list[Leve
     return levels(min(soon, key=lambda option: (option.gates, option[:5])), 0, last)
 
 
-def _joined(upper: _Option, lower: _Option, split: int, high: int, slower: int) -> _Option:
+def _joined(upper: _Option, lower: _Option, split: int, high: int, loaded: Callable[[int], int]) -> _Option:
     readers = high - split + 1
+    slower = loaded(readers)
     g, p = lower.g + slower, lower.p + slower
     return _Option(
         max(lower.latest_g, upper.latest_g + 1, upper.latest_p + 2, g + 2),

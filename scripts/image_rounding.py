@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from scipy.stats import pearsonr
 
+from amhw.multiplier import parse
 from amhw.remap.fit import Judge, fit
 from amhw.remap.terms import half_step
-from amhw.select.space import candidate_named
 from amhw.stages.problem import Problem, moved
 from amhw.table import ProductTable
 
@@ -47,7 +47,7 @@ def main() -> None:
     print("ln(rounded / truncated): divergence by the judge, of other images; squared errors of the layers; chosen")
     rows = []
     for name in arguments.multipliers:
-        table = ProductTable.of(candidate_named(f"mul_u8s8_{name}"))
+        table = ProductTable.of(parse(f"mul_u8s8_{name}"))
         tables = dict.fromkeys(loaded.base.convolutions, table)
         ways = [fit(loaded.base, tables, loaded.teacher, loaded.judge, roundings=[r]) for r in (0, half_step(table))]
         free = fit(loaded.base, tables, loaded.teacher, loaded.judge)

@@ -101,14 +101,15 @@ class Moments:
         samples = max(_WORK // size, _SAMPLES_A_FEATURE * size)
         chosen = np.random.default_rng(0).permutation(sums[:, 0].size)[:samples]
         image, place = np.divmod(chosen, sums.shape[2])
+        first = image * places
         if targets.winners is None:
             weights = None if targets.weights is None else targets.weights.mean(axis=1)[image, place]
             wanted = np.ascontiguousarray(sums[image, :, place].T)
-            m, cross, variance = _moments(windows[image * places + place], terms.u, wanted, weights)
+            m, cross, variance = _moments(np.take(windows, first + place, axis=0), terms.u, wanted, weights)
             return Moments(m[None], cross, variance)
         features, crosses, variances = [], [], []
         for output in range(layer.outputs):
-            inputs = np.take(windows, image * places + targets.winners[image, output, place], axis=0)
+            inputs = np.take(windows, first + targets.winners[image, output, place], axis=0)
             weights = None if targets.weights is None else targets.weights[image, output, place]
             m, cross, variance = _moments(inputs, terms.u, sums[image, output, place][None], weights)
             features.append(m)
@@ -171,14 +172,13 @@ def rectified(
     phi = _taken(terms.u, im2col(layer, codes)[:, 0, 0]).astype(np.float64)
     phi -= share @ phi
     weighted = (phi * share[:, None]).T
-    own = weighted @ wanted
     factors = lu_factor(moments.damped[0], check_finite=False)
     cross, means = moments.cross, share @ wanted
     for _ in range(_RECTIFIED):
         solution = lu_solve(factors, cross.T, check_finite=False)
         seen = limited(wanted, phi @ solution + means, ceiling)
         means = share @ seen
-        cross = _steady(moments.cross + (1 - _DRAWN) * (weighted @ seen - own).T)
+        cross = _steady(moments.cross + (1 - _DRAWN) * (weighted @ (seen - wanted)).T)
     return Moments(moments.features, cross, moments.target), means
 
 
