@@ -1,6 +1,6 @@
 """A mapped netlist with its wires: placed for several seeds, sized for its loads, timed.
 
-    placement → wires → cells sized and nets buffered for them → placement, wires and timing again
+    placement → wires → cells sized and nets buffered for them → placed again nearby, wires and timing
 
 The figures are those of the placement whose delay is the median over the seeds; how far the seeds are apart is what
 a placement's luck is worth.
@@ -13,7 +13,7 @@ from typing import Any
 
 from amhw.synth.interconnect import Interconnect, interconnect
 from amhw.synth.netlist import Netlist
-from amhw.synth.placement import SEEDS, UTILISATION, Placement, place
+from amhw.synth.placement import SEEDS, UTILISATION, Placement, place, place_again
 from amhw.synth.sizing import sized
 from amhw.synth.technology import Technology
 from amhw.synth.timing import Timing, timing
@@ -85,8 +85,8 @@ def laid_out(
         again = sized(netlist, technology, interconnect(netlist, placements[0], facts, technology.load))
         if again is netlist:
             break
+        placements = place_again(again, facts, netlist, placements)
         netlist = again
-        placements = place(netlist, facts, seeds)
     found = []
     for placement in placements:
         wires = interconnect(netlist, placement, facts, technology.load)

@@ -12,6 +12,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from amhw.synth.failure import SynthesisError
 from amhw.synth.netlist import ONE, ZERO, Netlist
 from amhw.synth.process import LONGEST_S, why
 from amhw.synth.wires import Wires
+from amhw.workers import available_cores
 
 UTILISATION = 0.6
 """The share of the core that cells fill; the rest is for wires."""
@@ -32,6 +34,9 @@ SEEDS = (1, 2, 3)
 _PLACER = Path(__file__).with_name("placer.py")
 _UNIT = 0.01
 """Of Coloquinte's coordinates, µm."""
+
+_LARGE = 10_000
+"""Cells of which a placement takes seconds."""
 
 Point = tuple[float, float]
 
@@ -63,6 +68,28 @@ def place(netlist: Netlist, wires: Wires, seeds: Sequence[int] = SEEDS) -> list[
         Refusal: Coloquinte is not installed, or the netlist has memories, which have no size here.
         SynthesisError: Coloquinte failed.
     """
+    return _placed(netlist, wires, seeds, [])
+
+
+def place_again(netlist: Netlist, wires: Wires, before: Netlist, placements: Sequence[Placement]) -> list[Placement]:
+    """Place `netlist`, which is `before` with cells sized and nets buffered, near where `placements` has its cells.
+
+    A buffer begins in the middle of what it drives. Only what overlaps is moved and neighbours are exchanged, as a
+    flow does after it has sized a placed design: of 240,000 cells that takes a tenth of the time.
+    """
+    starts = [_where(netlist, before, placement) for placement in placements]
+    return _placed(netlist, wires, [placement.seed for placement in placements], starts)
+
+
+def _placed(
+    netlist: Netlist, wires: Wires, seeds: Sequence[int], starts: Sequence[Sequence[Point]]
+) -> list[Placement]:
+    """Place the cells of `netlist`, from where they stand in `starts` if there are any.
+
+    Raises:
+        Refusal: Coloquinte is not installed, or the netlist has memories, which have no size here.
+        SynthesisError: Coloquinte failed.
+    """
     optional("coloquinte", "place", "--place")
     if netlist.memories:
         raise Refusal(
@@ -84,8 +111,9 @@ def place(netlist: Netlist, wires: Wires, seeds: Sequence[int] = SEEDS) -> list[
         "ports": [(round(x / _UNIT), round(y / _UNIT)) for x, y in ports.values()],
         "nets": _nets(netlist),
         "seeds": [*seeds],
+        "starts": [_corners(start, widths, row) for start in starts],
     }
-    places = _asked(question) if gates else [[] for _ in seeds]
+    places = _answered(question) if gates else [[] for _ in seeds]
     return [
         Placement(
             *size,
@@ -98,6 +126,39 @@ def place(netlist: Netlist, wires: Wires, seeds: Sequence[int] = SEEDS) -> list[
         )
         for corners, seed in zip(places, seeds, strict=True)
     ]
+
+
+def _where(netlist: Netlist, before: Netlist, placement: Placement) -> list[Point]:
+    """Where the gates of `netlist` stand, µm: those of `before` as placed."""
+    stood = {gate.name: point for gate, point in zip(before.instances, placement.gates, strict=True)}
+    for gate in reversed(netlist.gates):  # a buffer's readers first: there may be buffers among them
+        if gate.name not in stood:
+            nets = {gate.nets[output.name] for output in gate.cell.outputs}
+            points = [stood[reader.name] for net in nets for reader, _ in netlist.sinks.get(net, ())]
+            x, y = zip(*points or [(placement.width / 2, placement.height / 2)], strict=True)
+            stood[gate.name] = math.fsum(x) / len(x), math.fsum(y) / len(y)
+    return [stood[gate.name] for gate in netlist.instances]
+
+
+def _corners(middles: Sequence[Point], widths: Sequence[int], row: int) -> list[tuple[int, int]]:
+    """The lower left corners of cells with these middles, in Coloquinte's units."""
+    return [
+        (round(x / _UNIT - width / 2), round(y / _UNIT - row / 2))
+        for (x, y), width in zip(middles, widths, strict=True)
+    ]
+
+
+def _answered(question: dict[str, Any]) -> list[list[Point]]:
+    """What Coloquinte answers, all seeds in one process or, where they take long, as many at once as there are cores."""
+    if len(question["cells"]) < _LARGE:
+        return _asked(question)
+    starts = question["starts"] or [None] * len(question["seeds"])
+    parts = [
+        {**question, "seeds": [seed], "starts": [start] if start else []}
+        for seed, start in zip(question["seeds"], starts, strict=True)
+    ]
+    with ThreadPoolExecutor(available_cores()) as threads:
+        return [places for part in threads.map(_asked, parts) for places in part]
 
 
 def _asked(question: dict[str, Any]) -> list[list[Point]]:

@@ -19,7 +19,7 @@ from amhw.synth.layout import laid_out
 from amhw.synth.library import Cell, Input, Library, Output
 from amhw.synth.netlist import Gate, Memory, Netlist
 from amhw.synth.opensta import available, timing_by_opensta
-from amhw.synth.placement import Placement, place
+from amhw.synth.placement import Placement, place, place_again
 from amhw.synth.sizing import sized
 from amhw.synth.spef import spef
 from amhw.synth.timing import timing
@@ -118,22 +118,56 @@ def spanning(points):
     return length
 
 
+def legal(netlist, placement, facts):
+    """Every cell in a row of the core, none on another."""
+    boxes = []
+    for gate, (x, y) in zip(netlist.instances, placement.gates, strict=True):
+        half = gate.cell.area / facts.row_height / 2
+        assert x - half >= -0.02 and x + half <= placement.width + 0.02
+        row = y / facts.row_height - 0.5
+        assert row == pytest.approx(round(row), abs=0.01) and 0 <= round(row) < placement.height / facts.row_height
+        boxes.append((round(row), x - half, x + half))
+    for (row, _, right), (other, left, _) in itertools.pairwise(sorted(boxes)):
+        assert row != other or right <= left + 0.02
+    return True
+
+
 def test_cells_stand_in_rows_and_apart(technology, netlists):
     facts, netlist = wires_of(technology.name), netlists["as designed"]
     found = place(netlist, facts, (1, 2))
     for placement in found:
-        boxes = []
-        for gate, (x, y) in zip(netlist.instances, placement.gates, strict=True):
-            half = gate.cell.area / facts.row_height / 2
-            assert x - half >= -0.02 and x + half <= placement.width + 0.02
-            row = y / facts.row_height - 0.5
-            assert row == pytest.approx(round(row), abs=0.01) and 0 <= round(row) < placement.height / facts.row_height
-            boxes.append((round(row), x - half, x + half))
-        for (row, _, right), (other, left, _) in itertools.pairwise(sorted(boxes)):
-            assert row != other or right <= left + 0.02
+        assert legal(netlist, placement, facts)
         assert math.fsum(g.cell.area for g in netlist.instances) / placement.area_um2 == pytest.approx(0.6, rel=0.05)
     assert found == place(netlist, facts, (1, 2))
     assert found[0].gates != found[1].gates
+
+
+def test_placed_again_cells_stay_near_where_they_stood(technology, netlists, monkeypatch):
+    """One gate becomes three times as large and one net gets a buffer, which stands among what it drives."""
+    facts, netlist = wires_of(technology.name), netlists["as designed"]
+    before = place(netlist, facts, (1, 2))
+    kind, into, out = technology.buffer
+    net, readers = max(netlist.sinks.items(), key=lambda pair: (len(pair[1]), pair[0]))
+    moved, fresh = {gate.name for gate, _ in readers[:2]}, 100_000
+    gates = [
+        replace(gate, nets={pin: fresh if at == net and gate.name in moved else at for pin, at in gate.nets.items()})
+        for gate in netlist.gates
+    ]
+    large = gates[0].name
+    gates[0] = replace(gates[0], cell=replace(gates[0].cell, area=3 * gates[0].cell.area))
+    changed = replace(netlist, gates=(*gates, Gate("fresh", technology.cell(kind), {into: net, out: fresh})))
+    found = place_again(changed, facts, netlist, before)
+    assert [placement.seed for placement in found] == [1, 2]
+    for old, new in zip(before, found, strict=True):
+        assert legal(changed, new, facts)
+        was = dict(zip((gate.name for gate in netlist.instances), old.gates, strict=True))
+        now = dict(zip((gate.name for gate in changed.instances), new.gates, strict=True))
+        far = sorted(math.dist(was[name], now[name]) for name in was if name != large)
+        assert far[len(far) // 2] < 2 * facts.row_height < math.dist((0, 0), (new.width, new.height)) / 4
+        assert min(math.dist(now["fresh"], now[name]) for name in moved) < new.width / 2
+    monkeypatch.setattr("amhw.synth.placement._LARGE", 0)  # as many processes as cores: the same places
+    assert place_again(changed, facts, netlist, before) == found
+    assert place(netlist, facts, (1, 2)) == before
 
 
 def test_cells_that_are_connected_stand_together(technology, layout):
