@@ -81,9 +81,7 @@ def place_again(netlist: Netlist, wires: Wires, before: Netlist, placements: Seq
     return _placed(netlist, wires, [placement.seed for placement in placements], starts)
 
 
-def _placed(
-    netlist: Netlist, wires: Wires, seeds: Sequence[int], starts: Sequence[Sequence[Point]]
-) -> list[Placement]:
+def _placed(netlist: Netlist, wires: Wires, seeds: Sequence[int], starts: Sequence[Sequence[Point]]) -> list[Placement]:
     """Place the cells of `netlist`, from where they stand in `starts` if there are any.
 
     Raises:
@@ -149,7 +147,7 @@ def _corners(middles: Sequence[Point], widths: Sequence[int], row: int) -> list[
 
 
 def _answered(question: dict[str, Any]) -> list[list[Point]]:
-    """What Coloquinte answers, all seeds in one process or, where they take long, as many at once as there are cores."""
+    """What Coloquinte answers: all seeds in one process, or where they take long as many at once as there are cores."""
     if len(question["cells"]) < _LARGE:
         return _asked(question)
     starts = question["starts"] or [None] * len(question["seeds"])
