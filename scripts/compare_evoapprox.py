@@ -19,7 +19,7 @@ import numpy as np
 from amhw.circuit import Circuit
 from amhw.network.inference import Inference
 from amhw.remap.fit import fit
-from amhw.select.solutions import Loss
+from amhw.stages.loss import Loss
 from amhw.stages.problem import Problem
 from amhw.synth import Synthesiser, Technology
 from amhw.table import ProductTable

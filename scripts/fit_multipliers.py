@@ -13,7 +13,7 @@ import torch
 from amhw.multiplier import parse
 from amhw.network.inference import Inference
 from amhw.remap.fit import fit
-from amhw.select.solutions import Loss
+from amhw.stages.loss import Loss
 from amhw.stages.problem import Problem
 from amhw.table import ProductTable
 
@@ -36,7 +36,7 @@ def main() -> None:
         loss = Loss.between(exact, Inference(found.network, tables).correct(loaded.test))
         print(
             f"{name}: {100 * loss.mean:.2f} ± {100 * loss.half_width:.2f} points lost, training "
-            f"{100 * loaded.training_loss(found.predictions):.2f}, divergence {found.divergence:.5f}",
+            f"{100 * loaded.training_loss(found.predictions).mean:.2f}, divergence {found.divergence:.5f}",
             flush=True,
         )
 

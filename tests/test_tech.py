@@ -120,7 +120,7 @@ def test_list_and_show(liberty):
     of_file = json.loads(run("show", liberty, "--json").stdout)
     assert (of_file["name"], of_file["cells"]) == ("sg", shown["cells"])
     assert shown["cells"] == {cell.name: cell.area for cell in Technology.named("sg13g2").library.cells.values()}
-    assert "adders mapped full\n" in run("show", "sky130hd").stdout
+    assert "adder cells full, half\n" in run("show", "sky130hd").stdout
     assert "sky130_fd_sc_hd__fa_1" in run("show", "sky130hd").stdout
 
 

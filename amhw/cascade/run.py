@@ -15,8 +15,8 @@ from amhw.refusal import Refusal
 from amhw.results import R, Results, Task, completed
 from amhw.select.demands import at_most
 from amhw.select.energy import Operands, exact_designs, expected_of, per_image
-from amhw.select.solutions import Loss
 from amhw.stages.emission import emission
+from amhw.stages.loss import Loss
 from amhw.stages.problem import Problem
 from amhw.stages.synthesis import synthesis
 from amhw.table import ProductTable

@@ -52,7 +52,7 @@ def show_command(given: str, as_json: bool) -> None:
     click.echo(
         f"{technology.name}: {technology.source}, {record['voltage']:g} V\n"
         f"inputs from {technology.driving_cell}, outputs drive {technology.load:g} fF; no wires\n"
-        f"two-input NAND {technology.nand2_area:g} µm²; flip-flops {registers}; adders mapped {adders}\n"
+        f"two-input NAND {technology.nand2_area:g} µm²; flip-flops {registers}; adder cells {adders}\n"
         f"SHA-256 {technology.sha256}"
     )
     for cell in technology.library.cells.values():

@@ -44,7 +44,7 @@ from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicte
 from amhw.select.searching import searched
 from amhw.select.settings import DEFAULTS, Round, Settings
 from amhw.select.shared import SharedMultiplier
-from amhw.select.solutions import Baseline, Choice, Loss, SharedCost, Solution, best_of, near_front, pareto_front
+from amhw.select.solutions import Baseline, Choice, SharedCost, Solution, best_of, near_front, pareto_front
 from amhw.select.space import Candidate, Space, candidate_named
 from amhw.select.statistics import MaskRanking, greedy
 from amhw.stages.content import unpacked
@@ -52,6 +52,7 @@ from amhw.stages.emission import emission
 from amhw.stages.energy import energy
 from amhw.stages.finetuning import fine_tuning
 from amhw.stages.fitting import fitting
+from amhw.stages.loss import Loss
 from amhw.stages.problem import Problem
 from amhw.stages.scoring import Score, scoring
 from amhw.stages.simulation import simulation
@@ -324,7 +325,7 @@ class Selection:
             limit = min([limit, *self._harmless(met)])
         # Nothing may be so small and harmless in another network or data set: then look further, up to the exact one.
         most = 1.0 if demands.max_loss is None else demands.max_loss / 100
-        while limit < whole and not (self._harmless(met) and at_most(self._least_loss(met), most)):
+        while limit < whole and not (self._loses_nothing(met) and at_most(self._least_loss(met), most)):
             least, limit = limit, min(2 * limit, whole)
             precisions = [mask for _, _, mask in self.space.precisions()]
             met.cost = self._cost_model(list(met.candidates.values()), met.quick)
@@ -427,6 +428,12 @@ class Selection:
         """The areas, in µm², of what loses nothing on training images."""
         most = self.settings.negligible_loss
         return [each.smallest.area_um2 for each in met.solutions if at_most(each.training_loss, most)]
+
+    def _loses_nothing(self, met: "_Met") -> bool:
+        """Whether a network was met whose loss on training images is no more than its own standard error."""
+        return bool(self._harmless(met)) or any(
+            each.training_loss <= each.fitted.training_doubt for each in met.solutions
+        )
 
     def _least_loss(self, met: "_Met") -> float:
         return min(solution.training_loss for solution in met.solutions)

@@ -36,7 +36,8 @@ class Settings:
         without_adder: after the first round so many masks of each number of products get networks that need no adder.
         largest_area: what is larger than so many times the smallest exact multiplier is not proposed in these rounds.
             With MNIST's digits LeNet-5 loses nothing at two thirds of it.
-        wider: as long as every network loses something, another round looks at what is up to twice as large.
+        wider: as long as every network loses more than the standard error of its loss, another round looks at what is
+            up to twice as large.
         negligible_loss: a multiplier that loses no more of the judging images than this share (two of 4,000) loses
             nothing, and nothing larger is proposed afterwards.
         near: a multiplier is not synthesised by every recipe if another is no worse, smaller and faster by more than

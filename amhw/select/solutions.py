@@ -2,23 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from amhw.families.masked import Masked
 from amhw.families.or_compressed import OrCompressed
 from amhw.multiplier import Multiplier, parse
 from amhw.pareto import nondominated
 from amhw.stages.fitting import FittedNetwork
+from amhw.stages.loss import Loss
 from amhw.stages.synthesis import Implementation, balanced
 
 Choice = tuple[tuple[str, str], ...]
 """Which multiplier each layer has: (layer, name)."""
-
-_QUANTILE = 1.96
-"""97.5 % of a normal distribution lie below so many standard deviations: the limits of a 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -34,28 +30,6 @@ class Baseline:
 
     def delay_ratio(self, netlist: "Implementation | SharedCost") -> float:
         return netlist.delay_ps / self.fastest.delay_ps
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Accuracy lost against exact products on the same images, as a share, with its 95 % interval.
-
-    Both networks see the same images, so the interval is that of the mean of paired differences (each −1, 0 or 1),
-    Wald's: mean ± 1.96·√(variance/n).
-    """
-
-    mean: float
-    half_width: float
-
-    @staticmethod
-    def between(exact: NDArray[np.bool_], approximate: NDArray[np.bool_]) -> "Loss":
-        """Of two vectors of hits.
-
-        >>> Loss.between(np.array([True, True, False, True]), np.array([True, False, False, True])).mean
-        0.25
-        """
-        difference = exact.astype(np.float64) - approximate
-        return Loss(float(difference.mean()), _QUANTILE * sqrt(float(difference.var()) / len(difference)))
 
 
 @dataclass(frozen=True)

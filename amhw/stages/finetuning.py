@@ -38,7 +38,8 @@ def _fine_tune(
             # Remapping may leave scales from which no training starts: an AND gate's network has weights of thousands.
             tuned = fine_tune(loaded.network, tables, loaded.training, recipe)
     divergence, logits = loaded.judge.judged(tuned, tables)
-    return FittedNetwork(packed(tuned), divergence, loaded.training_loss(logits.argmax(axis=1)), {})
+    loss = loaded.training_loss(logits.argmax(axis=1))
+    return FittedNetwork(packed(tuned), divergence, loss.mean, loss.standard_error, {})
 
 
 @contextmanager

@@ -20,12 +20,14 @@ class FittedNetwork(Record):
         network: see `amhw.stages.content.unpacked`.
         divergence: from the teacher, see `amhw.remap.fit.Judge`.
         training_loss: the share of the judging images that are lost against exact products.
+        training_doubt: that share's standard error.
         errors: relative error of each layer's pre-activations; empty where they were not measured.
     """
 
     network: str
     divergence: float
     training_loss: float
+    training_doubt: float
     errors: dict[str, float]
 
 
@@ -43,7 +45,7 @@ def _fit(problem: Problem, hashes: Hashes, tables: dict[str, ProductTable]) -> F
     loaded = unchanged(problem, hashes)
     found = fit(loaded.base, tables, loaded.teacher, loaded.judge)
     loss = loaded.training_loss(found.predictions)
-    return FittedNetwork(packed(found.network), found.divergence, loss, dict(found.errors))
+    return FittedNetwork(packed(found.network), found.divergence, loss.mean, loss.standard_error, dict(found.errors))
 
 
 GIVEN = ("amhw.stages.content", "amhw.multiplier", "amhw.datasets", "amhw.network.models")

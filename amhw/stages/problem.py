@@ -24,6 +24,7 @@ from amhw.refusal import Refusal
 from amhw.remap.fit import Judge
 from amhw.remap.teacher import Teacher
 from amhw.stages.content import check_unchanged
+from amhw.stages.loss import Loss
 
 _TEACHING = 1000
 """Images by which weights are reconstructed. Each has 25 windows of LeNet-5's second convolution, so that there are
@@ -140,15 +141,13 @@ class Loaded:
         return Judge.of(self.network, self.judging.images)
 
     @cached_property
-    def exact_hits(self) -> int:
-        """How many of the judging images the base network classifies correctly."""
-        return int(Inference(self.base).correct(self.judging).sum())
+    def exact_hits(self) -> np.ndarray:
+        """Which of the judging images the base network classifies correctly, bool[N]."""
+        return Inference(self.base).correct(self.judging)
 
-    def training_loss(self, predictions: np.ndarray) -> float:
-        """The share of the judging images that are lost against exact products when these classes are predicted."""
-        hits = int((predictions == self.judging.labels).sum())
-        # Of whole numbers, so that what loses just so many images loses just that share.
-        return (self.exact_hits - hits) / len(self.judging.labels)
+    def training_loss(self, predictions: np.ndarray) -> Loss:
+        """What of the judging images is lost against exact products when these classes are predicted."""
+        return Loss.between(self.exact_hits, predictions == self.judging.labels)
 
 
 def moved(images: np.ndarray, seed: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from amhw.documents import Amount, Record
@@ -99,7 +99,7 @@ def inputs_of(
         "top": top,
         "technology": technology_named(technology).sha256,
         "products": expected.sha256,
-        "recipes": [[recipe.name, recipe.text, recipe.aim, recipe.adders, recipe.kind] for recipe in recipes],
+        "recipes": [astuple(recipe) for recipe in recipes],
     }
 
 

@@ -134,10 +134,16 @@ class Synthesiser:
 
     def _usable(self, recipes: Sequence[Recipe]) -> tuple[Recipe, ...]:
         """Those for which the technology has the cells."""
-        usable = tuple(r for r in recipes if self.technology.adders or not r.adders or r.kind == "as designed")
+        usable = tuple(r for r in recipes if not r.adders or self._adders(r) or r.kind == "as designed")
         if not usable:
             raise ValueError("no recipe")
         return usable
+
+    def _adders(self, recipe: Recipe) -> tuple[str, ...]:
+        """The kinds of adder that become cells by `recipe`."""
+        if not recipe.adders:
+            return ()
+        return self.technology.adders if recipe.kind == "as designed" else self.technology.small_adders
 
     def _synthesise(
         self,
@@ -171,8 +177,8 @@ class Synthesiser:
                     "recipes": [
                         {
                             "name": recipe.name,
-                            "script": recipe.text,
-                            "adders": [kind for kind in self.technology.adders if recipe.adders],
+                            "script": recipe.text(bool(self._adders(recipe))),
+                            "adders": self._adders(recipe),
                         }
                         for recipe in recipes
                     ],

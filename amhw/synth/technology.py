@@ -117,27 +117,40 @@ class Technology:
         return liberty_text(self.library.senses_on_common_axes())
 
     @cached_property
-    def adders(self) -> Mapping[str, str]:
-        """For `full` and `half` an instance of the library's cell in Verilog, Y the sum and X the carry.
+    def adders(self) -> tuple[str, ...]:
+        """The kinds of adder that the library has a cell for, of `full` and `half`.
 
-        A half adder is left out where it is no smaller than the smallest XOR and NAND together, the gates of one: it
+        >>> Technology.named("sky130hd").adders, Technology.named("sg13g2").adders
+        (('full', 'half'), ())
+        """
+        return tuple(self._adder_cells)
+
+    @cached_property
+    def small_adders(self) -> tuple[str, ...]:
+        """Those of `adders` that can make a netlist smaller.
+
+        A half adder cannot where it is no smaller than the smallest XOR and NAND together, the gates of one: it
         then only keeps ABC from sharing them with others (docs/cost.md has figures).
 
-        >>> [cell.split()[0] for cell in Technology.named("sky130hd").adders.values()]
-        ['sky130_fd_sc_hd__fa_1']
-        >>> dict(Technology.named("sg13g2").adders)
-        {}
+        >>> Technology.named("sky130hd").small_adders
+        ('full',)
         """
-        found = {kind: _adder_cell(self.library, operands) for kind, operands in _OPERANDS.items()}
         gates = [self.library.smallest(2, truth) for truth in (_SUMS[2], TWO_INPUT_GATES["NAND"])]
         most = {"full": math.inf, "half": math.fsum(cell.area for cell in gates if cell) if all(gates) else math.inf}
-        return {kind: cell[1] for kind, cell in found.items() if cell is not None and cell[0] < most[kind] - 1e-9}
+        return tuple(kind for kind, (area, _) in self._adder_cells.items() if area < most[kind] - 1e-9)
 
     @cached_property
     def adder_map(self) -> str:
-        """Verilog with which Yosys' `techmap` turns `$fa` into `adders`; a half adder is one whose third input is 0."""
-        full = self.adders.get("full", "wire _TECHMAP_FAIL_ = 1;")
-        return _ADDER_MAP.format(full=full, half=self.adders.get("half", full))
+        """Verilog with which Yosys' `techmap` turns `$fa` into cells; a half adder is one whose third input is 0."""
+        full, half = (self._adder_cells.get(kind, (0.0, ""))[1] for kind in _OPERANDS)
+        full = full or "wire _TECHMAP_FAIL_ = 1;"
+        return _ADDER_MAP.format(full=full, half=half or full)
+
+    @cached_property
+    def _adder_cells(self) -> Mapping[str, tuple[float, str]]:
+        """For `full` and `half` the area of the smallest cell and an instance in Verilog, Y the sum and X the carry."""
+        found = {kind: _adder_cell(self.library, operands) for kind, operands in _OPERANDS.items()}
+        return {kind: cell for kind, cell in found.items() if cell is not None}
 
     @cached_property
     def buffer(self) -> tuple[str, str, str] | None:

@@ -16,7 +16,7 @@ def solution(name, loss, divergence, *netlists):
     """Netlists are (area ÷ exact, delay ÷ exact, energy ÷ exact)."""
     made = [Implementation(name, f"r{k}", 100 * area, 1000 * delay) for k, (area, delay, _) in enumerate(netlists)]
     energies = {each: energy for each, (*_, energy) in zip(made, netlists, strict=True)}
-    fitted = FittedNetwork("", divergence, loss / 100, {})
+    fitted = FittedNetwork("", divergence, loss / 100, 0.001, {})
     return Solution((("conv1", name), ("conv2", name)), tuple(made), 0.0, fitted, energies=energies)
 
 

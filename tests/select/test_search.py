@@ -10,8 +10,9 @@ from amhw.results import Results
 from amhw.select.cost import CostModel, features
 from amhw.select.search import Demand, ErrorModel, Scored, error_parts, front, predicted_error, search
 from amhw.select.searching import searched
-from amhw.select.solutions import Loss, is_reduced_precision
+from amhw.select.solutions import is_reduced_precision
 from amhw.select.space import Space
+from amhw.stages.loss import Loss
 
 SPACE = Space(Operands(4, 4))
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from amhw.families import Booth
 from amhw.synth import AS_DESIGNED, RECIPES, Expected, Synthesiser, Technology
 from amhw.synth.library import Library
 from amhw.synth.recipe import ADDERS_AREA
@@ -47,7 +48,7 @@ def adders_used(technology):
 )
 def test_netlists_with_adder_cells_compute_the_products(variant, mapped):
     technology = Technology.of("variant", variant)
-    assert set(technology.adders) == {{FULL: "full", HALF: "half"}[name] for name in mapped}
+    assert set(technology.small_adders) == {{FULL: "full", HALF: "half"}[name] for name in mapped}
     assert adders_used(technology) == mapped
 
 
@@ -56,6 +57,29 @@ def test_without_a_cell_worth_using_the_recipe_is_left_out(variant):
     technology = Technology.of("variant", variant)
     with Synthesiser(technology, workers=1) as synthesiser:
         assert set(RECIPES) - set(synthesiser.recipes) == {ADDERS_AREA}
+
+
+@pytest.mark.parametrize("recipe", [AS_DESIGNED, ADDERS_AREA], ids=lambda recipe: recipe.name)
+def test_every_adder_cell_is_used(recipe):
+    """Adders are found wherever three signals are added, also where nothing takes the sum or the carry.
+
+    Booth's selectors hold many: 42 of 69 adder cells once drove nothing.
+    """
+    design = Design(Booth(width_a=8, width_b=8), "dadda", "ripple")
+    with Synthesiser(Technology.named("sky130hd"), (recipe,), workers=1, netlists=True) as synthesiser:
+        (mapping,) = synthesiser.submit(design.verilog(), design.name).result().mappings
+    gates, read = mapping.gates, {net for nets in mapping.gates.outputs.values() for net in nets}
+    read |= gates.sinks.keys()
+    assert sum(gate.cell.name == FULL for gate in gates.instances) > 20
+    for gate in gates.instances:
+        assert read & {gate.nets.get(output.name) for output in gate.cell.outputs}, gate
+
+
+def test_as_designed_half_adders_become_cells_whatever_their_area():
+    with Synthesiser(Technology.named("sky130hd"), (AS_DESIGNED,), workers=1) as synthesiser:
+        result = synthesiser.submit(MULTIPLIER, expected=PRODUCTS).result()
+    assert result.verified == "1024 products"
+    assert {FULL, HALF} <= result.as_designed.cells_by_type.keys()
 
 
 @pytest.mark.parametrize("structure", ["dadda__sklansky", "wallace__han_carlson", "three_greedy__sklansky"])
