@@ -79,10 +79,15 @@ def front(rows: list[dict[str, str]], tech: str) -> Figure:
             axes.errorbar(
                 x, y, ends, fmt=marker, color=colour, label=f"{kind} ({len(some)})", elinewidth=0.4, markersize=4.5
             )
+        named: list[tuple[float, float]] = []
         for number, row in enumerate(best):
-            if FLOOR < (loss := _loss(row)) < TOP or number == len(best) - 1:
+            loss = _loss(row)
+            place = (float(row[f"{netlist}_{cost}"]), loss)
+            # A name is about as wide as a factor of 1.6 in cost and as high as 12 % of a loss: no two on one place.
+            covered = any(place[0] < 1.6 * x and y < 1.12 * loss for x, y in named)
+            if (FLOOR < loss < TOP or number == len(best) - 1) and not covered:
                 # Below a front there is nothing, so that is where names have room.
-                place = (float(row[f"{netlist}_{cost}"]), loss)
+                named.append(place)
                 axes.annotate(
                     _label(row), place, xytext=(-5, -3), textcoords="offset points", fontsize=8, ha="right", va="top",
                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8}, zorder=5,

@@ -7,7 +7,7 @@
    few others dominate there in predicted error, area and delay gets its network (weights remapped);
 4. the predicted error is fitted to what these networks' divergence on training images turned out to be, and step 3
    done once more with what an evolutionary search with the better prediction proposes; and again among larger ones, as
-   long as every network loses something;
+   long as every network loses more than the standard error of its loss;
 5. what is on the Pareto front of divergence, loss and cost by that recipe or near it, and the exact multiplier, are
    synthesised by all recipes; the front that results is simulated exhaustively; the test images give the accuracy
    that is reported, after everything has been chosen.
@@ -325,7 +325,10 @@ class Selection:
             limit = min([limit, *self._harmless(met)])
         # Nothing may be so small and harmless in another network or data set: then look further, up to the exact one.
         most = 1.0 if demands.max_loss is None else demands.max_loss / 100
-        while limit < whole and not (self._loses_nothing(met) and at_most(self._least_loss(met), most)):
+        while limit < whole and not (
+            (self._harmless(met) or any(solution.within_its_error for solution in met.solutions))
+            and at_most(self._least_loss(met), most)
+        ):
             least, limit = limit, min(2 * limit, whole)
             precisions = [mask for _, _, mask in self.space.precisions()]
             met.cost = self._cost_model(list(met.candidates.values()), met.quick)
@@ -428,12 +431,6 @@ class Selection:
         """The areas, in µm², of what loses nothing on training images."""
         most = self.settings.negligible_loss
         return [each.smallest.area_um2 for each in met.solutions if at_most(each.training_loss, most)]
-
-    def _loses_nothing(self, met: "_Met") -> bool:
-        """Whether a network was met whose loss on training images is no more than its own standard error."""
-        return bool(self._harmless(met)) or any(
-            each.training_loss <= each.fitted.training_doubt for each in met.solutions
-        )
 
     def _least_loss(self, met: "_Met") -> float:
         return min(solution.training_loss for solution in met.solutions)

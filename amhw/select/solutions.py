@@ -102,6 +102,11 @@ class Solution:
         return self.fitted.training_loss
 
     @property
+    def within_its_error(self) -> bool:
+        """Whether the judging images cannot tell its loss from none: it is no more than its standard error."""
+        return self.training_loss <= self.fitted.training_standard_error
+
+    @property
     def smallest(self) -> Implementation:
         """The implementation with the least area."""
         return self.implementations[0]

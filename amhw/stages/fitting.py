@@ -20,14 +20,14 @@ class FittedNetwork(Record):
         network: see `amhw.stages.content.unpacked`.
         divergence: from the teacher, see `amhw.remap.fit.Judge`.
         training_loss: the share of the judging images that are lost against exact products.
-        training_doubt: that share's standard error.
+        training_standard_error: that share's standard error.
         errors: relative error of each layer's pre-activations; empty where they were not measured.
     """
 
     network: str
     divergence: float
     training_loss: float
-    training_doubt: float
+    training_standard_error: float
     errors: dict[str, float]
 
 

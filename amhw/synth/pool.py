@@ -177,7 +177,7 @@ class Synthesiser:
                     "recipes": [
                         {
                             "name": recipe.name,
-                            "script": recipe.text(bool(self._adders(recipe))),
+                            "script": recipe.text("full" in self.technology.adders),
                             "adders": self._adders(recipe),
                         }
                         for recipe in recipes

@@ -23,9 +23,9 @@ class Recipe:
     Attributes:
         kind: of the figures that it gives. Figures of different kinds are never compared.
         aim: `area`, `delay` or `balanced`: recipes of one aim are rivals, and their spread is noise.
-        adders: full and half adders are found first and become the library's adder cells; where it has none a recipe
-            that restructures is left out. A recipe that restructures takes only cells that can save area.
-        bare: the script of a recipe `as designed` where the library has no adder cells.
+        adders: full and half adders are found first and become the library's adder cells. A recipe that restructures
+            takes only cells that can save area, and is left out where there are none.
+        bare: the script of a recipe `as designed` where the library has no full adder.
     """
 
     name: str
@@ -35,9 +35,9 @@ class Recipe:
     kind: Kind = "restructured"
     bare: str = ""
 
-    def text(self, with_adders: bool) -> str:
-        """What ABC runs, where adders have become cells or not."""
-        return f"{self.script if with_adders or not self.bare else self.bare}; topo; stime -p\n"
+    def text(self, full_adders: bool) -> str:
+        """What ABC runs with a library that has a cell for full adders or none."""
+        return f"{self.script if full_adders or not self.bare else self.bare}; topo; stime -p\n"
 
 
 _AS_IT_STANDS = "amap -m -F 20 -A 20 -E 0"
@@ -102,9 +102,9 @@ AS_DESIGNED = Recipe(
 )
 """The designer's structure in cells. Full and half adders become adder cells, and what is between them is mapped for
 speed, buffered and sized, as OpenROAD's flow does it (whose script repeats the round in the middle five times: two
-rank multipliers a little better). In a library without adder cells that would restructure everything, so there all is
-mapped as it stands, without choices among equivalent structures. Area and delay are of this one netlist. It ranks
-multipliers like placed and routed ones (docs/cost.md)."""
+rank multipliers a little better). In a library without full adders that would restructure everything, so there all is
+mapped as it stands, without choices among equivalent structures. Area and delay are of this one netlist. How it ranks
+multipliers beside placed and routed ones is in docs/cost.md."""
 
 BOTH_KINDS = (*RECIPES, AS_DESIGNED)
 

@@ -73,5 +73,5 @@ def wires_of(technology: str) -> Wires:
         Refusal: nothing is known of them.
     """
     if technology not in WIRES:
-        raise Refusal(f"nothing is known of the wires of {technology}; --place goes with {' and '.join(WIRES)}")
+        raise Refusal(f"nothing is known of the wires of {technology}; --place goes with {', '.join(WIRES)}")
     return WIRES[technology]

@@ -263,9 +263,9 @@ def _map(yosys: Any, run: Any, design: Any, job: dict[str, Any], index: int) -> 
     script.write_text(recipe["script"], encoding="utf-8")
     for kind in recipe["adders"]:  # one kind after the other: the gates inside full adders must be gone first
         run(f"extract_fa {'-fa' if kind == 'full' else '-ha'}")
-        run(
-            "opt_clean -purge"
-        )  # some are found for nothing, and it does not know what drives what on a library's cells
+        # Adders are found also where nothing reads them. Once they are a library's cells, Yosys does not know which of
+        # their pins are outputs and keeps them all.
+        run("opt_clean -purge")
         run(f"techmap -map {job['adders']} t:$fa")
         run("opt_clean -purge")
     run(f"abc -liberty {job['liberty']} -constr {job['constraints']} -script {script}")

@@ -26,6 +26,12 @@ LARGE = solution("mul_u8s8_pp_0_0_0_0_0_0_f0_f0", 0.05, 0.002, (0.1, 0.4, 0.11),
 EVERY = [LARGE, SMALL, MIDDLE]
 
 
+def test_a_loss_within_its_standard_error_is_none_that_could_be_measured():
+    """The standard error is 0.1 points."""
+    assert LARGE.within_its_error and not MIDDLE.within_its_error
+    assert solution("mul_u8s8_pp_full", -0.2, 0.001, (1, 1, 1)).within_its_error
+
+
 @pytest.mark.parametrize(
     ("demands", "name", "recipe"),
     [

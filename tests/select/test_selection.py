@@ -87,8 +87,8 @@ def test_a_search_goes_on_among_larger_ones_until_one_loses_nothing(selected):
     assert all(parse(solution.name).signed_a for solution in front)
     areas = [solution.smallest.area_um2 / whole for solution in front]
     assert min(areas) <= FIRST < max(areas)
-    nothing = [s for s in front if s.training_loss <= max(NARROW.negligible_loss, s.fitted.training_doubt)]
-    assert nothing and all(0 <= solution.fitted.training_doubt < 0.1 for solution in front)
+    nothing = [s for s in front if s.training_loss <= max(NARROW.negligible_loss, s.fitted.training_standard_error)]
+    assert nothing and all(0 <= solution.fitted.training_standard_error < 0.1 for solution in front)
 
 
 def test_no_plain_image_both_teaches_and_judges(selected):

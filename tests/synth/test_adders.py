@@ -75,11 +75,22 @@ def test_every_adder_cell_is_used(recipe):
         assert read & {gate.nets.get(output.name) for output in gate.cell.outputs}, gate
 
 
-def test_as_designed_half_adders_become_cells_whatever_their_area():
-    with Synthesiser(Technology.named("sky130hd"), (AS_DESIGNED,), workers=1) as synthesiser:
+def as_designed(technology):
+    with Synthesiser(technology, (AS_DESIGNED,), workers=1) as synthesiser:
         result = synthesiser.submit(MULTIPLIER, expected=PRODUCTS).result()
     assert result.verified == "1024 products"
-    assert {FULL, HALF} <= result.as_designed.cells_by_type.keys()
+    return result.as_designed
+
+
+def test_as_designed_half_adders_become_cells_whatever_their_area():
+    assert {FULL, HALF} <= as_designed(Technology.named("sky130hd")).cells_by_type.keys()
+
+
+def test_as_designed_without_full_adders_nothing_is_restructured():
+    """A library with half adders alone would leave nothing of the structure: the script is that of one without both."""
+    half, none = (as_designed(Technology.of("variant", library(without=some))) for some in ([FULL], [FULL, HALF]))
+    assert HALF in half.cells_by_type and HALF not in none.cells_by_type
+    assert AS_DESIGNED.text(False) != AS_DESIGNED.text(True) and "&syn2" not in AS_DESIGNED.text(False)
 
 
 @pytest.mark.parametrize("structure", ["dadda__sklansky", "wallace__han_carlson", "three_greedy__sklansky"])
