@@ -177,7 +177,7 @@ def test_cells_that_are_connected_stand_together(technology, layout):
     found = [interconnect(layout.netlist, place, facts, 0.0).length_um for place in place(layout.netlist, facts)]
     np.random.default_rng(1).shuffle(gates)
     dealt = interconnect(layout.netlist, replace(layout.placement, gates=tuple(gates)), facts, 0.0)
-    assert max(found) < 0.42 * dealt.length_um and max(found) < 1.2 * min(found)
+    assert max(found) < 0.47 * dealt.length_um and max(found) < 1.2 * min(found)
 
 
 def test_elmore_delays_are_the_first_moments_of_the_spef(technology, layout):
@@ -340,6 +340,6 @@ def test_as_designed_the_structure_shows():
     kept = [result.as_designed for result in found]
     assert all(mapping is not None and mapping.cells_by_type.get("sky130_fd_sc_hd__fa_1", 0) > 5 for mapping in kept)
     ripple, prefix = kept
-    assert ripple.delay_ps > 1.1 * prefix.delay_ps and ripple.area_um2 < 0.9 * prefix.area_um2
+    assert ripple.delay_ps > 1.2 * prefix.delay_ps and ripple.area_um2 < 0.97 * prefix.area_um2
     assert all(result.best_area.kind == "restructured" for result in found)
     assert all(result.area_um2 == result.restructured[0].area_um2 for result in found)
