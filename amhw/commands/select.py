@@ -111,7 +111,7 @@ def command(
     loaded = problem.loaded  # refuses unusable files before any work
     structure = loaded.base.network
     chosen = shared.chosen_layers(layers, structure.layer_names, structure.convolutions)
-    request.check_network(structure, chosen)
+    request.check_network(loaded.base, chosen)
     print_note(other_data(loaded.base.network, loaded.data))
     with (
         worker_failures(SynthesisError),

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amhw.network.network import Network
+from amhw.network.quantised import QuantisedNetwork
 from amhw.refusal import Refusal
 from amhw.select.demands import Demands
 from amhw.select.record import SelectedMultiplier, SelectionRecord, Yardstick
 from amhw.select.selection import Selection
 from amhw.select.solutions import Baseline, Solution
+from amhw.select.space import Space
 from amhw.stages.content import unpacked
 from amhw.stages.synthesis import Implementation
 
@@ -66,11 +67,15 @@ class Request:
             solutions = selection.with_energy(solutions)
         return selection.with_shared(solutions) if self.multipliers > 1 else solutions
 
-    def check_network(self, network: Network, layers: Sequence[str]) -> None:
+    def check_network(self, network: QuantisedNetwork, layers: Sequence[str]) -> None:
         """
         Raises:
-            Refusal: there are fewer layers than multipliers.
+            Refusal: there are fewer layers than multipliers, or their operands have fewer partial products than are to
+                be kept.
         """
+        if self.kept is not None:
+            for layer in layers:
+                Space(network[layer].operands).check_kept(self.kept)
         if self.multipliers > len(layers):
             raise Refusal(
                 f"--multipliers {self.multipliers}: {network.name} has {len(layers)} layers to choose for "

@@ -441,10 +441,7 @@ class Selection:
         Raises:
             Refusal: there are not so many.
         """
-        products = self.space.width_a * self.space.width_b
-        if not 1 <= kept <= products:
-            nearest = min(max(kept, 1), products)
-            raise Refusal(f"cannot keep {kept} of {products} partial products; the nearest possible is {nearest}")
+        self.space.check_kept(kept)
         starts: dict[str, Candidate] = {}
         wanted = self.space.without(greedy(self.ranking.form, kept))
         starts[wanted.name] = wanted

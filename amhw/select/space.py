@@ -15,6 +15,7 @@ from amhw.families.masked import Masked
 from amhw.families.or_compressed import OrCompressed
 from amhw.multiplier import parse
 from amhw.network.quantised import Operands
+from amhw.refusal import Refusal
 
 Candidate = Masked | OrCompressed
 
@@ -44,6 +45,16 @@ class Space:
     def size(self) -> int:
         """Bits of a point."""
         return self.width_a * self.width_b + self.width_a + self.width_b - 1
+
+    def check_kept(self, kept: int) -> None:
+        """
+        Raises:
+            Refusal: no multiplier keeps so many partial products.
+        """
+        products = self.width_a * self.width_b
+        if not 1 <= kept <= products:
+            nearest = min(max(kept, 1), products)
+            raise Refusal(f"cannot keep {kept} of {products} partial products; the nearest possible is {nearest}")
 
     def keeps_something(self, point: NDArray[np.bool_]) -> bool:
         """Whether there is a multiplier at a point: at least one partial product is kept."""
