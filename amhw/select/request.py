@@ -78,7 +78,7 @@ class Request:
                 Space(network[layer].operands).check_kept(self.kept)
         if self.multipliers > len(layers):
             raise Refusal(
-                f"--multipliers {self.multipliers}: {network.name} has {len(layers)} layers to choose for "
+                f"--multipliers {self.multipliers}: {network.network.name} has {len(layers)} layers to choose for "
                 f"({', '.join(layers)}); the nearest possible is --multipliers {len(layers)}, or --layers all"
             )
 
