@@ -58,8 +58,8 @@ WIRES: Mapping[str, Wires] = {
         0.27,
         Layer("M2", 29.7127, 0.174942),
         Layer("M3", 31.2870, 0.155554),
-        "setRC.tcl of OpenROAD-flow-scripts' platform asap7, copyright 2018 The Regents of the University of "
-        "California, BSD-3-Clause: fitted to extracted layouts, neighbours included",
+        "setRC.tcl of OpenROAD-flow-scripts' platform asap7, copyright 2018-2023 The Regents of the "
+        "University of California, BSD-3-Clause: fitted to extracted layouts, neighbours included",
     ),
 }
 """Of the shipped technologies, and of ASAP7, whose cells `amhw tech import --name asap7` reads. In SG13G2 Metal1 serves
