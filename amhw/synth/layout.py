@@ -81,16 +81,19 @@ def laid_out(
     """
     facts = wires_of(technology.name)
     placements = place(netlist, facts, seeds)
+    first = interconnect(netlist, placements[0], facts, technology.load)
     for _ in range(_ROUNDS):
-        again = sized(netlist, technology, interconnect(netlist, placements[0], facts, technology.load))
+        again = sized(netlist, technology, first)
         if again is netlist:
             break
         placements = place_again(again, facts, netlist, placements)
         netlist = again
-    found = []
-    for placement in placements:
-        wires = interconnect(netlist, placement, facts, technology.load)
-        found.append((timer(netlist, technology, wires), placement, wires))
+        first = interconnect(netlist, placements[0], facts, technology.load)
+    every = [first, *(interconnect(netlist, each, facts, technology.load) for each in placements[1:])]
+    found = [
+        (timer(netlist, technology, wires), placement, wires)
+        for placement, wires in zip(placements, every, strict=True)
+    ]
     delays = tuple(each.delay_ps for each, _, _ in found)
     middle = sorted(range(len(found)), key=lambda k: (delays[k], k))[(len(found) - 1) // 2]
     timed, placement, wires = found[middle]

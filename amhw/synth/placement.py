@@ -68,7 +68,7 @@ def place(netlist: Netlist, wires: Wires, seeds: Sequence[int] = SEEDS) -> list[
         Refusal: Coloquinte is not installed, or the netlist has memories, which have no size here.
         SynthesisError: Coloquinte failed.
     """
-    return _placed(netlist, wires, seeds, [])
+    return _placed(netlist, wires, seeds, [None] * len(seeds))
 
 
 def place_again(netlist: Netlist, wires: Wires, before: Netlist, placements: Sequence[Placement]) -> list[Placement]:
@@ -85,8 +85,10 @@ def place_again(netlist: Netlist, wires: Wires, before: Netlist, placements: Seq
     return _placed(netlist, wires, [placement.seed for placement in placements], starts)
 
 
-def _placed(netlist: Netlist, wires: Wires, seeds: Sequence[int], starts: Sequence[Sequence[Point]]) -> list[Placement]:
-    """Place the cells of `netlist`, from where they stand in `starts` if there are any.
+def _placed(
+    netlist: Netlist, wires: Wires, seeds: Sequence[int], starts: Sequence[Sequence[Point] | None]
+) -> list[Placement]:
+    """Place the cells of `netlist`, for each seed from where they stand in `starts` if they do.
 
     Raises:
         Refusal: Coloquinte is not installed, or the netlist has memories, which have no size here.
@@ -113,7 +115,7 @@ def _placed(netlist: Netlist, wires: Wires, seeds: Sequence[int], starts: Sequen
         "ports": [(round(x / _UNIT), round(y / _UNIT)) for x, y in ports.values()],
         "nets": _nets(netlist),
         "seeds": [*seeds],
-        "starts": [_corners(start, widths, row) for start in starts],
+        "starts": [None if start is None else _corners(start, widths, row) for start in starts],
     }
     places = _answered(question) if gates else [[] for _ in seeds]
     return [
@@ -153,10 +155,9 @@ def _answered(question: dict[str, Any]) -> list[list[Point]]:
     """What Coloquinte answers: all seeds in one process, or where they take long as many at once as there are cores."""
     if len(question["cells"]) < _LARGE:
         return _asked(question)
-    starts = question["starts"] or [None] * len(question["seeds"])
     parts = [
-        {**question, "seeds": [seed], "starts": [start] if start else []}
-        for seed, start in zip(question["seeds"], starts, strict=True)
+        {**question, "seeds": [seed], "starts": [start]}
+        for seed, start in zip(question["seeds"], question["starts"], strict=True)
     ]
     with ThreadPoolExecutor(available_cores()) as threads:
         return [places for part in threads.map(_asked, parts) for places in part]

@@ -2,7 +2,7 @@
 
 It reads one JSON object from standard input: `width` and `height` of the core and `row` (the height of a row) in
 Coloquinte's whole units, `cells` (their widths), `ports` (their places), `nets` (numbers of cells, then of ports) and
-`seeds`; maybe `starts` as well, where the cells stand for each seed, from which only what overlaps is moved and then
+`seeds`, and for each seed in `starts` null or where the cells stand, from which only what overlaps is moved and then
 neighbours are exchanged. It answers with `places`: for each seed the lower left corners of the cells. The seed also
 weighs the nets, by up to a tenth more or less: Coloquinte's own seed alone changes little.
 """
@@ -22,8 +22,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     question = json.load(sys.stdin)
-    starts = question["starts"] or [None] * len(question["seeds"])
-    places = [placed(question, *each) for each in zip(question["seeds"], starts, strict=True)]
+    places = [placed(question, *each) for each in zip(question["seeds"], question["starts"], strict=True)]
     json.dump({"places": places}, answers)
     answers.close()
 
