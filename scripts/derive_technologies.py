@@ -61,7 +61,7 @@ SELECTIONS = {
         r"|(a21oi|o21ai)_(0|1|2|4)|(a22oi|o22ai|a21boi|o21bai|a31oi|o31ai|a211oi|o211ai)_(0|1|2)"
         r"|(a21o|o21a|a22o|o22a)_(1|2)|(a21bo|o21ba|a31o|o31a|a211o|o211a|a221o|o221a|a32o|o32a|a311o|o311a)_1"
         r"|(a221oi|o221ai|a32oi|o32ai|a311oi|o311ai|a2bb2oi|o2bb2ai)_1"
-        r"|(a2bb2o|o2bb2a)_1|(fa|ha)_1|(dfxtp|dfrtp|dfstp)_(1|2))",
+        r"|(a2bb2o|o2bb2a)_1|(fa|ha)_(1|2|4)|(dfxtp|dfrtp|dfstp)_(1|2))",
         (0, 2, 3, 4, 6),
         (0, 2, 4, 6),
     ),

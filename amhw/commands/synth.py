@@ -65,6 +65,13 @@ from amhw.synth.wires import wires_of
     type=click.Path(dir_okay=False, path_type=Path),
     help="With --place: draw the placed netlist, as designed, in this SVG file.",
 )
+@click.option(
+    "--clock",
+    "clock_ps",
+    metavar="PS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="With --place: repair what takes longer than this many picoseconds, as a flow does that is given a clock.",
+)
 @shared.netlist()
 @click.option("--fpga", type=click.Choice(list(FAMILIES)), help="Instead: LUTs, carries, DSPs and Fmax on this FPGA.")
 @click.option("--no-dsp", is_flag=True, help="With --fpga: no DSP blocks.")
@@ -79,6 +86,7 @@ def command(
     hierarchical: bool | None,
     placing: bool,
     picture: Path | None,
+    clock_ps: float | None,
     netlist: Path | None,
     fpga: str | None,
     no_dsp: bool,
@@ -100,7 +108,7 @@ def command(
     circuit = circuit_of(multiplier)
     if fpga is not None:
         refuse_without_effect(
-            ["tech", "quick", "prove", "timer", "hierarchical", "placing", "picture", "netlist"],
+            ["tech", "quick", "prove", "timer", "hierarchical", "placing", "picture", "clock_ps", "netlist"],
             "--fpga goes with what says which Verilog is read, --no-dsp and --json only",
         )
         with as_file(circuit) as verilog:
@@ -108,7 +116,7 @@ def command(
         return
     refuse_without_effect(["no_dsp"], "that goes with --fpga")
     if not placing:
-        refuse_without_effect(["picture"], "that goes with --place")
+        refuse_without_effect(["picture", "clock_ps"], "that goes with --place")
     for written in (netlist, picture):
         if written is not None:
             check_writable(
@@ -144,7 +152,7 @@ def command(
                 ).result()
                 if timer == "opensta":
                     result = replace(result, mappings=tuple(timed_again(m, technology) for m in result.mappings))
-                layouts = _placed(result, technology, timer) if placing else {}
+                layouts = _placed(result, technology, timer, clock_ps) if placing else {}
             except Refusal as refusal:
                 raise Refusal(f"{multiplier}: {refusal}") from refusal
             except SynthesisError as error:
@@ -205,11 +213,13 @@ def _fpga(name: str, source: Source, top: str | None, family: str, no_dsp: bool,
     click.echo(f"Fmax {fmax}{around}")
 
 
-def _placed(result: SynthesisResult, technology: Technology, timer: str) -> dict[str, Layout]:
+def _placed(result: SynthesisResult, technology: Technology, timer: str, clock_ps: float | None) -> dict[str, Layout]:
     """The netlists of both kinds with their wires."""
     timed_by = timing if timer == "builtin" else timing_with_wires
     chosen = [result.best_product] + ([result.as_designed] if result.as_designed is not None else [])
-    return {m.kind: laid_out(m.gates, technology, timer=timed_by) for m in chosen if m.gates is not None}
+    return {
+        m.kind: laid_out(m.gates, technology, timer=timed_by, clock_ps=clock_ps) for m in chosen if m.gates is not None
+    }
 
 
 def _page(
@@ -273,6 +283,10 @@ def _page(
             f"  {kind:12s} {layout.placement.area_um2:10.2f} µm² of core {layout.delay_ps:9.1f} ps   "
             f"{layout.wires.length_um:.0f} µm of wire, placements differ by {layout.spread:.1%}"
         )
+        if layout.slack_ps is not None:
+            met = f"met by {layout.slack_ps:.1f} ps" if layout.slack_ps >= 0 else f"missed by {-layout.slack_ps:.1f} ps"
+            how = "as it was" if layout.unrepaired_ps is None else f"repaired, {layout.unrepaired_ps:.1f} ps before"
+            lines.append(f"               clock {layout.clock_ps:g} ps {met}, {how}; cells {layout.area_um2:.2f} µm²")
     if result.verified:
         lines.append(f"checked: every netlist, {result.verified}")
     lines += [f"recipe {recipe} failed: {why}" for recipe, why in result.failures]

@@ -2,6 +2,8 @@
 
     placement → wires → cells sized and nets buffered for them → placed again nearby, wires and timing
 
+With a clock, what is too slow for it is repaired in between (`amhw.synth.repair`), and nothing is where it is not.
+
 The figures are those of the placement whose delay is the median over the seeds; how far the seeds are apart is what
 a placement's luck is worth.
 """
@@ -14,6 +16,7 @@ from typing import Any
 from amhw.synth.interconnect import Interconnect, interconnect
 from amhw.synth.netlist import Netlist
 from amhw.synth.placement import SEEDS, UTILISATION, Placement, place, place_again
+from amhw.synth.repair import repaired
 from amhw.synth.sizing import sized
 from amhw.synth.technology import Technology
 from amhw.synth.timing import Timing, timing
@@ -21,6 +24,9 @@ from amhw.synth.wires import wires_of
 
 _ROUNDS = 4
 """Of sizing at most; a net with sixteen times the load that a gate may drive is split by then."""
+
+_REPAIRS = 3
+"""At most: wires move a little when repaired cells are placed."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class Layout:
         netlist: as placed, with cells sized and nets buffered for its wires.
         placement, wires, timing: of the median seed.
         delays: of all seeds, ps.
+        clock_ps: what it was repaired for, or None.
+        unrepaired_ps: what its delay was before, in the first placement; None where nothing was repaired.
     """
 
     netlist: Netlist = field(repr=False)
@@ -38,6 +46,8 @@ class Layout:
     wires: Interconnect
     timing: Timing
     delays: tuple[float, ...]
+    clock_ps: float | None = None
+    unrepaired_ps: float | None = None
 
     @property
     def delay_ps(self) -> float:
@@ -48,6 +58,11 @@ class Layout:
     def spread(self) -> float:
         """How far the slowest seed is above the fastest, relative to the fastest."""
         return max(self.delays) / min(self.delays) - 1 if min(self.delays, default=0.0) > 0 else 0.0
+
+    @property
+    def slack_ps(self) -> float | None:
+        """How much earlier than its clock it is; negative where it misses it."""
+        return None if self.clock_ps is None else round(self.clock_ps - self.delay_ps, 2)
 
     @property
     def area_um2(self) -> float:
@@ -64,6 +79,9 @@ class Layout:
             "delays_ps": list(self.delays),
             "wire_um": round(self.wires.length_um, 2),
             "seed": self.placement.seed,
+            "clock_ps": self.clock_ps,
+            "slack_ps": self.slack_ps,
+            "unrepaired_ps": self.unrepaired_ps,
         }
 
 
@@ -72,8 +90,9 @@ def laid_out(
     technology: Technology,
     seeds: Sequence[int] = SEEDS,
     timer: Callable[[Netlist, Technology, Interconnect], Timing] = timing,
+    clock_ps: float | None = None,
 ) -> Layout:
-    """Place `netlist`, size it for its wires and let `timer` time it.
+    """Place `netlist`, size it for its wires, repair it for a clock if there is one, and let `timer` time it.
 
     Raises:
         Refusal: Coloquinte is not installed, nothing is known of the technology's wires, or there are memories.
@@ -89,6 +108,15 @@ def laid_out(
         placements = place_again(again, facts, netlist, placements)
         netlist = again
         first = interconnect(netlist, placements[0], facts, technology.load)
+    unrepaired = None
+    for _ in range(_REPAIRS if clock_ps is not None else 0):
+        again = repaired(netlist, technology, first, clock_ps or 0.0)
+        if again is netlist:
+            break
+        unrepaired = unrepaired or timing(netlist, technology, first).delay_ps
+        placements = place_again(again, facts, netlist, placements)
+        netlist = again
+        first = interconnect(netlist, placements[0], facts, technology.load)
     every = [first, *(interconnect(netlist, each, facts, technology.load) for each in placements[1:])]
     found = [
         (timer(netlist, technology, wires), placement, wires)
@@ -97,4 +125,4 @@ def laid_out(
     delays = tuple(each.delay_ps for each, _, _ in found)
     middle = sorted(range(len(found)), key=lambda k: (delays[k], k))[(len(found) - 1) // 2]
     timed, placement, wires = found[middle]
-    return Layout(netlist, placement, wires, timed, delays)
+    return Layout(netlist, placement, wires, timed, delays, clock_ps, unrepaired)

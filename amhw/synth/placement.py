@@ -135,7 +135,7 @@ def _placed(
 def _where(netlist: Netlist, before: Netlist, placement: Placement) -> list[Point]:
     """Where the gates of `netlist` stand, µm: those of `before` as placed."""
     stood = {gate.name: point for gate, point in zip(before.instances, placement.gates, strict=True)}
-    for gate in netlist.gates:
+    for gate in reversed(netlist.gates):  # readers first: a buffer may drive another
         if gate.name not in stood:
             driven = {gate.nets[output.name] for output in gate.cell.outputs}
             x, y = zip(*(stood[reader.name] for net in driven for reader, _ in netlist.sinks[net]), strict=True)

@@ -2,7 +2,8 @@
 
 What the library allows decides and nothing else: a gate whose load exceeds its output's `max_capacitance` becomes the
 smallest cell of the same function and pins that may drive it; where none may, the farther half of the net's readers
-gets a buffer. That is what a flow does to a design whose clock is slow enough; none of it is for speed.
+gets a buffer. That is what a flow does to a design whose clock is slow enough; none of it is for speed, which is
+`amhw.synth.repair`'s.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from amhw.synth.timing import loads_of
 
 def sized(netlist: Netlist, technology: Technology, wires: Interconnect) -> Netlist:
     """`netlist` with no gate above its load where the library has a way; the same object where nothing changes."""
-    drives = _drives(technology)
+    drives = alternatives(technology)
     new: dict[str, Cell] = {}
     loads = {net: max(pair) for net, pair in loads_of(netlist, technology.load).items()}
     for net, more in wires.capacitance.items():
@@ -26,8 +27,8 @@ def sized(netlist: Netlist, technology: Technology, wires: Interconnect) -> Netl
     for gate in reversed(netlist.gates):  # readers first: their pins are the load
         if not _above(gate, gate.cell, loads):
             continue
-        fits = [cell for cell in drives[_does(gate.cell)] if not _above(gate, cell, loads)]
-        cell = fits[0] if fits else max(drives[_does(gate.cell)], key=_strength)
+        fits = [cell for cell in drives[does(gate.cell)] if not _above(gate, cell, loads)]
+        cell = fits[0] if fits else max(drives[does(gate.cell)], key=_strength)
         if not fits:
             beyond += _above(gate, cell, loads)
         if cell is gate.cell:
@@ -43,23 +44,23 @@ def sized(netlist: Netlist, technology: Technology, wires: Interconnect) -> Netl
     return netlist
 
 
-def _does(cell: Cell) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+def does(cell: Cell) -> tuple[object, ...]:
     """Pins and functions: what cells that may stand for one another have in common."""
-    return tuple(pin.name for pin in cell.inputs), tuple((output.name, output.function) for output in cell.outputs)
+    pins = tuple((pin.name, pin.is_clock) for pin in cell.inputs)
+    return pins, tuple((output.name, output.function) for output in cell.outputs), cell.flip_flop
+
+
+def alternatives(technology: Technology) -> Mapping[tuple[object, ...], Sequence[Cell]]:
+    """The cells that do the same (`does`), the smallest first."""
+    found: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in sorted(technology.library.cells.values(), key=lambda cell: (cell.area, cell.name)):
+        found.setdefault(does(cell), []).append(cell)
+    return found
 
 
 def _strength(cell: Cell) -> float:
     """What it may drive; of equals `max` takes the first, the smallest."""
     return sum(output.max_capacitance for output in cell.outputs)
-
-
-def _drives(technology: Technology) -> Mapping[object, Sequence[Cell]]:
-    """Combinational cells that do the same, the smallest first."""
-    found: dict[object, list[Cell]] = {}
-    for cell in sorted(technology.library.cells.values(), key=lambda cell: (cell.area, cell.name)):
-        if cell.flip_flop is None:
-            found.setdefault(_does(cell), []).append(cell)
-    return found
 
 
 def _above(gate: Gate, cell: Cell, loads: Mapping[int, float]) -> list[int]:

@@ -58,25 +58,44 @@ class Timing:
 def timing(netlist: Netlist, technology: Technology, wires: Interconnect | None = None) -> Timing:
     """The longest path of `netlist`, with `wires` where it is placed; its delay is 0 where no path has a cell."""
     wires = wires or Interconnect({}, {}, {})
-    loads = dict(loads_of(netlist, technology.load))
-    for net, more in wires.capacitance.items():
-        rise, fall = loads.get(net, (0.0, 0.0))
-        loads[net] = rise + more, fall + more
-    edges: dict[int, tuple[Edge, Edge]] = {}
-    driver = technology.cell(technology.driving_cell).outputs[0].arcs[0]
-    tables = ((driver.cell_rise, driver.rise_transition), (driver.cell_fall, driver.fall_transition))
-    clocks = {gate.nets[pin.name] for gate in netlist.flip_flops for pin in gate.cell.inputs if pin.is_clock}
-    for nets in [*netlist.inputs.values(), *(memory.outputs for memory in netlist.memories)]:
-        for net in nets:
-            if net not in clocks:
-                load = loads.get(net, (0.0, 0.0))
-                edges[net] = tuple(  # type: ignore[assignment]
-                    Edge(max(0.0, delay.at(0, load[e]) - delay.at(0, 0)), slew.at(0, load[e]))
-                    for e, (delay, slew) in enumerate(tables)
-                )
-    for gate in netlist.instances:
-        _propagate(gate, edges, loads, wires.delay)
-    return _longest(netlist, edges, loads, wires.delay)
+    arrivals = Arrivals(netlist, technology, wires)
+    return _longest(netlist, arrivals.edges, arrivals.loads, wires.delay)
+
+
+class Arrivals:
+    """Loads of all nets (fF, rising and falling), and the edges that arrive at them.
+
+    What changes a netlist changes `loads` and `delays`, and calls `enter` or `pass_through` for what that concerns.
+    """
+
+    def __init__(self, netlist: Netlist, technology: Technology, wires: Interconnect) -> None:
+        self.loads = dict(loads_of(netlist, technology.load))
+        for net, more in wires.capacitance.items():
+            rise, fall = self.loads.get(net, (0.0, 0.0))
+            self.loads[net] = rise + more, fall + more
+        self.delays: dict[Pin, float] = dict(wires.delay)
+        self.edges: dict[int, tuple[Edge, Edge]] = {}
+        driver = technology.cell(technology.driving_cell).outputs[0].arcs[0]
+        self._driver = (driver.cell_rise, driver.rise_transition), (driver.cell_fall, driver.fall_transition)
+        clocks = {gate.nets[pin.name] for gate in netlist.flip_flops for pin in gate.cell.inputs if pin.is_clock}
+        from_outside = [*netlist.inputs.values(), *(memory.outputs for memory in netlist.memories)]
+        self.entries = {net for nets in from_outside for net in nets} - clocks
+        for net in self.entries:
+            self.enter(net)
+        for gate in netlist.instances:
+            self.pass_through(gate)
+
+    def enter(self, net: int) -> None:
+        """The edges of a net that comes from outside."""
+        load = self.loads.get(net, (0.0, 0.0))
+        self.edges[net] = tuple(  # type: ignore[assignment]
+            Edge(max(0.0, delay.at(0, load[e]) - delay.at(0, 0)), slew.at(0, load[e]))
+            for e, (delay, slew) in enumerate(self._driver)
+        )
+
+    def pass_through(self, gate: Gate) -> None:
+        """The edges at what `gate` drives, from those at what it reads."""
+        _propagate(gate, self.edges, self.loads, self.delays)
 
 
 def loads_of(netlist: Netlist, outside: float) -> Mapping[int, tuple[float, float]]:
@@ -116,7 +135,7 @@ def _propagate(
             else:
                 befores = inside.get(arc.related_pin)
                 if befores is None and source is not None and source in edges:
-                    befores = _behind(edges[source], wires.get((gate.name, arc.related_pin), 0.0))
+                    befores = behind(edges[source], wires.get((gate.name, arc.related_pin), 0.0))
                 if befores is None:
                     continue
             for e, (delay, transition) in enumerate(
@@ -139,7 +158,7 @@ def _propagate(
                 edges[net] = found  # type: ignore[assignment]
 
 
-def _behind(edges: tuple[Edge, Edge], wire: float) -> tuple[Edge, Edge]:
+def behind(edges: tuple[Edge, Edge], wire: float) -> tuple[Edge, Edge]:
     """Both edges at the end of a wire of that Elmore delay."""
     if not wire:
         return edges
@@ -167,8 +186,8 @@ def _longest(
         for pin in gate.cell.inputs:
             if pin.is_clock or gate.nets.get(pin.name) not in edges:
                 continue
-            for e, edge in enumerate(_behind(edges[gate.nets[pin.name]], wires.get((gate.name, pin.name), 0.0))):
-                setup = _setup(pin, e, edge.slew)
+            for e, edge in enumerate(behind(edges[gate.nets[pin.name]], wires.get((gate.name, pin.name), 0.0))):
+                setup = setup_of(pin, e, edge.slew)
                 latest[gate.scope] = max(latest.get(gate.scope, 0.0), edge.arrival + setup)
                 if edge.arrival + setup > longest:
                     longest, last, margin = edge.arrival + setup, (gate.nets[pin.name], e), setup
@@ -201,7 +220,8 @@ def _longest(
     return Timing(round(longest, 2), start, end, tuple(reversed(path)), round(margin, 2), latest)
 
 
-def _setup(pin: Input, edge: int, slew: float) -> float:
+def setup_of(pin: Input, edge: int, slew: float) -> float:
+    """How long before the clock an edge with that slew has to be at a register's pin, ps."""
     return 0.0 if pin.setup is None else pin.setup[edge].at(slew, CLOCK_SLEW)
 
 

@@ -17,9 +17,10 @@ PRODUCTS = Expected(np.arange(32)[:, None] * np.arange(32))
 
 
 def library(half_area=None, without=(), inverted=()):
-    """sky130hd with another area of the half adder, without some cells, with some cells' outputs inverted."""
+    """sky130hd with one size of each adder, another area of the half one, without some cells, some outputs inverted."""
     known = Technology.named("sky130hd").library
-    cells = {name: cell for name, cell in known.cells.items() if name not in without}
+    larger = {f"sky130_fd_sc_hd__{kind}_{size}" for kind in ("fa", "ha") for size in (2, 4)}
+    cells = {name: cell for name, cell in known.cells.items() if name not in {*without, *larger}}
     if half_area is not None:
         cells[HALF] = replace(cells[HALF], area=half_area)
     for name in inverted:
