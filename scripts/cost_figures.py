@@ -3,7 +3,8 @@
     python scripts/cost_figures.py published             against the published figures of 13 signed circuits
     python scripts/cost_figures.py timers NAME FILE.lib  against the complete library and OpenSTA, 54 designs
     python scripts/cost_figures.py as-designed           the same figures, and a selection's, as designed
-    python scripts/cost_figures.py structures            exact 8 × 8 multipliers of several generators, as designed
+    python scripts/cost_figures.py structures [--rtlgen RTLGen/runs/designs/multipliers] [--clock 3300 ...]
+                                                         exact multipliers of several generators, as designed
     python scripts/cost_figures.py recipes               the recipes against other scripts, on random masks
     python scripts/cost_figures.py speed                 multipliers a second
     python scripts/cost_figures.py adders                what adder cells gain or lose, 40 designs
@@ -49,6 +50,7 @@ from amhw.synth.netlist import Gate, Netlist
 from amhw.synth.opensta import available, timing_by_opensta
 from amhw.synth.recipe import ADDERS_AREA, AREA, AREA_AS_GIVEN, DELAY
 from amhw.synth.timing import timing
+from amhw.synth.truth import check
 from amhw.table import ProductTable
 from amhw.verilog import Design
 
@@ -198,46 +200,70 @@ def as_designed() -> None:
 
 @command.command()
 @click.option("--width", default=8, show_default=True, help="Of both operands.")
-def structures(width: int) -> None:
+@click.option("--clock", "clocks", type=float, multiple=True, help="Also repaired for this clock, ps; several times.")
+@click.option("--rtlgen", type=click.Path(path_type=Path), help="RTLGen's runs/designs/multipliers: its designs too.")
+def structures(width: int, clocks: tuple[float, ...], rtlgen: Path | None) -> None:
     """Exact unsigned multipliers in sky130hd, as designed, with wires: ours, Yosys', ariths-gen's, RTLGen's (8 bits).
 
-    Up to 8 bits every netlist is compared with all products; wider ones are proved equal to their Verilog.
+    Up to 8 bits every netlist is compared with all products, after its repair too; wider ones are proved equal to
+    their Verilog.
     """
     technology = Technology.named("sky130hd")
     products = Expected(np.arange(2**width)[:, None] * np.arange(2**width)) if width <= 8 else None
     rows: list[dict[str, Any]] = []
     with Synthesiser(technology, (AS_DESIGNED,), workers=1, netlists=True) as synthesiser:
-        for generator, name, verilog, expected in _exact_multipliers(width, products):
+        for generator, name, verilog, expected in _exact_multipliers(width, products, rtlgen):
             outcome = synthesiser.submit(verilog, name, expected, prove=expected is None)
             if (error := outcome.exception()) is not None:
                 print(f"left out: {error}")
                 continue
             kept = outcome.result().as_designed
             assert kept is not None and kept.gates is not None
-            layout = laid_out(kept.gates, technology, seeds=(1,))
-            rows.append(
-                {
-                    "generator": generator, "design": name, "area_um2": round(layout.area_um2, 2),
-                    "delay_ps": kept.delay_ps, "delay_with_wires_ps": layout.delay_ps,
-                }
-            )  # fmt: skip
-    for row in _read("cost-post-route-sky130hd.csv"):
-        if row["design"].startswith(f"mult{width}u") and row["figure"] == "as-designed with wires":
-            known = {"area_um2": row["area_um2"], "delay_ps": "", "delay_with_wires_ps": row["delay_ps"]}
-            rows.append({"generator": "RTLGen", "design": row["design"], **known})
+            for clock in (None, *sorted(clocks, reverse=True)):
+                layout = laid_out(kept.gates, technology, seeds=(1,), clock_ps=clock)
+                if expected is not None:
+                    check(layout.netlist, expected)
+                rows.append(
+                    {
+                        "generator": generator, "design": name, "clock_ps": "" if clock is None else f"{clock:g}",
+                        "area_um2": round(layout.area_um2, 2), "delay_ps": "" if clock else kept.delay_ps,
+                        "delay_with_wires_ps": layout.delay_ps,
+                    }
+                )  # fmt: skip
+                if layout.slack_ps is not None and layout.slack_ps < 0:
+                    break  # nor does it meet a shorter one
     _write("cost-structures.csv" if width == 8 else f"cost-structures-{width}.csv", rows)
-    best = _front([(float(row["area_um2"]), float(row["delay_with_wires_ps"])) for row in rows])
-    for k in sorted(best, key=lambda k: float(rows[k]["area_um2"])):
-        print(f"on the front: {rows[k]['generator']:10s} {float(rows[k]['area_um2']):8.1f} µm² "
-              f"{float(rows[k]['delay_with_wires_ps']):7.1f} ps  {rows[k]['design']}")  # fmt: skip
-    others = [row for row in rows if row["generator"] != "amhw"]
+    plain = [row for row in rows if not row["clock_ps"]]
+    best = _front([(float(row["area_um2"]), float(row["delay_with_wires_ps"])) for row in plain])
+    for k in sorted(best, key=lambda k: float(plain[k]["area_um2"])):
+        print(f"on the front: {_structure(plain[k])}")
+    others = [row for row in plain if row["generator"] != "amhw"]
     for row in sorted(others, key=lambda row: float(row["delay_with_wires_ps"]))[:4]:
-        print(f"fastest of others: {row['generator']:10s} {float(row['area_um2']):8.1f} µm² "
-              f"{float(row['delay_with_wires_ps']):7.1f} ps  {row['design']}")  # fmt: skip
+        print(f"fastest of others: {_structure(row)}")
+    for clock in sorted(clocks, reverse=True):
+        met = [row for row in rows if row["clock_ps"] == f"{clock:g}" and row["delay_with_wires_ps"] <= clock]
+        for generator in dict.fromkeys(row["generator"] for row in rows):
+            mine = [row for row in met if row["generator"] == generator]
+            found = _structure(min(mine, key=lambda row: float(row["area_um2"]))) if mine else f"{generator:10s} none"
+            print(f"smallest that meets {clock:g} ps: {found}")
 
 
-def _exact_multipliers(width: int, products: Expected | None) -> Iterator[tuple[str, str, str, Expected | None]]:
-    """Generator, module, Verilog and what it must compute."""
+def _structure(row: dict[str, Any]) -> str:
+    area, delay = float(row["area_um2"]), float(row["delay_with_wires_ps"])
+    return f"{row['generator']:10s} {area:8.1f} µm² {delay:7.1f} ps  {row['design']}"
+
+
+def _exact_multipliers(
+    width: int, products: Expected | None, rtlgen: Path | None
+) -> Iterator[tuple[str, str, str, Expected | None]]:
+    """Generator, module, Verilog and what it must compute; of RTLGen's those of 8 bits, in the folder `rtlgen`."""
+    if rtlgen is not None and width == 8:
+        from post_route import verilog_of
+
+        named = None if products is None else replace(products, a="multiplicand", b="multiplier", p="product")
+        for kind, adder in itertools.product(("normal", "booth4"), ("ripple", "brentkung", "sklansky", "koggestone")):
+            name = f"mult8u_{kind}_{adder}"
+            yield "RTLGen", name, verilog_of(rtlgen, name), named
     for multiplier in (Masked.exact(width, width), Booth(width_a=width, width_b=width)):
         for tree, adder in itertools.product(("dadda", "wallace", "three-greedy"), bitheap.ADDERS[1:]):
             design = Design(multiplier, tree, adder)

@@ -7,9 +7,10 @@
     python scripts/post_route.py draw                                        the picture, from what was measured
 
 `docs/figures/post-route.csv` has the published figures (RTLGen by Yohei Matsumoto, MIT licence): 32 exact 4×4 and 8×8
-multipliers, signed and unsigned, radix-4 Booth or plain, with four adders, each placed and routed by OpenROAD at three
-utilisations in sky130hd and ASAP7. The Verilog is not kept here. A design's published delay is the geometric mean over
-its runs, its area that of die area × utilisation. What is measured goes to `docs/figures/cost-post-route-PLATFORM.csv`.
+multipliers, signed and unsigned, radix-4 Booth or plain, with four adders, each between registers, placed and routed
+by OpenROAD at three utilisations in sky130hd and ASAP7 for one clock. The Verilog is not kept here. A published
+delay is the geometric mean over its runs, its area that of die area × utilisation. What is measured goes to
+`docs/figures/cost-post-route-PLATFORM.csv`: of the multiplier alone, and with its registers repaired for that clock.
 """
 
 import csv
@@ -33,6 +34,11 @@ FIGURES, PICTURES = ROOT / "docs" / "figures", ROOT / "docs" / "pictures"
 
 WIDTHS = (4, 8)
 PLACED = "as-designed with wires"
+REPAIRED = "as-designed for the clock"
+"""With wires and with the registers around it."""
+
+CLOCKS = {"sky130hd": 6000.0, "asap7": 1000.0}
+"""Of the published runs, ps."""
 
 
 def published(platform: str, width: int) -> dict[str, tuple[float, float]]:
@@ -63,26 +69,40 @@ def measure(folder: Path, platform: str, tech: str, recipes: Sequence[Recipe]) -
     with Synthesiser(technology, recipes, workers=1, netlists=True) as synthesiser:
         for width in WIDTHS:
             for design in published(platform, width):
-                result = synthesiser.submit(_verilog(folder, design), design).result()
+                result = synthesiser.submit(verilog_of(folder, design), design).result()
                 for mapping in result.mappings:
                     rows.append(_row(width, design, mapping.kind, mapping.recipe, mapping.area_um2, mapping.delay_ps))
                 kept = result.as_designed
                 if technology.name in WIRES and kept is not None and kept.gates is not None:
                     layout = laid_out(kept.gates, technology)
                     rows.append(_row(width, design, kept.kind, PLACED, layout.area_um2, layout.delay_ps))
+                    whole = synthesiser.submit(verilog_of(folder, design, registers=True), f"{design}_wrapper").result()
+                    assert whole.as_designed is not None and whole.as_designed.gates is not None
+                    layout = laid_out(whole.as_designed.gates, technology, clock_ps=CLOCKS[platform])
+                    rows.append(
+                        _row(width, design, kept.kind, REPAIRED, layout.area_um2, layout.delay_ps)
+                        | {"before_repair_ps": layout.unrepaired_ps or ""}
+                    )
                 click.echo(f"\r{design}      ", nl=False, err=True)
     click.echo(err=True)
     return rows
 
 
 def correlations(rows: list[dict[str, Any]], platform: str, width: int) -> dict[str, tuple[float, float]]:
-    """For each figure its rank correlation (Spearman) with the published area and delay."""
+    """For each figure its rank correlation (Spearman) with the published area and delay.
+
+    Repair stops as soon as the clock is met, so how far below it is chance: such designs count as equally fast.
+    """
     truth = published(platform, width)
     figures: dict[str, dict[str, tuple[float, float]]] = {}
     for row in rows:
         if int(row["width"]) == width:
             here = float(row["area_um2"]), float(row["delay_ps"])
             figures.setdefault(row["figure"], {})[row["design"]] = here
+            if row["figure"] == REPAIRED and row["before_repair_ps"]:
+                here = here[0], max(here[1], CLOCKS[platform])
+            if row["figure"] == REPAIRED:
+                figures.setdefault(f"{REPAIRED}, met is met", {})[row["design"]] = here
     restructured = {row["figure"] for row in rows if row["kind"] == "restructured"}
     if len(restructured) > 1:
         figures["best of the recipes that restructure"] = {
@@ -111,13 +131,14 @@ def _published_rows() -> list[dict[str, str]]:
 def _row(width: int, design: str, kind: str, figure: str, area: float, delay: float) -> dict[str, Any]:
     return {
         "width": width, "design": design, "kind": kind, "figure": figure,
-        "area_um2": round(area, 2), "delay_ps": round(delay, 2),
+        "area_um2": round(area, 2), "delay_ps": round(delay, 2), "before_repair_ps": "",
     }  # fmt: skip
 
 
-def _verilog(folder: Path, design: str) -> str:
-    """The multiplier without the registers that were put around it."""
-    files = [folder / f"{design}_wrapper" / "verilog" / name for name in ("MG_CPA.v", f"{design}.v")]
+def verilog_of(folder: Path, design: str, registers: bool = False) -> str:
+    """The multiplier without the registers that were put around it, or with them."""
+    names = ["MG_CPA.v", f"{design}.v", *([f"{design}_wrapper.v"] if registers else [])]
+    files = [folder / f"{design}_wrapper" / "verilog" / name for name in names]
     try:
         return "\n".join(file.read_text(encoding="utf-8") for file in files)
     except OSError as error:
@@ -138,19 +159,30 @@ def draw() -> None:
 
     rows = _read("sky130hd")
     truth = published("sky130hd", 8)
-    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
-    shown = ((PLACED, "as designed, with wires", "o"), (SEARCH.name, f"restructured, recipe {SEARCH.name}", "x"))
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.9))
+    shown = (
+        (REPAIRED, "as designed, with wires, registers, and the published clock", "s"),
+        (PLACED, "as designed, with wires: the multiplier alone", "o"),
+        (SEARCH.name, f"restructured, recipe {SEARCH.name}: the multiplier alone", "x"),
+    )
+    figure.set_layout_engine("constrained", rect=(0, 0.11, 1, 0.89))
+    lines = []
     for k, (axis, unit) in enumerate(zip(axes, ("area / µm²", "delay / ns"), strict=True)):
-        for name, label, marker in shown:
+        for name, _, marker in shown:
             here = {
                 r["design"]: (float(r["area_um2"]), float(r["delay_ps"]) / 1000) for r in rows if r["figure"] == name
             }
             x, y = [truth[d][k] for d in truth], [here[d][k] for d in truth]
-            axis.plot(x, y, marker, label=f"{label}: Spearman {spearmanr(x, y).statistic:.2f}")
+            lines += axis.plot(x, y, marker, label=f"{spearmanr(x, y).statistic:.2f}")
         axis.set(xlabel=f"published, after place and route: {unit}", ylabel=f"here: {unit}")
-        axis.set_ylim(0, axis.get_ylim()[1] * 1.25)
-        axis.legend(frameon=False, loc="upper left")
+        top = axis.get_ylim()[1]
+        x = [min(each[k] for each in truth.values()), max(each[k] for each in truth.values())]
+        lines += axis.plot(x, x, color="0.7", linewidth=1, zorder=0)
+        axis.set_ylim(0, max(top, x[1]) * 1.15)
+        axis.legend(frameon=False, loc="upper left", title="Spearman", ncols=3, columnspacing=1)
         axis.grid(alpha=0.3)
+    labels = [*(label for _, label, _ in shown), "equal"]
+    figure.legend(lines[: len(labels)], labels, loc="lower center", ncols=2, frameon=False)
     figure.savefig(PICTURES / "cost-post-route.svg", metadata={"Date": None})
     click.echo("docs/pictures/cost-post-route.svg")
 

@@ -84,6 +84,20 @@ def test_several_files_need_a_name(liberty, tmp_path):
     assert not (tmp_path / "technologies").exists()
 
 
+def test_cells_that_a_flow_does_not_use_are_left_out(liberty):
+    whole = Technology.from_liberty(liberty).library.cells
+    result = run("import", liberty, "--name", "mine", "--without", "*_8", "--without", "sg13g2_x*")
+    assert result.exit_code == 0, result.output
+    kept = named("mine").library.cells
+    assert set(kept) == {n for n in whole if not n.endswith("_8") and not n.startswith("sg13g2_x")} < set(whole)
+    assert json.loads(run("show", "mine", "--json").stdout)["source"] == "sg.lib.gz, without *_8, without sg13g2_x*"
+    nothing = run("import", liberty, "--name", "other", "--without", "*_9")
+    assert nothing.exit_code == 2 and "--without *_9: no cell that is left" in nothing.stderr
+    every = run("import", liberty, "--name", "other", "--without", "*")
+    assert every.exit_code == 2 and every.stderr.count("\n") == 1
+    assert run("list").stdout.count("imported") == 1
+
+
 def test_both_doors_give_one_technology(tmp_path):
     """Same text for the tools, same figures, whatever axes the tables have: 366.3 ps by hand and by OpenSTA."""
     path = DATA / "two_slew_axes.lib"

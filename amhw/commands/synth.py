@@ -275,13 +275,13 @@ def _page(
         ]
     if layouts:
         seeds = len(next(iter(layouts.values())).delays)
-        lines.append(
-            f"placed, cells fill {UTILISATION:.0%} of the core, wires count; the median of {seeds} placements:"
-        )
+        how = f"the median of {seeds} placements" if seeds > 1 else "one placement"
+        lines.append(f"placed, cells fill {UTILISATION:.0%} of the core, wires count; {how}:")
     for kind, layout in layouts.items():
         lines.append(
             f"  {kind:12s} {layout.placement.area_um2:10.2f} µm² of core {layout.delay_ps:9.1f} ps   "
-            f"{layout.wires.length_um:.0f} µm of wire, placements differ by {layout.spread:.1%}"
+            f"{layout.wires.length_um:.0f} µm of wire"
+            + (f", placements differ by {layout.spread:.1%}" if len(layout.delays) > 1 else "")
         )
         if layout.slack_ps is not None:
             met = f"met by {layout.slack_ps:.1f} ps" if layout.slack_ps >= 0 else f"missed by {-layout.slack_ps:.1f} ps"

@@ -1,5 +1,6 @@
 """The command `amhw tech`: which technologies there are, what is in one, and new ones from Liberty files."""
 
+import fnmatch
 from collections import Counter
 from pathlib import Path
 
@@ -63,8 +64,14 @@ def show_command(given: str, as_json: bool) -> None:
 @command.command("import", epilog="Example: amhw tech import asap7_invbuf.lib.gz asap7_simple.lib.gz --name asap7")
 @click.argument("liberty", metavar="LIBERTY...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @shared.name()
+@click.option(
+    "--without",
+    metavar="PATTERN",
+    multiple=True,
+    help="Leave out cells with such names ('*xp*'), those that a flow does not use; may be given several times.",
+)
 @shared.json()
-def import_command(liberty: tuple[Path, ...], name: str | None, as_json: bool) -> None:
+def import_command(liberty: tuple[Path, ...], name: str | None, without: tuple[str, ...], as_json: bool) -> None:
     """Make a technology from a Liberty file (plain or gzip), or from the several files that it comes in.
 
     It is called as the file is, unless --name says otherwise, which several files need. It is kept in the folder that
@@ -75,6 +82,13 @@ def import_command(liberty: tuple[Path, ...], name: str | None, as_json: bool) -
     chosen = name or technology_label(liberty[0])
     source = ", ".join(path.name for path in liberty)
     library = read_library(*liberty)
+    for pattern in without:
+        kept = [cell for cell in library.cells if not fnmatch.fnmatchcase(cell, pattern)]
+        if len(kept) == len(library.cells):
+            some = ", ".join([*library.cells][:3])
+            raise Refusal(f"--without {pattern}: no cell that is left has such a name; names are like {some}")
+        library = library.restricted_to(kept)
+    source += "".join(f", without {pattern}" for pattern in without)
     path = keep(chosen, library, source)
     cells, registers = len(library.cells), sum(cell.flip_flop is not None for cell in library.cells.values())
     if as_json:

@@ -15,7 +15,7 @@ from typing import Any
 
 from amhw.synth.interconnect import Interconnect, interconnect
 from amhw.synth.netlist import Netlist
-from amhw.synth.placement import SEEDS, UTILISATION, Placement, place, place_again
+from amhw.synth.placement import UTILISATION, Placement, place, place_again
 from amhw.synth.repair import repaired
 from amhw.synth.sizing import sized
 from amhw.synth.technology import Technology
@@ -88,11 +88,13 @@ class Layout:
 def laid_out(
     netlist: Netlist,
     technology: Technology,
-    seeds: Sequence[int] = SEEDS,
+    seeds: Sequence[int] | None = None,
     timer: Callable[[Netlist, Technology, Interconnect], Timing] = timing,
     clock_ps: float | None = None,
 ) -> Layout:
     """Place `netlist`, size it for its wires, repair it for a clock if there is one, and let `timer` time it.
+
+    `seeds` are those of the placements, by default as many as `placement.place` makes.
 
     Raises:
         Refusal: Coloquinte is not installed, nothing is known of the technology's wires, or there are memories.

@@ -35,8 +35,11 @@ _PLACER = Path(__file__).with_name("placer.py")
 _UNIT = 0.01
 """Of Coloquinte's coordinates, µm."""
 
-_LARGE = 10_000
-"""From so many cells on, where a placement takes seconds, each seed has a process of its own."""
+LARGE = 10_000
+"""From so many cells on, where a placement takes seconds, each has a process of its own."""
+
+_HUGE = 100_000
+"""From so many cells on, where a placement takes minutes, one has to do."""
 
 Point = tuple[float, float]
 
@@ -61,13 +64,14 @@ class Placement:
         return self.width * self.height
 
 
-def place(netlist: Netlist, wires: Wires, seeds: Sequence[int] = SEEDS) -> list[Placement]:
-    """Place the cells of `netlist`, once for each seed.
+def place(netlist: Netlist, wires: Wires, seeds: Sequence[int] | None = None) -> list[Placement]:
+    """Place the cells of `netlist`, once for each seed; by default for `SEEDS`, a very large one for the first alone.
 
     Raises:
         Refusal: Coloquinte is not installed, or the netlist has memories, which have no size here.
         SynthesisError: Coloquinte failed.
     """
+    seeds = seeds or (SEEDS if len(netlist.instances) < _HUGE else SEEDS[:1])
     return _placed(netlist, wires, seeds, [None] * len(seeds))
 
 
@@ -153,7 +157,7 @@ def _corners(middles: Sequence[Point], widths: Sequence[int], row: int) -> list[
 
 def _answered(question: dict[str, Any]) -> list[list[Point]]:
     """What Coloquinte answers: all seeds in one process, or where they take long as many at once as there are cores."""
-    if len(question["cells"]) < _LARGE:
+    if len(question["cells"]) < LARGE:
         return _asked(question)
     parts = [
         {**question, "seeds": [seed], "starts": [start]}
