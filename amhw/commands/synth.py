@@ -1,5 +1,6 @@
 """The command `amhw synth`."""
 
+import math
 import re
 from collections import Counter
 from dataclasses import replace
@@ -35,7 +36,7 @@ from amhw.synth.result import Mapping, SynthesisResult
 from amhw.synth.store import technology_named
 from amhw.synth.technology import Technology
 from amhw.synth.timing import timing
-from amhw.synth.truth import Expected
+from amhw.synth.truth import Expected, check
 from amhw.synth.wires import wires_of
 
 
@@ -117,6 +118,8 @@ def command(
     refuse_without_effect(["no_dsp"], "that goes with --fpga")
     if not placing:
         refuse_without_effect(["picture", "clock_ps"], "that goes with --place")
+    if clock_ps is not None and not math.isfinite(clock_ps):
+        raise Refusal(f"--clock {clock_ps}: wanted a number of picoseconds")
     for written in (netlist, picture):
         if written is not None:
             check_writable(
@@ -153,6 +156,9 @@ def command(
                 if timer == "opensta":
                     result = replace(result, mappings=tuple(timed_again(m, technology) for m in result.mappings))
                 layouts = _placed(result, technology, timer, clock_ps) if placing else {}
+                if expected is not None:
+                    for layout in layouts.values():
+                        check(layout.netlist, expected)
             except Refusal as refusal:
                 raise Refusal(f"{multiplier}: {refusal}") from refusal
             except SynthesisError as error:

@@ -83,11 +83,13 @@ def import_command(liberty: tuple[Path, ...], name: str | None, without: tuple[s
     source = ", ".join(path.name for path in liberty)
     library = read_library(*liberty)
     for pattern in without:
-        kept = [cell for cell in library.cells if not fnmatch.fnmatchcase(cell, pattern)]
-        if len(kept) == len(library.cells):
+        if not any(fnmatch.fnmatchcase(cell, pattern) for cell in library.cells):
             some = ", ".join([*library.cells][:3])
-            raise Refusal(f"--without {pattern}: no cell that is left has such a name; names are like {some}")
-        library = library.restricted_to(kept)
+            raise Refusal(f"--without {pattern!r}: no cell has such a name; names are like {some}")
+    left_out = {cell for cell in library.cells for pattern in without if fnmatch.fnmatchcase(cell, pattern)}
+    if left_out >= library.cells.keys():
+        raise Refusal(f"--without {' '.join(map(repr, without))} leaves no cell of {source}")
+    library = library.restricted_to(library.cells.keys() - left_out)
     source += "".join(f", without {pattern}" for pattern in without)
     path = keep(chosen, library, source)
     cells, registers = len(library.cells), sum(cell.flip_flop is not None for cell in library.cells.values())

@@ -2,7 +2,7 @@
 
     placement → wires → cells sized and nets buffered for them → placed again nearby, wires and timing
 
-With a clock, what is too slow for it is repaired in between (`amhw.synth.repair`), and nothing is where it is not.
+What is too slow for a clock, if one is given, is repaired then (`amhw.synth.repair`) and placed once more.
 
 The figures are those of the placement whose delay is the median over the seeds; how far the seeds are apart is what
 a placement's luck is worth.
@@ -10,7 +10,7 @@ a placement's luck is worth.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from amhw.synth.interconnect import Interconnect, interconnect
@@ -20,7 +20,7 @@ from amhw.synth.repair import repaired
 from amhw.synth.sizing import sized
 from amhw.synth.technology import Technology
 from amhw.synth.timing import Timing, timing
-from amhw.synth.wires import wires_of
+from amhw.synth.wires import Wires, wires_of
 
 _ROUNDS = 4
 """Of sizing at most; a net with sixteen times the load that a gate may drive is split by then."""
@@ -38,7 +38,7 @@ class Layout:
         placement, wires, timing: of the median seed.
         delays: of all seeds, ps.
         clock_ps: what it was repaired for, or None.
-        unrepaired_ps: what its delay was before, in the first placement; None where nothing was repaired.
+        unrepaired_ps: what its delay was before; None where nothing was repaired.
     """
 
     netlist: Netlist = field(repr=False)
@@ -110,21 +110,45 @@ def laid_out(
         placements = place_again(again, facts, netlist, placements)
         netlist = again
         first = interconnect(netlist, placements[0], facts, technology.load)
-    unrepaired = None
-    for _ in range(_REPAIRS if clock_ps is not None else 0):
-        again = repaired(netlist, technology, first, clock_ps or 0.0)
-        if again is netlist:
-            break
-        unrepaired = unrepaired or timing(netlist, technology, first).delay_ps
-        placements = place_again(again, facts, netlist, placements)
-        netlist = again
-        first = interconnect(netlist, placements[0], facts, technology.load)
-    every = [first, *(interconnect(netlist, each, facts, technology.load) for each in placements[1:])]
-    found = [
-        (timer(netlist, technology, wires), placement, wires)
-        for placement, wires in zip(placements, every, strict=True)
-    ]
-    delays = tuple(each.delay_ps for each, _, _ in found)
+    layout = _timed(netlist, placements, facts, technology, timer, clock_ps, first)
+    return layout if clock_ps is None else _repaired(layout, placements, facts, technology, timer, clock_ps)
+
+
+def _timed(
+    netlist: Netlist,
+    placements: Sequence[Placement],
+    facts: Wires,
+    technology: Technology,
+    timer: Callable[[Netlist, Technology, Interconnect], Timing],
+    clock_ps: float | None,
+    first: Interconnect | None = None,
+) -> Layout:
+    """The placement of the median delay; `first` are the wires of the first where they are known."""
+    start = first or interconnect(netlist, placements[0], facts, technology.load)
+    every = [start, *(interconnect(netlist, each, facts, technology.load) for each in placements[1:])]
+    found = [timer(netlist, technology, wires) for wires in every]
+    delays = tuple(each.delay_ps for each in found)
     middle = sorted(range(len(found)), key=lambda k: (delays[k], k))[(len(found) - 1) // 2]
-    timed, placement, wires = found[middle]
-    return Layout(netlist, placement, wires, timed, delays, clock_ps, unrepaired)
+    return Layout(netlist, placements[middle], every[middle], found[middle], delays, clock_ps)
+
+
+def _repaired(
+    layout: Layout,
+    placements: Sequence[Placement],
+    facts: Wires,
+    technology: Technology,
+    timer: Callable[[Netlist, Technology, Interconnect], Timing],
+    clock_ps: float,
+) -> Layout:
+    """`layout` repaired for the wires of its median placement, and placed again, until it meets its clock."""
+    best = now = layout
+    for _ in range(_REPAIRS):
+        if now.delay_ps <= clock_ps:
+            break
+        netlist = repaired(now.netlist, technology, now.wires, clock_ps)
+        if netlist is now.netlist:
+            break
+        placements = place_again(netlist, facts, now.netlist, placements)
+        now = _timed(netlist, placements, facts, technology, timer, clock_ps)
+        best = min(best, now, key=lambda each: each.delay_ps)
+    return best if best is layout else replace(best, unrepaired_ps=layout.delay_ps)

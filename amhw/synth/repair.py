@@ -23,12 +23,15 @@ from amhw.synth.boolean import truth_table
 from amhw.synth.interconnect import Interconnect, Pin
 from amhw.synth.library import Cell
 from amhw.synth.netlist import Gate, Netlist
-from amhw.synth.sizing import alternatives, does
+from amhw.synth.sizing import alternatives, buffer_name, does
 from amhw.synth.technology import Technology
 from amhw.synth.timing import Arrivals, Edge, behind, setup_of
 
 _LEAST = 1e-4
 """Of the clock: a change that gains less is not worth its area."""
+
+_LEAST_PS = 1e-3
+"""And however short the clock is: what is less may be rounding."""
 
 _TRIED = 32
 """Changes that are tried with all that follows before the longest path is given up."""
@@ -36,12 +39,14 @@ _TRIED = 32
 _BUFFERS = 3
 """Of the library's, the smallest."""
 
+_Edges = tuple[Edge, Edge]
+
 
 def repaired(netlist: Netlist, technology: Technology, wires: Interconnect, clock_ps: float) -> Netlist:
     """`netlist` with gates changed until no path takes longer than `clock_ps`, or no change helps.
 
-    The same object where nothing changes. New buffers share their net's wire by the number of readers; where they
-    stand is for a placement to say.
+    The same object where nothing changes. No change makes anything drive more than the library lets it. New buffers
+    share their net's wire by the number of readers; where they stand is for a placement to say.
     """
     work = _Work(netlist, technology, wires, clock_ps)
     changed = False
@@ -52,7 +57,10 @@ def repaired(netlist: Netlist, technology: Technology, wires: Interconnect, cloc
 
 @dataclass(frozen=True)
 class _Change:
-    """Gates in the place of those of their names, new ones, and names that go; what wires load and delay then."""
+    """Gates that take the place of those of their names, or are new; nets' wires and pins' delays that change with it.
+
+    `gone` are the buffers that taking a change back removes.
+    """
 
     gates: tuple[Gate, ...]
     gone: tuple[str, ...] = ()
@@ -65,6 +73,7 @@ class _Work:
 
     def __init__(self, netlist: Netlist, technology: Technology, wires: Interconnect, clock_ps: float) -> None:
         self._before, self._clock = netlist, clock_ps
+        self._least = max(_LEAST * clock_ps, _LEAST_PS)
         self._cells = alternatives(technology)
         self._buffers = technology.library.with_truth(1, 0b10)[:_BUFFERS]
         self._wires = dict(wires.capacitance)
@@ -80,24 +89,24 @@ class _Work:
         for name, nets in [*netlist.outputs.items(), *((memory.name, memory.inputs) for memory in netlist.memories)]:
             for k, net in enumerate(nets):
                 self._outputs.setdefault(net, []).append(("", f"{name}[{k}]" if len(nets) > 1 else name))
-        self._late: dict[int, tuple[float, int]] = {}  # of each net where paths end: when, and which edge
+        self._late: dict[int, tuple[float, int, Pin]] = {}  # of each net where paths end: when, which edge and where
         for net in self._arrivals.edges:
             self._end(net)
 
     def worst(self) -> float:
         """The longest path, ps."""
-        return max((late for late, _ in self._late.values()), default=0.0)
+        return max((late for late, *_ in self._late.values()), default=0.0)
 
     def improve(self) -> bool:
         """Make the one change that helps the longest path; whether there is one."""
         before = self._score()
         found = sorted(self._found(), key=lambda pair: -pair[0])
         for _, change in found[:_TRIED]:
-            undo, edges = self._make(change), dict[int, tuple[Edge, Edge] | None]()
+            undo, edges = self._make(change), dict[int, _Edges | None]()
             self._settle(self._concerned(change), edges)
             after = self._score()
-            least = _LEAST * self._clock
-            if after[0] < before[0] - least or (after[0] <= before[0] + 1e-6 and after[1] < before[1] - least):
+            if after[0] < before[0] - self._least or (after[0] <= before[0] and after[1] < before[1] - self._least):
+                self._fresh = max(self._fresh, *change.wires) if change.wires else self._fresh
                 return True
             self._make(undo)
             self._restore(edges)
@@ -113,27 +122,27 @@ class _Work:
 
     def _score(self) -> tuple[float, float]:
         """The longest path, and how much all ends are late together."""
-        late = [late for late, _ in self._late.values()]
+        late = [late for late, *_ in self._late.values()]
         return max(late, default=0.0), sum(max(0.0, each - self._clock) for each in late)
 
     def _found(self) -> Iterator[tuple[float, _Change]]:
         """Changes on the longest path with what each gains there, ps, those that gain something."""
-        _, net, e = max((late, net, e) for net, (late, e) in self._late.items())
-        reader: Pin | None = None  # the next on the path
+        _, net, e, reader = max((late, net, e, pin) for net, (late, e, pin) in self._late.items())
         where: tuple[int, int] | None = (net, e)
         while where is not None:
             net, e = where
             edge = self._arrivals.edges[net][e]
-            changes = [] if reader is None else list(self._splits(net, reader))
+            changes = list(self._splits(net, reader))
             if edge.gate is not None:
                 gate = self._gates[edge.gate.name]
                 pin = "" if edge.arc is None or edge.before is None else edge.arc.related_pin
                 changes += [*_exchanges(gate, pin, self._arrivals.delays), *self._sizes(gate)]
-                reader = gate.name, pin
             for change in changes:
-                gain = edge.arrival - self._estimated(change, net, e)
-                if gain > _LEAST * self._clock:
+                gain = self._gain(change, net, e, reader)
+                if gain > self._least:
                     yield gain, change
+            if edge.gate is not None:
+                reader = edge.gate.name, pin
             where = edge.before
 
     def _sizes(self, gate: Gate) -> Iterator[_Change]:
@@ -155,19 +164,47 @@ class _Work:
             gates[name] = replace(gate, nets={**gate.nets, pin: fresh})
         for cell in self._buffers:
             nets = {cell.inputs[0].name: net, cell.outputs[0].name: fresh}
-            buffer = Gate(f"buffer_{fresh}", cell, nets)
+            buffer = Gate(buffer_name(fresh), cell, nets, self._scope(net))
             yield _Change((*gates.values(), buffer), wires={net: whole - part, fresh: part})
 
-    def _estimated(self, change: _Change, net: int, e: int) -> float:
-        """When `net` arrives after `change`, from what drives the changed gates on, ps."""
-        undo, edges = self._make(change), dict[int, tuple[Edge, Edge] | None]()
-        for name in sorted(self._concerned(change), key=lambda name: self._rank.get(name, 0.0)):
-            if name in self._gates and self._rank[name] <= self._rank.get(self._driver.get(net, ""), -1.0):
-                self._pass(name, edges)
-        found = self._arrivals.edges[net][e].arrival
+    def _scope(self, net: int) -> str:
+        """The instance that drives `net`."""
+        return self._gates[self._driver[net]].scope if net in self._driver else ""
+
+    def _gain(self, change: _Change, net: int, e: int, reader: Pin) -> float:
+        """How much earlier `net` arrives at `reader` after `change`, from what drives the changed gates on, ps.
+
+        Nothing is gained by a change after which something drives more than it may and did not before.
+        """
+        pins = self._arrivals.delays
+        before = behind(self._arrivals.edges[net], pins.get(reader, 0.0))[e].arrival
+        concerned = self._concerned(change) | {gate.name for gate in change.gates if gate.name in self._gates}
+        above = self._above(concerned)
+        undo, edges = self._make(change), dict[int, _Edges | None]()
+        concerned |= {gate.name for gate in change.gates}
+        last = self._rank.get(self._driver.get(net, ""), -1.0)
+        if self._above(concerned) > above:
+            gain = 0.0
+        else:
+            self._enter(concerned, edges)
+            for name in sorted(concerned, key=lambda name: self._rank[name]):
+                if self._rank[name] <= last:
+                    self._pass(name, edges)
+            gain = before - behind(self._arrivals.edges[net], pins.get(reader, 0.0))[e].arrival
         self._make(undo)
         self._restore(edges)
-        return found
+        return gain
+
+    def _above(self, names: Iterable[str]) -> float:
+        """By how much outputs drive more than the library lets them, fF together; one without a limit has 0."""
+        above = 0.0
+        for name in names:
+            gate = self._gates[name]
+            for output in gate.cell.outputs:
+                load = max(self._arrivals.loads.get(gate.nets.get(output.name, -1), (0.0, 0.0)))
+                if 0 < output.max_capacitance < load:
+                    above += load - output.max_capacitance
+        return round(above, 6)
 
     def _connect(self, gate: Gate) -> None:
         for pin in gate.cell.inputs:
@@ -210,44 +247,57 @@ class _Work:
             loads[net] = rise + whole - wires.get(net, 0.0), fall + whole - wires.get(net, 0.0)
             self._wires[net] = whole
         self._arrivals.delays.update(change.delays)
-        self._fresh = max(self._fresh, *change.wires) if change.wires else self._fresh
+        for gate in removed:  # with it goes its net
+            net = gate.nets[gate.cell.outputs[0].name]
+            del self._readers[net], self._wires[net], self._driver[net], loads[net], self._rank[gate.name]
         return undo
 
     def _between(self, buffer: Gate) -> float:
         """A place in the order after what drives a new buffer and before what it drives."""
         into, out = (buffer.nets[pins[0].name] for pins in (buffer.cell.inputs, buffer.cell.outputs))
-        after = self._rank.get(self._driver.get(into, ""), -1.0)
-        combinational = (self._rank[name] for name, _ in self._readers[out] if not self._gates[name].cell.flip_flop)
-        return (after + min(combinational, default=after + 1.0)) / 2
+        combinational = [name for name, _ in self._readers[out] if self._gates[name].cell.flip_flop is None]
+        while True:
+            after = self._rank.get(self._driver.get(into, ""), -1.0)
+            place = (after + min((self._rank[name] for name in combinational), default=after + 1.0)) / 2
+            if place > after:
+                return place
+            order = sorted(self._rank, key=lambda name: self._rank[name])  # too near to have anything in between
+            self._rank = {name: float(k) for k, name in enumerate(order)}
 
     def _concerned(self, change: _Change) -> set[str]:
-        """The gates whose outputs `change` moves at first hand; nets from outside are entered again."""
-        names = {gate.name for gate in change.gates} - set(change.gone)
-        nets = {net for gate in change.gates for pin, net in gate.nets.items()} | {*change.wires}
-        names |= {self._driver[net] for net in nets if net in self._driver}
-        return names
+        """The gates that `change` concerns at first hand: those it changes, what drives them, and what has its nets."""
+        names = {gate.name for gate in change.gates} & self._gates.keys()
+        nets = {net for gate in change.gates for net in gate.nets.values()} | {*change.wires}
+        nets |= {net for name in names for net in self._gates[name].nets.values()}
+        return names | {self._driver[net] for net in nets if net in self._driver}
 
-    def _pass(self, name: str, edges: dict[int, tuple[Edge, Edge] | None]) -> list[int]:
+    def _enter(self, names: Iterable[str], edges: dict[int, _Edges | None]) -> set[str]:
+        """Enter again the nets from outside that gates read; who else reads those that changed."""
+        now, others = self._arrivals.edges, set[str]()
+        for net in dict.fromkeys(net for name in sorted(names) for net in self._gates[name].nets.values()):
+            if net in self._arrivals.entries:
+                old = now.get(net)
+                edges.setdefault(net, old)
+                self._arrivals.enter(net)
+                if _moved(old, now.get(net)):
+                    others |= {name for name, _ in self._readers.get(net, ())}
+        return {name for name in others if self._gates[name].cell.flip_flop is None}
+
+    def _pass(self, name: str, edges: dict[int, _Edges | None]) -> list[int]:
         """Let signals pass through a gate again; the nets that changed, their edges of before in `edges`."""
         gate, now = self._gates[name], self._arrivals.edges
-        for pin in gate.cell.inputs:
-            net = gate.nets.get(pin.name)
-            if net in self._arrivals.entries and net is not None:
-                edges.setdefault(net, now.get(net))
-                self._arrivals.enter(net)
         nets = [gate.nets[output.name] for output in gate.cell.outputs if output.name in gate.nets]
         before = [now.get(net) for net in nets]
         self._arrivals.pass_through(gate)
-        changed = [net for net, old in zip(nets, before, strict=True) if _moved(old, now.get(net))]
         for net, old in zip(nets, before, strict=True):
             edges.setdefault(net, old)
-        return changed
+        return [net for net, old in zip(nets, before, strict=True) if _moved(old, now.get(net))]
 
-    def _settle(self, names: Iterable[str], edges: dict[int, tuple[Edge, Edge] | None]) -> None:
-        """Let signals pass through gates and all that follows."""
-        waiting = [(self._rank[name], name) for name in names]
+    def _settle(self, names: set[str], edges: dict[int, _Edges | None]) -> None:
+        """Let signals enter and pass through gates and all that follows."""
+        queued = names | self._enter(names, edges)
+        waiting = [(self._rank[name], name) for name in queued]
         heapq.heapify(waiting)
-        queued = {name for _, name in waiting}
         ends = {net for name in queued for net in self._gates[name].nets.values()}
         while waiting:
             _, name = heapq.heappop(waiting)
@@ -262,7 +312,7 @@ class _Work:
             edges.setdefault(net, self._arrivals.edges.get(net))
             self._end(net)
 
-    def _restore(self, edges: Mapping[int, tuple[Edge, Edge] | None]) -> None:
+    def _restore(self, edges: Mapping[int, _Edges | None]) -> None:
         for net, old in edges.items():
             if old is None:
                 self._arrivals.edges.pop(net, None)
@@ -273,25 +323,26 @@ class _Work:
     def _end(self, net: int) -> None:
         """When the paths that end at `net` are there, set-up included."""
         self._late.pop(net, None)
-        edges, found = self._arrivals.edges.get(net), []
+        edges = self._arrivals.edges.get(net)
         if edges is None:
             return
+        found: list[tuple[float, int, Pin]] = []
         for port in self._outputs.get(net, ()):
-            found += [(edge.arrival, e) for e, edge in enumerate(behind(edges, self._arrivals.delays.get(port, 0.0)))]
+            there = enumerate(behind(edges, self._arrivals.delays.get(port, 0.0)))
+            found += [(edge.arrival, e, port) for e, edge in there if edge.gate is not None]
         for name, pin_name in self._readers.get(net, ()):
             cell = self._gates[name].cell
             if cell.flip_flop is None:
                 continue
             pin = next(pin for pin in cell.inputs if pin.name == pin_name)
             if not pin.is_clock:
-                here = behind(edges, self._arrivals.delays.get((name, pin_name), 0.0))
-                found += [(edge.arrival + setup_of(pin, e, edge.slew), e) for e, edge in enumerate(here)]
-        found = [(late, e) for late, e in found if edges[e].gate is not None]
+                there = enumerate(behind(edges, self._arrivals.delays.get((name, pin_name), 0.0)))
+                found += [(edge.arrival + setup_of(pin, e, edge.slew), e, (name, pin_name)) for e, edge in there]
         if found:
             self._late[net] = max(found)
 
 
-def _moved(before: tuple[Edge, Edge] | None, after: tuple[Edge, Edge] | None) -> bool:
+def _moved(before: _Edges | None, after: _Edges | None) -> bool:
     if before is None or after is None:
         return before is not after
     return any(

@@ -69,6 +69,11 @@ def _above(gate: Gate, cell: Cell, loads: Mapping[int, float]) -> list[int]:
     return [net for net, limit in limits if 0 < limit < loads.get(net, 0.0)]
 
 
+def buffer_name(net: int) -> str:
+    """Of a buffer that drives `net`; no designer's name begins that way."""
+    return f"$buffer${net}"
+
+
 def _buffered(netlist: Netlist, technology: Technology, net: int, wires: Interconnect) -> Netlist:
     """`net` with a buffer before the farther half of the gates that read it."""
     far = sorted(
@@ -80,7 +85,9 @@ def _buffered(netlist: Netlist, technology: Technology, net: int, wires: Interco
         return netlist
     kind, into, out = technology.buffer
     fresh = 1 + max([*netlist.names, *(net for gate in netlist.instances for net in gate.nets.values())], default=net)
-    buffer = Gate(f"buffer_{fresh}", technology.cell(kind), {into: net, out: fresh})
+    drivers = (gate for gate in netlist.instances if net in (gate.nets.get(o.name) for o in gate.cell.outputs))
+    scope = next((gate.scope for gate in drivers), "")
+    buffer = Gate(buffer_name(fresh), technology.cell(kind), {into: net, out: fresh}, scope)
 
     def moved_to(gate: Gate) -> Gate:
         nets = {pin: fresh if (gate.name, pin) in moved else at for pin, at in gate.nets.items()}
