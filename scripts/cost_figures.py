@@ -3,7 +3,7 @@
     python scripts/cost_figures.py published             against the published figures of 13 signed circuits
     python scripts/cost_figures.py timers NAME FILE.lib  against the complete library and OpenSTA, 54 designs
     python scripts/cost_figures.py as-designed           the same figures, and a selection's, as designed
-    python scripts/cost_figures.py structures [--rtlgen RTLGen/runs/designs/multipliers] [--clock 3300 ...]
+    python scripts/cost_figures.py structures [--rtlgen RTLGen/runs/designs/multipliers] [--period 3300 ...]
                                                          exact multipliers of several generators, as designed
     python scripts/cost_figures.py recipes               the recipes against other scripts, on random masks
     python scripts/cost_figures.py speed                 multipliers a second
@@ -201,7 +201,7 @@ def as_designed() -> None:
 @command.command()
 @click.option("--width", default=8, show_default=True, help="Of both operands.")
 @click.option(
-    "--clock",
+    "--period",
     "clocks",
     type=click.FloatRange(min=1),
     multiple=True,

@@ -67,11 +67,11 @@ from amhw.synth.wires import wires_of
     help="With --place: draw the placed netlist, as designed, in this SVG file.",
 )
 @click.option(
-    "--clock",
+    "--period",
     "clock_ps",
     metavar="PS",
     type=click.FloatRange(min=0, min_open=True),
-    help="With --place: repair what takes longer than this many picoseconds, as a flow does that is given a clock.",
+    help="With --place: the period of a clock; what takes longer is repaired, as a flow does.",
 )
 @shared.netlist()
 @click.option("--fpga", type=click.Choice(list(FAMILIES)), help="Instead: LUTs, carries, DSPs and Fmax on this FPGA.")
@@ -119,7 +119,7 @@ def command(
     if not placing:
         refuse_without_effect(["picture", "clock_ps"], "that goes with --place")
     if clock_ps is not None and not math.isfinite(clock_ps):
-        raise Refusal(f"--clock {clock_ps}: wanted a number of picoseconds")
+        raise Refusal(f"--period {clock_ps}: wanted a number of picoseconds")
     for written in (netlist, picture):
         if written is not None:
             check_writable(

@@ -196,10 +196,10 @@ def test_the_command_repairs(tmp_path):
     path.write_text(MULTIPLIER)
     plain = json.loads(CliRunner().invoke(command, [str(path), "--quick", "--place", "--json"]).stdout)["placed"]
     clock = 0.96 * plain["as designed"]["delay_ps"]
-    run = CliRunner().invoke(command, [str(path), "--quick", "--place", "--clock", f"{clock:.1f}"])
+    run = CliRunner().invoke(command, [str(path), "--quick", "--place", "--period", f"{clock:.1f}"])
     assert run.exit_code == 0 and f"clock {clock:.1f} ps met by " in run.stdout, run.output
-    alone = CliRunner().invoke(command, [str(path), "--clock", "1000"])
+    alone = CliRunner().invoke(command, [str(path), "--period", "1000"])
     assert alone.exit_code == 2 and "goes with --place" in alone.stderr
     for nonsense in ("0", "-5", "nan", "inf"):
-        none = CliRunner().invoke(command, [str(path), "--place", "--clock", nonsense])
-        assert none.exit_code == 2 and "--clock" in none.stderr and none.stderr.count("\n") == 1, none.stderr
+        none = CliRunner().invoke(command, [str(path), "--place", "--period", nonsense])
+        assert none.exit_code == 2 and "--period" in none.stderr and none.stderr.count("\n") == 1, none.stderr
