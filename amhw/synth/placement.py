@@ -35,7 +35,7 @@ _PLACER = Path(__file__).with_name("placer.py")
 _UNIT = 0.01
 """Of Coloquinte's coordinates, µm."""
 
-LARGE = 10_000
+_LARGE = 10_000
 """From so many cells on, where a placement takes seconds, each has a process of its own."""
 
 _HUGE = 100_000
@@ -157,7 +157,7 @@ def _corners(middles: Sequence[Point], widths: Sequence[int], row: int) -> list[
 
 def _answered(question: dict[str, Any]) -> list[list[Point]]:
     """What Coloquinte answers: all seeds in one process, or where they take long as many at once as there are cores."""
-    if len(question["cells"]) < LARGE:
+    if len(question["cells"]) < _LARGE:
         return _asked(question)
     parts = [
         {**question, "seeds": [seed], "starts": [start]}

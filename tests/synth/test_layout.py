@@ -166,7 +166,7 @@ def test_placed_again_cells_stay_near_where_they_stood(technology, netlists, mon
         assert far[len(far) // 2] < 2 * facts.row_height < math.dist((0, 0), (new.width, new.height)) / 4
         middle = [sum(now[name][axis] for name in moved) / len(moved) for axis in (0, 1)]
         assert math.dist(now["fresh"], middle) < 4 * facts.row_height
-    monkeypatch.setattr("amhw.synth.placement.LARGE", 0)  # as many processes as cores: the same places
+    monkeypatch.setattr("amhw.synth.placement._LARGE", 0)  # as many processes as cores: the same places
     assert place_again(changed, facts, netlist, before) == found
     assert place(netlist, facts, (1, 2)) == before
 
