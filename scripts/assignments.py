@@ -19,6 +19,7 @@ from amhw.results import Results
 from amhw.select.demands import at_most
 from amhw.select.selection import Selection
 from amhw.select.settings import Settings
+from amhw.select.several import with_several
 from amhw.select.solutions import Solution
 from amhw.select.space import candidate_named
 from amhw.stages.problem import Problem
@@ -84,7 +85,7 @@ def main() -> None:
         lines = ["multipliers,energy,area,training_loss_points,loss_points,half_width,assignment"]
         every = {1: counted}
         for most in arguments.multipliers:
-            mixed = selection.with_energy(selection.score(selection.assign(single, most)), every=False)
+            mixed = selection.with_energy(selection.score(with_several(selection, single, most)), every=False)
             every[most] = [*counted, *(solution for k, found in every.items() if k > 1 for solution in found), *mixed]
             every[most] = list({solution.name: solution for solution in every[most]}.values())
         baseline = selection.baseline()

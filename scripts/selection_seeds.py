@@ -6,7 +6,8 @@ For each seed: how long it took (told for the first one of an empty store: the o
 it), how many designs are on the front, its hypervolume, and for each target the netlist
 within its area and delay that is best on training images, with the points that it loses on test images. The hypervolume
 is the share of the box up to `REFERENCE` (points lost on test images, area and delay ÷ exact) that netlists of the
-front dominate. Everything is kept in OUT/results.sqlite, and OUT/seeds.json holds what is printed.
+front dominate. With `--multipliers 2` the convolutions may have two different ones, each with its own array. Everything
+is kept in OUT/results.sqlite, and OUT/seeds.json holds what is printed.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from amhw.results import Results
 from amhw.select.demands import Demands
 from amhw.select.request import Request
 from amhw.select.selection import Selection
+from amhw.select.several import with_several
 from amhw.select.solutions import Baseline, Solution
 from amhw.stages.problem import Problem
 from amhw.workers import executor
@@ -47,18 +49,23 @@ def hypervolume(front: list[Solution], baseline: Baseline) -> float:
     return float(moocore.hypervolume(inside, ref=[1.0, 1.0, 1.0])) if len(inside) else 0.0
 
 
-def of_seed(selection: Selection, seconds_from: float, told: list[float], *, cold: bool) -> dict[str, object]:
+def of_seed(
+    selection: Selection, seconds_from: float, told: list[float], multipliers: int, *, cold: bool
+) -> dict[str, object]:
     """What a selection finds; its time and that of its first front are told where the store was empty (`cold`)."""
     front, baseline = selection.front(), selection.baseline()
     seconds = time.perf_counter() - seconds_from
     answers = []
     for loss, area, delay in TARGETS:
         demands = Demands(max_area_ratio=area, max_delay_ratio=delay)
-        within = [s for s in front for each in s.implementations if demands.met_by(demands.figures(s, each, baseline))]
+        every = list(front)
+        if multipliers > 1:
+            every += selection.score(with_several(selection, front, multipliers, demands))
+        within = [s for s in every for each in s.implementations if demands.met_by(demands.figures(s, each, baseline))]
         if not within:
             answers.append({"wanted": [loss, area, delay], "reached": False})
             continue
-        solution, each = Request(demands=demands).chosen(front, baseline)
+        solution, each = Request(demands=demands).chosen(every, baseline)
         assert solution.loss is not None
         points = 100 * solution.loss.mean
         answers.append(
@@ -87,6 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("selection-seeds"))
     parser.add_argument("--tech", default="sky130hd")
+    parser.add_argument("--multipliers", type=int, default=1, help="different ones that the convolutions may have")
     parser.add_argument("--seeds", type=int, nargs="*", default=list(range(5)))
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
@@ -108,7 +116,7 @@ def main() -> None:
                 told.append(time.perf_counter())
 
             selection = Selection(Problem(), arguments.tech, results, pool, report, so_far=hear, seed=seed)
-            found.append(of_seed(selection, started, told, cold=empty and not found))
+            found.append(of_seed(selection, started, told, arguments.multipliers, cold=empty and not found))
             print(json.dumps({key: value for key, value in found[-1].items() if key != "front"}), flush=True)
             write_atomically(arguments.out / "seeds.json", json.dumps(found, indent=2) + "\n")
     volumes = [float(str(each["hypervolume"])) for each in found]

@@ -51,7 +51,7 @@ def assignments(errors: NDArray[np.float64], energies: NDArray[np.float64], most
                 if len(set(other)) <= most:
                     found.add(other)
     ordered = sorted(found)
-    costs = [(_total(errors, one), _total(energies, one)) for one in ordered]
+    costs = [(total(errors, one), total(energies, one)) for one in ordered]
     times = dominators(costs)
     return [ordered[k] for k in sorted(range(len(ordered)), key=lambda k: (times[k], costs[k][1], ordered[k]))]
 
@@ -67,7 +67,7 @@ def farthest(
     farthest from one another and from what is known, in the logarithms of error and energy."""
 
     def costs(some: Iterable[Sequence[int]]) -> NDArray[np.float64]:
-        return np.array([[_total(errors, one), _total(energies, one)] for one in some])
+        return np.array([[total(errors, one), total(energies, one)] for one in some])
 
     best = [proposed[k] for k in nondominated(costs(proposed), distinct=True)]
     mixed = [one for one in best if len(set(one)) > 1]
@@ -75,6 +75,11 @@ def farthest(
         return []
     points, taken = (np.log(np.maximum(costs(some), 1e-12)) for some in (mixed, known))
     return [mixed[k] for k in spread(points, count, taken)]
+
+
+def total(figures: NDArray[np.float64], assignment: Sequence[int]) -> float:
+    """The sum over layers of figures[layers, multipliers] for an assignment."""
+    return float(sum(figures[layer, number] for layer, number in enumerate(assignment)))
 
 
 def _cheapest(costs: NDArray[np.float64], most: int) -> Assignment:
@@ -99,7 +104,3 @@ def _cheapest(costs: NDArray[np.float64], most: int) -> Assignment:
 
 def _sum(costs: NDArray[np.float64], numbers: Iterable[int]) -> float:
     return float(costs[:, sorted(numbers)].min(axis=1).sum())
-
-
-def _total(figures: NDArray[np.float64], assignment: Sequence[int]) -> float:
-    return float(sum(figures[layer, number] for layer, number in enumerate(assignment)))

@@ -9,6 +9,7 @@ from amhw.refusal import Refusal
 from amhw.select.demands import Demands
 from amhw.select.record import SelectedMultiplier, SelectionRecord, Yardstick
 from amhw.select.selection import Selection
+from amhw.select.several import with_several
 from amhw.select.solutions import Baseline, Solution
 from amhw.select.space import Space
 from amhw.stages.content import unpacked
@@ -60,7 +61,7 @@ class Request:
             return selection.score(selection.fine_tune(solutions) if self.finetune else solutions)
         solutions = selection.front(self.demands)
         if self.multipliers > 1:
-            solutions += selection.score(selection.assign(solutions, self.multipliers))
+            solutions += selection.score(with_several(selection, solutions, self.multipliers, self.demands))
         if self.finetune:
             solutions = selection.score(selection.fine_tune(solutions))
         if self.multipliers > 1 or self.demands.max_energy_ratio is not None:

@@ -32,11 +32,10 @@ from amhw.families.masked import Masked
 from amhw.multiplier import Multiplier, parse
 from amhw.network.quantised import QuantisedNetwork
 from amhw.network.trained_on import own_data
-from amhw.pareto import dominators, nondominated, spread
+from amhw.pareto import dominators, spread
 from amhw.refusal import Refusal
 from amhw.remap.fit import check_activations, check_layer
 from amhw.results import R, Results, Task, completed
-from amhw.select.assignment import assignments, farthest
 from amhw.select.cost import CostModel, carries
 from amhw.select.demands import Demands, at_most
 from amhw.select.energy import Operands, exact_designs, per_image
@@ -44,7 +43,16 @@ from amhw.select.search import Demand, ErrorModel, Scored, error_parts, predicte
 from amhw.select.searching import searched
 from amhw.select.settings import DEFAULTS, Round, Settings
 from amhw.select.shared import SharedMultiplier
-from amhw.select.solutions import Baseline, Choice, SharedCost, Solution, best_of, near_front, pareto_front
+from amhw.select.solutions import (
+    Baseline,
+    Choice,
+    SharedCost,
+    Solution,
+    best_of,
+    near_front,
+    pareto_front,
+    side_by_side,
+)
 from amhw.select.space import Candidate, Space, candidate_named
 from amhw.select.statistics import MaskRanking, greedy
 from amhw.stages.content import unpacked
@@ -123,7 +131,7 @@ class Selection:
         real = {layer.name: layer.weights for layer in self.loaded.network.layers}
         self.demands = tuple(
             Demand.of(layer, real[layer.name], base[layer.name].weight_scale, share)
-            for layer, share in zip(self.ranking.layers, self._multiplications(), strict=True)
+            for layer, share in zip(self.ranking.layers, self.shares, strict=True)
         )
 
     # What everything is measured against
@@ -171,7 +179,12 @@ class Selection:
         different = list(dict.fromkeys(choices))
         fitted = self._run([fitting(self.problem, self._by_layer(choice)) for choice in different], what)
         return [
-            Solution(choice, self._together(choice, implementations), self._predicted(choice), record)
+            Solution(
+                choice,
+                side_by_side([implementations[name] for _, name in choice], self.shares),
+                self._predicted(choice),
+                record,
+            )
             for choice, record in zip(different, fitted, strict=True)
         ]
 
@@ -457,41 +470,7 @@ class Selection:
         solutions = self.fit([self.everywhere(m.name) for m in best], self.implementations(best, "candidates"))
         return sorted(solutions, key=lambda s: s.divergence)
 
-    def assign(self, solutions: Sequence[Solution], most: int) -> list[Solution]:
-        """Networks whose layers have up to `most` different multipliers, of those of a Pareto front: by predicted error
-        and measured energy of each layer's, then fitted; the prediction is made better by what came out, and again.
-
-        Returns:
-            Those with several multipliers, whose divergence and energy no other's dominate, nor one's of `solutions`.
-        """
-        settings = self.settings
-        single = [solution for solution in pareto_front(solutions) if len(solution.names) == 1]
-        single = single[:: max(1, -(-len(single) // settings.assigned))]
-        names = [solution.names[0] for solution in single]
-        candidates = [candidate_named(name) for name in names]
-        implementations = {solution.names[0]: solution.implementations for solution in single}
-        energies = self._layer_energies(single)
-        parts = np.array([error_parts(candidate, self.demands) for candidate in candidates])  # [C, layers, 2]
-        known = {solution.multipliers: solution for solution in single}
-        for _ in range(settings.assigning):
-            numbers = {choice: [names.index(name) for _, name in choice] for choice in known}
-            met = np.array([[parts[k, layer] for layer, k in enumerate(each)] for each in numbers.values()])
-            divergences = np.array([solution.divergence for solution in known.values()])
-            model = ErrorModel.prior(self.demands).fit(met, divergences)
-            errors = (parts * model.weights).sum(axis=2).T  # [layers, C]
-            proposed = assignments(errors, energies, most)
-            fresh = farthest(proposed, errors, energies, numbers.values(), settings.assignments)
-            choices = [tuple((layer, names[k]) for layer, k in zip(self.layers, each, strict=True)) for each in fresh]
-            fitted = self.fit(choices, implementations, "assignments")
-            known |= {solution.multipliers: solution for solution in fitted}
-        costs = {
-            choice: sum(energies[layer, names.index(name)] for layer, (_, name) in enumerate(choice))
-            for choice in known
-        }
-        best = nondominated([(known[choice].divergence, costs[choice]) for choice in known])
-        return [solution for k, solution in enumerate(known.values()) if k in best and len(solution.names) > 1]
-
-    def _layer_energies(self, solutions: Sequence[Solution]) -> NDArray[np.float64]:
+    def layer_energies(self, solutions: Sequence[Solution]) -> NDArray[np.float64]:
         """The energy of an image's multiplications in each layer, [layers, solutions], with the netlist of each
         solution that has the least area × delay; the exact multiplier's in all layers is 1."""
         whole = per_image(self.loaded.base, self.layers, self.exact_energies)
@@ -571,18 +550,8 @@ class Selection:
             total += predicted_error(candidate_named(name), (demand,)) ** 2
         return sqrt(total)
 
-    def _together(
-        self, choice: Choice, implementations: Mapping[str, Sequence[Implementation]]
-    ) -> tuple[Implementation, ...]:
-        names = list(dict.fromkeys(name for _, name in choice))
-        if len(names) == 1:
-            return tuple(implementations[names[0]])
-        best = [balanced(implementations[name]) for _, name in choice]
-        area = sum(i.area_um2 * share for i, share in zip(best, self._multiplications(), strict=True))
-        designs, recipes = ("+".join(texts) for texts in ((i.design for i in best), (i.recipe for i in best)))
-        return (Implementation(designs, recipes, area, max(i.delay_ps for i in best)),)
-
-    def _multiplications(self) -> list[float]:
+    @property
+    def shares(self) -> list[float]:
         """Each layer's share of the multiplications."""
         counts = [self.loaded.base.network.multiplications[name] for name in self.layers]
         return [count / sum(counts) for count in counts]

@@ -11,7 +11,7 @@ from amhw.multiplier import Multiplier, parse
 from amhw.pareto import nondominated
 from amhw.stages.fitting import FittedNetwork
 from amhw.stages.loss import Loss
-from amhw.stages.synthesis import Implementation, balanced
+from amhw.stages.synthesis import Implementation, balanced, smallest
 
 Choice = tuple[tuple[str, str], ...]
 """Which multiplier each layer has: (layer, name)."""
@@ -49,8 +49,7 @@ class Solution:
     Attributes:
         multipliers: of every layer that it serves.
         implementations: of all its layers' multipliers together, none dominated by another in area and delay, the
-            smallest first; for different multipliers the area is the mean over layers weighted with their
-            multiplications, the delay the greatest.
+            smallest first; for different multipliers see `side_by_side`.
         predicted: the search's score before anything was measured, lower is better.
         fitted: the network, and how good it is by training images.
         fine_tuned: whether the network was trained after its weights had been remapped.
@@ -146,6 +145,28 @@ def best_of(implementations: Sequence[Implementation]) -> list[Implementation]:
     """Those that no other dominates or equals in area and delay, the smallest first."""
     costs = np.reshape([(each.area_um2, each.delay_ps) for each in implementations], (-1, 2))
     return sorted((implementations[k] for k in nondominated(costs, distinct=True)), key=lambda i: i.area_um2)
+
+
+def side_by_side(netlists: Sequence[Sequence[Implementation]], shares: Sequence[float]) -> tuple[Implementation, ...]:
+    """The netlists of an array for each layer, as large as the layer's share of the multiplications.
+
+    Area is the mean weighted with the shares, delay the greatest; within each delay that one of the netlists has, every
+    layer takes its smallest. None that are returned are dominated by another, the smallest first.
+
+    Args:
+        netlists: those of each layer's multiplier.
+    """
+    if all(some is netlists[0] or list(some) == list(netlists[0]) for some in netlists):
+        return tuple(netlists[0])
+    found = []
+    for limit in sorted({each.delay_ps for some in netlists for each in some}):
+        within = [[each for each in some if each.delay_ps <= limit] for some in netlists]
+        if all(within):
+            best = [smallest(some) for some in within]
+            area = sum(each.area_um2 * share for each, share in zip(best, shares, strict=True))
+            designs, recipes = ("+".join(texts) for texts in ((i.design for i in best), (i.recipe for i in best)))
+            found.append(Implementation(designs, recipes, area, max(each.delay_ps for each in best)))
+    return tuple(best_of(found))
 
 
 def kept_by(multiplier: Multiplier) -> int:

@@ -1,6 +1,7 @@
 """The Pareto front of a small problem: 3-bit operands, both signed, so that synthesis takes no time."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from amhw.select.demands import Demands
 from amhw.select.request import Request
 from amhw.select.selection import Selection
 from amhw.select.settings import Round, Settings
+from amhw.select.several import with_several
+from amhw.select.solutions import pareto_front
 from amhw.stages.content import unpacked
 from amhw.stages.problem import Problem
 from amhw.stages.synthesis import smallest
@@ -159,7 +162,7 @@ def test_fronts_are_told_from_the_first_networks_on(selected):
 def test_layers_have_different_multipliers(selected):
     """Their energies and areas are those of two arrays, and of one that can be each."""
     selection, front, steps = selected
-    mixed = selection.with_shared(selection.with_energy(selection.assign(front, 2), every=False))
+    mixed = selection.with_shared(selection.with_energy(with_several(selection, front, 2), every=False))
     assert "assignments" in steps
     for solution in mixed:
         assert len(solution.names) == 2
@@ -169,6 +172,45 @@ def test_layers_have_different_multipliers(selected):
         assert low * 0.5 <= solution.energy_ratio(solution.balanced) <= high * 2
         if all(isinstance(parse(name), Masked) for name in solution.names):
             assert solution.shared.area_um2 >= 0.8 * max(smallest_of(front, name) for name in solution.names)
+
+
+@pytest.mark.parametrize("quantity", ["area", "delay", "energy"])
+def test_layers_have_multipliers_within_demands(selected, monkeypatch, quantity):
+    """Only what a demand allows gets networks, and netlists within it are among theirs; the answer is one of these."""
+    selection, front, _ = selected
+    monkeypatch.setattr(selection, "settings", replace(NARROW, assigned=8, assignments=4))
+    baseline = selection.baseline()
+    single = pareto_front(front)
+    middle = single[len(single) // 2]
+    limits = {
+        "area": Demands(max_area_ratio=1.01 * baseline.area_ratio(middle.smallest)),
+        "delay": Demands(max_delay_ratio=1.01 * baseline.delay_ratio(middle.implementations[-1])),
+        "energy": Demands(max_energy_ratio=1.01 * energy_ratio(selection, middle)),
+    }
+    demands = limits[quantity]
+    fitted, fit = [], selection.fit
+
+    def noted(choices, implementations, what="networks"):
+        solutions = fit(choices, implementations, what)
+        fitted.extend(solutions)
+        return solutions
+
+    monkeypatch.setattr(selection, "fit", noted)
+    mixed = with_several(selection, front, 2, demands)
+    assert fitted and all(len(solution.names) == 2 for solution in fitted)
+    assert {id(solution) for solution in mixed} <= {id(solution) for solution in fitted}
+    counted = selection.with_energy(fitted)
+    for solution in counted:
+        figures = [demands.figures(solution, each, baseline) for each in solution.implementations]
+        assert quantity == "energy" or any(demands.met_by(each) for each in figures)
+    every = selection.with_energy([*front, *mixed])
+    solution, netlist = Request(demands=demands, multipliers=2).chosen(every, baseline)
+    assert demands.met_by(demands.figures(solution, netlist, baseline))
+
+
+def energy_ratio(selection, solution):
+    [counted] = selection.with_energy([solution], every=False)
+    return counted.energy_ratio(counted.balanced)
 
 
 def energy_of(selection, name):
