@@ -49,6 +49,7 @@ from amhw.select.solutions import (
     SharedCost,
     Solution,
     best_of,
+    joined,
     near_front,
     pareto_front,
     side_by_side,
@@ -59,7 +60,7 @@ from amhw.stages.content import unpacked
 from amhw.stages.emission import emission
 from amhw.stages.energy import energy
 from amhw.stages.finetuning import fine_tuning
-from amhw.stages.fitting import fitting
+from amhw.stages.fitting import FittedNetwork, fitting
 from amhw.stages.loss import Loss
 from amhw.stages.problem import Problem
 from amhw.stages.scoring import Score, scoring
@@ -178,15 +179,7 @@ class Selection:
         """
         different = list(dict.fromkeys(choices))
         fitted = self._run([fitting(self.problem, self._by_layer(choice)) for choice in different], what)
-        return [
-            Solution(
-                choice,
-                side_by_side([implementations[name] for _, name in choice], self.shares),
-                self._predicted(choice),
-                record,
-            )
-            for choice, record in zip(different, fitted, strict=True)
-        ]
+        return [self._solution(*each, implementations) for each in zip(different, fitted, strict=True)]
 
     def fine_tune(self, solutions: Sequence[Solution]) -> list[Solution]:
         """The same with networks that were trained on through their multipliers, nearest to the teacher first.
@@ -543,6 +536,16 @@ class Selection:
 
     def _error(self, multiplier: Candidate) -> float:
         return predicted_error(multiplier, self.demands)
+
+    def _solution(
+        self, choice: Choice, fitted: FittedNetwork, implementations: Mapping[str, Sequence[Implementation]]
+    ) -> Solution:
+        netlists = [implementations[name] for _, name in choice]
+        if len({name for _, name in choice}) == 1:
+            return Solution(choice, tuple(netlists[0]), self._predicted(choice), fitted)
+        own = joined([balanced(some) for some in netlists], self.shares)
+        every = sorted({*side_by_side(netlists, self.shares), own}, key=lambda i: (i.area_um2, i.delay_ps))
+        return Solution(choice, tuple(every), self._predicted(choice), fitted, own=own)
 
     def _predicted(self, choice: Choice) -> float:
         total = 0.0

@@ -48,14 +48,16 @@ class Solution:
 
     Attributes:
         multipliers: of every layer that it serves.
-        implementations: of all its layers' multipliers together, none dominated by another in area and delay, the
-            smallest first; for different multipliers see `side_by_side`.
+        implementations: of all its layers' multipliers together (`joined`), none dominated by another in area and
+            delay, and `own` where there is one; the smallest first.
         predicted: the search's score before anything was measured, lower is better.
         fitted: the network, and how good it is by training images.
         fine_tuned: whether the network was trained after its weights had been remapped.
         accuracy, loss: on the test images; None before they are asked for.
         energies: of an image's multiplications in all its layers, ÷ that of the exact multiplier that takes the least;
             of those implementations of which it has been counted.
+        own: where layers have different multipliers, the implementation in which each has its own netlist with the
+            least area × delay. Others may be smaller or faster together; it takes little energy.
         shared: where layers have different multipliers, and one can be each of them and has been looked at.
     """
 
@@ -67,6 +69,7 @@ class Solution:
     accuracy: float | None = None
     loss: Loss | None = None
     energies: Mapping[Implementation, float] = field(default_factory=dict)
+    own: Implementation | None = None
     shared: SharedCost | None = None
 
     @property
@@ -112,8 +115,8 @@ class Solution:
 
     @property
     def balanced(self) -> Implementation:
-        """The implementation with the least area × delay."""
-        return balanced(self.implementations)
+        """The implementation with the least area × delay, or in which each layer's has it."""
+        return balanced(self.implementations) if self.own is None else self.own
 
     def energy_ratio(self, implementation: Implementation) -> float | None:
         """Of an implementation, where it has been counted."""
@@ -148,25 +151,26 @@ def best_of(implementations: Sequence[Implementation]) -> list[Implementation]:
 
 
 def side_by_side(netlists: Sequence[Sequence[Implementation]], shares: Sequence[float]) -> tuple[Implementation, ...]:
-    """The netlists of an array for each layer, as large as the layer's share of the multiplications.
-
-    Area is the mean weighted with the shares, delay the greatest; within each delay that one of the netlists has, every
-    layer takes its smallest. None that are returned are dominated by another, the smallest first.
+    """The implementations by an array for each layer (`joined`) that no other dominates in area and delay, the smallest
+    first: within each delay that one of the netlists has, every layer takes its smallest.
 
     Args:
         netlists: those of each layer's multiplier.
     """
-    if all(some is netlists[0] or list(some) == list(netlists[0]) for some in netlists):
-        return tuple(netlists[0])
     found = []
     for limit in sorted({each.delay_ps for some in netlists for each in some}):
         within = [[each for each in some if each.delay_ps <= limit] for some in netlists]
         if all(within):
-            best = [smallest(some) for some in within]
-            area = sum(each.area_um2 * share for each, share in zip(best, shares, strict=True))
-            designs, recipes = ("+".join(texts) for texts in ((i.design for i in best), (i.recipe for i in best)))
-            found.append(Implementation(designs, recipes, area, max(each.delay_ps for each in best)))
+            found.append(joined([smallest(some) for some in within], shares))
     return tuple(best_of(found))
+
+
+def joined(netlists: Sequence[Implementation], shares: Sequence[float]) -> Implementation:
+    """An array of each layer's netlist, as large as the layer's share of the multiplications: area is the mean weighted
+    with the shares, delay the greatest."""
+    area = sum(each.area_um2 * share for each, share in zip(netlists, shares, strict=True))
+    designs, recipes = "+".join(i.design for i in netlists), "+".join(i.recipe for i in netlists)
+    return Implementation(designs, recipes, area, max(each.delay_ps for each in netlists))
 
 
 def kept_by(multiplier: Multiplier) -> int:

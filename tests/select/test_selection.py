@@ -23,7 +23,7 @@ from amhw.select.several import with_several
 from amhw.select.solutions import pareto_front
 from amhw.stages.content import unpacked
 from amhw.stages.problem import Problem
-from amhw.stages.synthesis import smallest
+from amhw.stages.synthesis import balanced, smallest
 from amhw.synth import SEARCH
 
 FIRST = 0.1
@@ -166,6 +166,10 @@ def test_layers_have_different_multipliers(selected):
     assert "assignments" in steps
     for solution in mixed:
         assert len(solution.names) == 2
+        own = [selection.implementations([parse(name)], "own")[name] for _, name in solution.multipliers]
+        assert solution.balanced in solution.implementations
+        assert solution.balanced.design.split("+") == [balanced(some).design for some in own]
+        assert solution.smallest.area_um2 <= solution.balanced.area_um2
         made = unpacked(solution.fitted.network)
         assert tuple((layer.name, layer.made_for.name) for layer in made.layers[:2]) == solution.multipliers
         low, high = sorted(energy_of(selection, name) for name in solution.names)

@@ -40,8 +40,3 @@ def figures(some):
 
 def max_delay(some):
     return max(one.delay_ps for one in some)
-
-
-def test_one_multiplier_in_all_layers_has_its_own_netlists():
-    some = netlists(np.random.default_rng(1), "m", 5)
-    assert side_by_side([some, list(some)], [0.4, 0.6]) == tuple(some)
