@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from amhw.datasets import DataSet, DataSource, data_source
 from amhw.files import state_of
@@ -40,6 +41,11 @@ _IMAGES_AN_INPUT = 12
 _MOVED = 3000
 """Moved and distorted images that judge networks beside some `_TEACHING` plain ones. They are harder than the test
 images, and good networks differ on them by more."""
+
+_TIMES, _BESIDE = 3, 0.005
+"""A network that takes moved images errs on them at most so many times as often as on plain ones, and by this share of
+them more often. What `amhw train` makes errs on 0 and 0.3 % (LeNet-5 on MNIST), 8.7 and 11.1 % (on Fashion-MNIST), 4.3
+and 9.4 % (ResNet-8); what was trained without movements on 1.9 and 11.4 %, or 0 and 7 % (residual networks, MNIST)."""
 
 _SEED = 2026
 """Of the movements and distortions of the judging images; those that teach have the one before."""
@@ -110,30 +116,27 @@ class Loaded:
         """Targets for some of the training images, evenly spaced; wide linear layers have them for more. None is among
         the plain judging ones."""
         images = self.training.images
-        step = max(2, len(images) // _TEACHING)
-        first = images[::step]
-        widest = max(layer.matrix.shape[1] for layer in self.base.layers if layer.is_linear)
-        if widest * _IMAGES_AN_INPUT <= len(first):
+        first = images[self._places == 0]
+        if not self._wide:
             return Teacher.of(self.network, first)
-        plain, most = _MORE
-        distorted = min(most, len(images))
-        others = images[np.arange(len(images)) % step > 1]
-        others = others[:: max(1, len(others) // plain)][:plain] if len(others) else others
+        distorted = min(_MORE[1], len(images))
         copies = images[np.arange(distorted) * len(images) // distorted]
-        more = np.concatenate([first, others, moved(copies, _SEED - 1)])
+        more = np.concatenate([first, images[self._teaching_more], moved(copies, _SEED - 1)])
         return Teacher.of(self.network, more, len(first))
 
     @cached_property
     def judging(self) -> DataSet:
-        """Training images that were not the teacher's, and moved and distorted ones, harder than the test set."""
-        images, labels = self.training.images, self.training.labels
-        other = slice(1, None, max(2, len(images) // _TEACHING))
-        some = np.arange(len(images))[:: max(1, len(images) // _MOVED)][:_MOVED]
-        return DataSet(
-            f"{self.training.name}, moved",
-            np.concatenate([images[other], moved(images[some], _SEED)]),
-            np.concatenate([labels[other], labels[some]]),
-        )
+        """Training images that were not the teacher's, and moved and distorted ones, harder than the test set; for a
+        network that was not trained to take these (`takes_movement`) there are more of the plain ones."""
+        plain, hard = self._plain_judges, self._moved_judges
+        images = np.concatenate([plain.images, hard.images])
+        return DataSet(hard.name, images, np.concatenate([plain.labels, hard.labels]))
+
+    @cached_property
+    def takes_movement(self) -> bool:
+        """Whether the network with exact products classifies moved images about as well as plain ones."""
+        plain, hard = ~self._hits(self._chosen(self._places == 1)), ~self._moved_hits
+        return not len(plain) or bool(hard.mean() <= _TIMES * plain.mean() + _BESIDE)
 
     @cached_property
     def judge(self) -> Judge:
@@ -143,11 +146,76 @@ class Loaded:
     @cached_property
     def exact_hits(self) -> np.ndarray:
         """Which of the judging images the base network classifies correctly, bool[N]."""
-        return Inference(self.base).correct(self.judging)
+        return np.concatenate([self._hits(self._plain_judges), self._moved_hits])
 
     def training_loss(self, predictions: np.ndarray) -> Loss:
-        """What of the judging images is lost against exact products when these classes are predicted."""
-        return Loss.between(self.exact_hits, predictions == self.judging.labels)
+        """What of the judging images is lost against exact products when these classes are predicted.
+
+        A network that was not trained to take moved images errs on them so often that luck decides: an approximate one
+        is right where the exact one is wrong about as often as the other way round, and seems to lose little. And a
+        network that knows its training images by heart loses little of the plain ones. So the loss is then the greater
+        of those of the plain ones and of all.
+        """
+        hits = predictions == self.judging.labels
+        every = Loss.between(self.exact_hits, hits)
+        if self.takes_movement:
+            return every
+        plain = slice(len(self._plain_judges))
+        return max(every, Loss.between(self.exact_hits[plain], hits[plain]), key=lambda loss: loss.mean)
+
+    @property
+    def _places(self) -> NDArray[np.int64]:
+        """Of each training image its place in a period: the first teaches, the second judges."""
+        count = len(self.training.images)
+        return np.arange(count) % max(2, count // _TEACHING)
+
+    @property
+    def _others(self) -> NDArray[np.int64]:
+        """Training images of neither kind."""
+        return np.flatnonzero(self._places > 1)
+
+    @property
+    def _wide(self) -> bool:
+        """Whether a linear layer has more inputs than the teaching images can tell about."""
+        widest = max(layer.matrix.shape[1] for layer in self.base.layers if layer.is_linear)
+        return bool(widest * _IMAGES_AN_INPUT > np.count_nonzero(self._places == 0))
+
+    @cached_property
+    def _teaching_more(self) -> NDArray[np.int64]:
+        """Those that teach wide linear layers, too; the other half judges a network that does not take moved ones."""
+        if not self._wide:
+            return np.arange(0)
+        return _thinned(self._others if self.takes_movement else self._others[::2], _MORE[0])
+
+    def _hits(self, some: DataSet) -> NDArray[np.bool_]:
+        """Which of them the network with exact products classifies correctly."""
+        return Inference(self.base).correct(some)
+
+    @cached_property
+    def _moved_hits(self) -> NDArray[np.bool_]:
+        return self._hits(self._moved_judges)
+
+    def _chosen(self, which: NDArray[np.generic]) -> DataSet:
+        """Plain training images, by a mask or by numbers."""
+        return DataSet(self.training.name, self.training.images[which], self.training.labels[which])
+
+    @cached_property
+    def _plain_judges(self) -> DataSet:
+        first = np.flatnonzero(self._places == 1)
+        if self.takes_movement:
+            return self._chosen(first)
+        others = np.setdiff1d(self._others, self._teaching_more)
+        return self._chosen(np.concatenate([first, _thinned(others, _MOVED)]))
+
+    @cached_property
+    def _moved_judges(self) -> DataSet:
+        some = self._chosen(_thinned(np.arange(len(self.training.images)), _MOVED))
+        return DataSet(f"{some.name}, moved", moved(some.images, _SEED), some.labels)
+
+
+def _thinned(some: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most so many of them, evenly spaced."""
+    return some[:: max(1, len(some) // most)][:most]
 
 
 def moved(images: np.ndarray, seed: int) -> np.ndarray:
