@@ -115,10 +115,15 @@ def _table(rows: Sequence[Sequence[SelectedMultiplier]], tech: str, data: str) -
     return PageTable("Selected multipliers", tech, data, headings, [row(netlists) for netlists in ordered])
 
 
+def _structure(design: str) -> str:
+    """What a design's name says beside its multiplier."""
+    return design.rpartition("__")[2] if "__" in design else ""
+
+
 def _details(netlists: Sequence[SelectedMultiplier]) -> Details:
     rows = [
         [
-            f"{row.design.rpartition('__')[2] if '__' in row.design else ''} {row.recipe}".strip(),
+            f"{'+'.join(filter(None, map(_structure, row.design.split('+'))))} {row.recipe}".strip(),
             f"{row.area_um2:.1f}",
             f"{row.area_ratio:.4f}",
             f"{row.delay_ps:.0f}",

@@ -118,10 +118,8 @@ class Yardstick:
             names += "-" + "".join(str(solution.names.index(name)) for _, name in solution.multipliers)
         return self.folder / f"{names}{'-finetuned' if solution.fine_tuned else ''}.npz"
 
-    def record(
-        self, solution: Solution, implementation: Implementation, among: Sequence[Solution]
-    ) -> SelectedMultiplier:
-        """One implementation of a solution whose accuracy is known, `among` the solutions that were compared."""
+    def record(self, solution: Solution, implementation: Implementation, *, nondominated: bool) -> SelectedMultiplier:
+        """One implementation of a solution whose accuracy is known."""
         loss, accuracy, shared = solution.loss, solution.accuracy, solution.shared
         assert loss is not None and accuracy is not None
         return SelectedMultiplier(
@@ -151,7 +149,7 @@ class Yardstick:
             delay_ps=implementation.delay_ps,
             exact_area_um2=self.baseline.smallest.area_um2,
             exact_delay_ps=self.baseline.fastest.delay_ps,
-            nondominated=any(solution is best for best in pareto_front(among)),
+            nondominated=nondominated,
             energy_ratio=solution.energy_ratio(implementation),
             shared_area_ratio=None if shared is None else self.baseline.area_ratio(shared),
             shared_delay_ratio=None if shared is None else self.baseline.delay_ratio(shared),
@@ -159,6 +157,11 @@ class Yardstick:
         )
 
     def records(self, solutions: Sequence[Solution]) -> SelectionRecord:
-        """Every solution with every implementation that no other of it dominates."""
-        rows = [self.record(solution, each, solutions) for solution in solutions for each in solution.implementations]
+        """Every solution with every implementation."""
+        best = {id(solution) for solution in pareto_front(solutions)}
+        rows = [
+            self.record(solution, each, nondominated=id(solution) in best)
+            for solution in solutions
+            for each in solution.implementations
+        ]
         return SelectionRecord(self.technology, tuple(rows))

@@ -10,7 +10,7 @@ from amhw.select.demands import Demands
 from amhw.select.record import SelectedMultiplier, SelectionRecord, Yardstick
 from amhw.select.selection import Selection
 from amhw.select.several import with_several
-from amhw.select.solutions import Baseline, Solution
+from amhw.select.solutions import Baseline, Solution, pareto_front
 from amhw.select.space import Space
 from amhw.stages.content import unpacked
 from amhw.stages.synthesis import Implementation
@@ -64,8 +64,12 @@ class Request:
             solutions += selection.score(with_several(selection, solutions, self.multipliers, self.demands))
         if self.finetune:
             solutions = selection.score(selection.fine_tune(solutions))
-        if self.multipliers > 1 or self.demands.max_energy_ratio is not None:
+        if self.demands.max_energy_ratio is not None:
             solutions = selection.with_energy(solutions)
+        elif self.multipliers > 1:
+            alone = [solution for solution in solutions if len(solution.names) == 1]
+            mixed = [solution for solution in solutions if len(solution.names) > 1]
+            solutions = selection.with_energy(alone) + selection.with_energy(mixed, every=False)
         return selection.with_shared(solutions) if self.multipliers > 1 else solutions
 
     def check_network(self, network: QuantisedNetwork, layers: Sequence[str]) -> None:
@@ -128,7 +132,10 @@ class Answer:
     @property
     def record(self) -> SelectionRecord | SelectedMultiplier:
         """What was asked for: the front, or the multiplier that is chosen."""
-        return self.front if self.chosen is None else self.yardstick.record(*self.chosen, self.solutions)
+        if self.chosen is None:
+            return self.front
+        best = any(self.chosen[0] is solution for solution in pareto_front(self.solutions))
+        return self.yardstick.record(*self.chosen, nondominated=best)
 
 
 def answer(
@@ -154,4 +161,8 @@ def answer(
         return Answer(solutions, yardstick, front, front_file, None)
     chosen = request.chosen(solutions, baseline)
     selection.simulate(chosen[1].design.split("+"))
+    if request.multipliers > 1:
+        [counted] = selection.with_energy([chosen[0]])
+        solutions = [counted if solution is chosen[0] else solution for solution in solutions]
+        chosen = counted, chosen[1]
     return Answer(solutions, yardstick, front, front_file, chosen)

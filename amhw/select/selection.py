@@ -135,6 +135,12 @@ class Selection:
             for layer, share in zip(self.ranking.layers, self.shares, strict=True)
         )
 
+    @property
+    def shares(self) -> list[float]:
+        """Each layer's share of the multiplications."""
+        counts = [self.loaded.base.network.multiplications[name] for name in self.layers]
+        return [count / sum(counts) for count in counts]
+
     # What everything is measured against
 
     def baseline(self, recipes: tuple[Recipe, ...] = BOTH_KINDS) -> Baseline:
@@ -218,7 +224,7 @@ class Selection:
         return dict(zip(self.layers, self._femtojoules(by_layer, "exact energy"), strict=True))
 
     def with_energy(self, solutions: Sequence[Solution], *, every: bool = True) -> list[Solution]:
-        """The same with the energy of every netlist, or of that with the least area × delay."""
+        """The same with the energy of every netlist, or of the balanced one alone."""
         whole = per_image(self.loaded.base, self.layers, self.exact_energies)
         wanted: list[_Counted] = []
         owners = []
@@ -339,15 +345,14 @@ class Selection:
             precisions = [mask for _, _, mask in self.space.precisions()]
             met.cost = self._cost_model(list(met.candidates.values()), met.quick)
             self._look(met, settings.wider, precisions, partial(_sized, least, limit), least, limit)
-        solutions, baseline = self._synthesised(met.solutions, demands), self.baseline()
+        solutions = self._synthesised(met.solutions, demands)
         for _ in range(settings.again if demands else 0):
-            if self._met_by(solutions, demands, baseline):
+            if self.met_by(solutions, demands):
                 break
             self._look(met, settings.wider, self.space.small(), partial(_allowed, demands, met.exact))
             solutions = self._synthesised(met.solutions, demands)
-        meeting = self._met_by(solutions, demands, baseline)
-        front = pareto_front(solutions)
-        front += [each for each in meeting if all(each is not other for other in front)]
+        found = [*pareto_front(solutions), *self.met_by(solutions, demands)]
+        front = list({each.name: each for each in found}.values())
         self.simulate(solution.balanced.design for solution in front)
         return self.score(sorted(front, key=lambda s: (s.training_loss, s.divergence)))
 
@@ -358,10 +363,11 @@ class Selection:
         found = self.implementations([candidate_named(solution.name) for solution in near], "candidates")
         return [replace(solution, implementations=tuple(found[solution.name])) for solution in near]
 
-    def _met_by(self, solutions: Sequence[Solution], demands: Demands, baseline: Baseline) -> list[Solution]:
+    def met_by(self, solutions: Sequence[Solution], demands: Demands) -> list[Solution]:
         """Those that meet all demands, with their energies if one is for energy; nothing where there are none."""
         if not demands:
             return []
+        baseline = self.baseline()
         without = replace(demands, max_energy_ratio=None)
         possible = [
             solution
@@ -544,7 +550,8 @@ class Selection:
         if len({name for _, name in choice}) == 1:
             return Solution(choice, tuple(netlists[0]), self._predicted(choice), fitted)
         own = joined([balanced(some) for some in netlists], self.shares)
-        every = sorted({*side_by_side(netlists, self.shares), own}, key=lambda i: (i.area_um2, i.delay_ps))
+        different = dict.fromkeys([*side_by_side(netlists, self.shares), own])
+        every = sorted(different, key=lambda i: (i.area_um2, i.delay_ps))
         return Solution(choice, tuple(every), self._predicted(choice), fitted, own=own)
 
     def _predicted(self, choice: Choice) -> float:
@@ -552,12 +559,6 @@ class Selection:
         for demand, (_, name) in zip(self.demands, choice, strict=True):
             total += predicted_error(candidate_named(name), (demand,)) ** 2
         return sqrt(total)
-
-    @property
-    def shares(self) -> list[float]:
-        """Each layer's share of the multiplications."""
-        counts = [self.loaded.base.network.multiplications[name] for name in self.layers]
-        return [count / sum(counts) for count in counts]
 
     def _exchanged(self, start: Candidate) -> Candidate:
         """The best that exchanging one kept for one dropped product, again and again, leads to."""

@@ -46,8 +46,9 @@ class Settings:
         exchanged: of the masks with a given number of products, so many are improved by exchanging products.
         compared: of those, so many get networks, by which the best is chosen.
         assigned: multipliers of the Pareto front that layers may have, at most, when they may have several.
-        assignments: of what multipliers they may have, so many ways get networks in each of `assigning` rounds: none is
-            better by predicted error and energy, and they are far from one another and from what is known.
+        assignments: of what multipliers they may have, so many ways get networks in each of `assigning` rounds for each
+            kind of cost: none is better by predicted error and cost, and they are far from one another and from what is
+            known; within limits of cost half of them have the least predicted error.
     """
 
     statistics_images: int = 500

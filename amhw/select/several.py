@@ -19,30 +19,34 @@ from amhw.select.selection import Selection
 from amhw.select.solutions import Solution, pareto_front
 from amhw.select.space import candidate_named
 
+_NONE = Demands()
+
 _COUNTED_WELL = 1.15
 """Energies that are counted with one multiplier in all layers are those of an assignment within this factor, mostly."""
 
 
 def with_several(
-    selection: Selection, solutions: Sequence[Solution], most: int, demands: Demands | None = None
+    selection: Selection, solutions: Sequence[Solution], most: int, demands: Demands = _NONE
 ) -> list[Solution]:
     """Networks whose layers have up to `most` different multipliers, of those of a Pareto front.
 
-    It is energy that an assignment costs, or with demands for loss, area or delay its area; with one for energy beside
-    these it is done with both.
+    What an assignment costs is its energy; with demands for loss, area or delay it is its area, and with one for energy
+    beside these both, one after the other.
+
+    Args:
+        solutions: with one multiplier each.
 
     Returns:
-        Those with several multipliers that no other network, with one or several, dominates in divergence and energy,
-        or in divergence, area and delay, whichever cost.
+        Those with several multipliers that meet the demands, and those that neither `solutions` nor others of them
+        dominate in divergence, area and delay, where area is what costs. Where energy is, those that nothing they were
+        made of, and no other of them, dominates in divergence and energy.
     """
-    demands = Demands() if demands is None else demands
-    single = [solution for solution in pareto_front(solutions) if len(solution.names) == 1]
-    implementations = {solution.names[0]: solution.implementations for solution in single}
-    possible = _possible(selection, single, demands)
+    possible = _possible(selection, pareto_front(solutions), demands)
     possible = possible[:: max(1, -(-len(possible) // selection.settings.assigned))]
     if len(possible) < 2:
         return []
-    names = [solution.names[0] for solution in possible]
+    names = [solution.name for solution in possible]
+    netlists = {solution.name: solution.implementations for solution in possible}
     costs = _costs(selection, possible, demands)
     parts = np.array([error_parts(candidate_named(name), selection.demands) for name in names])  # [C, layers, 2]
     known: dict[Assignment, Solution] = {(k,) * len(selection.layers): each for k, each in enumerate(possible)}
@@ -60,13 +64,17 @@ def with_several(
             choices = [
                 tuple((layer, names[k]) for layer, k in zip(selection.layers, one, strict=True)) for one in fresh
             ]
-            known |= zip(fresh, selection.fit(choices, implementations, "assignments"), strict=True)
-    found = list(known.values())
-    best = {id(solution) for solution in pareto_front(found)} if "area" in costs else set()
+            known |= zip(fresh, selection.fit(choices, netlists, "assignments"), strict=True)
+    mixed = {one: solution for one, solution in known.items() if len(set(one)) > 1}
+    found = {solution.name: solution for solution in selection.met_by(list(mixed.values()), demands)}
+    best: set[str] = set()
+    if "area" in costs:
+        best |= {solution.name for solution in pareto_front([*solutions, *mixed.values()])}
     if "energy" in costs:
         rows = [(solution.divergence, total(costs["energy"], one)) for one, solution in known.items()]
-        best |= {id(found[k]) for k in nondominated(rows)}
-    return [solution for solution in found if id(solution) in best and len(solution.names) > 1]
+        every = list(known.values())
+        best |= {every[k].name for k in nondominated(rows)}
+    return [found.get(each.name, each) for each in mixed.values() if each.name in found or each.name in best]
 
 
 def _possible(selection: Selection, single: Sequence[Solution], demands: Demands) -> list[Solution]:

@@ -100,7 +100,7 @@ class Solution:
 
     @property
     def training_loss(self) -> float:
-        """The share of the judging images that the network loses."""
+        """The share of the judging images that the network loses, see `FittedNetwork`."""
         return self.fitted.training_loss
 
     @property

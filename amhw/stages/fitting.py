@@ -19,7 +19,8 @@ class FittedNetwork(Record):
     Attributes:
         network: see `amhw.stages.content.unpacked`.
         divergence: from the teacher, see `amhw.remap.fit.Judge`.
-        training_loss: the share of the judging images that are lost against exact products.
+        training_loss: the share of the judging images that are lost against exact products, as
+            `amhw.stages.problem.Loaded.training_loss` counts it.
         training_standard_error: that share's standard error.
         errors: relative error of each layer's pre-activations; empty where they were not measured.
     """

@@ -163,7 +163,7 @@ def test_layers_have_different_multipliers(selected):
     """Their energies and areas are those of two arrays, and of one that can be each."""
     selection, front, steps = selected
     mixed = selection.with_shared(selection.with_energy(with_several(selection, front, 2), every=False))
-    assert "assignments" in steps
+    assert mixed and "assignments" in steps
     for solution in mixed:
         assert len(solution.names) == 2
         own = [selection.implementations([parse(name)], "own")[name] for _, name in solution.multipliers]
@@ -178,38 +178,56 @@ def test_layers_have_different_multipliers(selected):
             assert solution.shared.area_um2 >= 0.8 * max(smallest_of(front, name) for name in solution.names)
 
 
-@pytest.mark.parametrize("quantity", ["area", "delay", "energy"])
-def test_layers_have_multipliers_within_demands(selected, monkeypatch, quantity):
-    """Only what a demand allows gets networks, and netlists within it are among theirs; the answer is one of these."""
+LIMITS = {
+    "area": {"max_area_ratio"},
+    "delay": {"max_delay_ratio"},
+    "energy": {"max_energy_ratio"},
+    "loss": {"max_loss"},
+    "area and energy": {"max_area_ratio", "max_energy_ratio"},
+    "loss and energy": {"max_loss", "max_energy_ratio"},
+    "all": {"max_loss", "max_area_ratio", "max_delay_ratio", "max_energy_ratio"},
+}
+
+
+@pytest.mark.parametrize("limited", LIMITS.values(), ids=LIMITS)
+def test_layers_have_multipliers_within_demands(selected, monkeypatch, limited):
+    """Only what demands may allow gets networks; what meets them is found, and the best of that is the answer."""
     selection, front, _ = selected
     monkeypatch.setattr(selection, "settings", replace(NARROW, assigned=8, assignments=4))
-    baseline = selection.baseline()
-    single = pareto_front(front)
+    baseline, single = selection.baseline(), pareto_front(front)
     middle = single[len(single) // 2]
     limits = {
-        "area": Demands(max_area_ratio=1.01 * baseline.area_ratio(middle.smallest)),
-        "delay": Demands(max_delay_ratio=1.01 * baseline.delay_ratio(middle.implementations[-1])),
-        "energy": Demands(max_energy_ratio=1.01 * energy_ratio(selection, middle)),
+        "max_area_ratio": 1.2 * baseline.area_ratio(middle.smallest),
+        "max_delay_ratio": 1.2 * baseline.delay_ratio(middle.smallest),
+        "max_energy_ratio": 1.2 * energy_ratio(selection, middle),
+        "max_loss": 1.2 * 100 * middle.training_loss,
     }
-    demands = limits[quantity]
+    demands = Demands(**{name: limits[name] for name in limited})
     fitted, fit = [], selection.fit
 
     def noted(choices, implementations, what="networks"):
         solutions = fit(choices, implementations, what)
-        fitted.extend(solutions)
+        fitted.extend(solution for solution in solutions if len(solution.names) > 1)
         return solutions
 
     monkeypatch.setattr(selection, "fit", noted)
-    mixed = with_several(selection, front, 2, demands)
-    assert fitted and all(len(solution.names) == 2 for solution in fitted)
-    assert {id(solution) for solution in mixed} <= {id(solution) for solution in fitted}
-    counted = selection.with_energy(fitted)
-    for solution in counted:
-        figures = [demands.figures(solution, each, baseline) for each in solution.implementations]
-        assert quantity == "energy" or any(demands.met_by(each) for each in figures)
-    every = selection.with_energy([*front, *mixed])
-    solution, netlist = Request(demands=demands, multipliers=2).chosen(every, baseline)
-    assert demands.met_by(demands.figures(solution, netlist, baseline))
+    found = Request(demands=demands, multipliers=2).solutions(selection)
+    assert fitted and len({solution.name for solution in found}) == len(found)
+    without = replace(demands, max_loss=None, max_energy_ratio=None)
+    for solution in fitted:
+        figures = [without.figures(solution, each, baseline) for each in solution.implementations]
+        assert any(without.met_by(each) for each in figures)
+        if "max_energy_ratio" in limited:
+            assert energy_ratio(selection, solution) <= 1.5 * demands.max_energy_ratio
+    every = [*found, *selection.with_energy(fitted)]
+    pairs = [(solution, each) for solution in every for each in solution.implementations]
+    meeting = [pair for pair in pairs if demands.met_by(demands.figures(*pair, baseline))]
+    assert {s.name for s, _ in meeting} <= {s.name for s in found}
+    solution, netlist = Request(demands=demands, multipliers=2).chosen(found, baseline)
+    if "max_loss" in limited:
+        assert netlist.area_um2 == min(each.area_um2 for _, each in meeting)
+    else:
+        assert solution.divergence == min(each.divergence for each, _ in meeting)
 
 
 def energy_ratio(selection, solution):

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from labelled_images import write_idx_folder
 
-from amhw.datasets import mnist_slice
+from amhw.datasets import mnist_slice, mnist_test
 from amhw.network.models.lenet5 import float_network
 from amhw.stages import problem
 from amhw.stages.problem import Loaded, Problem
@@ -35,6 +36,14 @@ def test_more_plain_images_judge_where_movements_are_not_taken(unmoved):
     teaching = {image.tobytes() for image in unmoved.teacher.images} & plain
     assert len(judging) == len(teaching) == 2500
     assert not judging & teaching
+
+
+@pytest.mark.parametrize("count", [50, 100, 200, 400])
+def test_few_images_do_not_make_one_look_as_if_it_did_not_take_movements(shipped, tmp_path, count):
+    """One error among a hundred moved images may be luck."""
+    few = write_idx_folder(tmp_path, mnist_slice().taken(slice(0, 4000, 4000 // count), "few"), mnist_test().first(10))
+    loaded = Problem(str(float_network().save(tmp_path / "float.npz")), str(few)).loaded
+    assert loaded.takes_movement and len(loaded.exact_hits) == len(loaded.judging)
 
 
 def answers(loaded, plain_lost, moved_lost, moved_gained):
