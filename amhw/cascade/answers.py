@@ -35,12 +35,24 @@ _SEED = 2027
 
 @functools.lru_cache(maxsize=2)
 def judging(loaded: Loaded) -> DataSet:
-    """Moved and distorted training images, each training image about equally often."""
-    training = loaded.training
-    some = training.taken(slice(None, None, max(1, len(training) // _JUDGING)), training.name)
+    """Moved and distorted training images, each training image about equally often; before them the images themselves
+    where the network does not take movements (`amhw.stages.problem.Loaded.takes_movement`)."""
+    some = _some(loaded)
     copies = min(max(1, _JUDGING // len(some)), _COPIES)
     images = [moved(some.images, _SEED + copy) for copy in range(copies)]
-    return DataSet(f"{training.name}, moved", np.concatenate(images), np.tile(some.labels, copies))
+    if not loaded.takes_movement:
+        images.insert(0, some.images)
+    return DataSet(f"{some.name}, moved", np.concatenate(images), np.tile(some.labels, len(images)))
+
+
+def plain_judges(loaded: Loaded) -> int:
+    """So many of them, the first, are images as they were."""
+    return 0 if loaded.takes_movement else len(_some(loaded))
+
+
+def _some(loaded: Loaded) -> DataSet:
+    training = loaded.training
+    return training.taken(slice(None, None, max(1, len(training) // _JUDGING)), training.name)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 
-from amhw.cascade.answers import Answers, answering, judging
+from amhw.cascade.answers import Answers, answering, judging, plain_judges
 from amhw.cascade.front import front
 from amhw.cascade.record import CascadedNetwork, CascadeRun, MeasuredCascade
 from amhw.cascade.threshold import Cascade, Curve
@@ -113,15 +113,11 @@ class Cascades:
 
     def front(self) -> list[Cascade]:
         """The Pareto front on judging images, of energy in all layers and loss; cheapest first."""
-        return front(self.answers[0], self.energies(), 0)
+        return front(self.answers[0], self.energies(), 0, plain_judges(self.problem.loaded))
 
     def for_demands(self, demands: Iterable[float] = DEMANDS) -> list[Cascade]:
         """For each number of points the cascade of least energy that loses at most so many on judging images."""
-        judged = self.answers[0]
-        possible = [
-            (cascade, 100 * Curve.of(judged[0], judged[cascade.cheap], judged[cascade.better]).at(cascade.threshold))
-            for cascade in self.front()
-        ]
+        possible = [(cascade, 100 * self._judged_loss(cascade)) for cascade in self.front()]
         # The front ends with a cascade that loses nothing: the exact network alone does not.
         found = (next(cascade for cascade, loss in possible if at_most(loss, demand)) for demand in demands)
         return list(dict.fromkeys(found))
@@ -172,11 +168,15 @@ class Cascades:
             [self._measured(cascade, networks) for cascade in cascades],
         )
 
+    def _judged_loss(self, cascade: Cascade) -> float:
+        """The share of the judging images that a cascade loses."""
+        judged, plain = self.answers[0], plain_judges(self.problem.loaded)
+        return Curve.of(judged[0], judged[cascade.cheap], judged[cascade.better], plain).at(cascade.threshold)
+
     def _measured(self, cascade: Cascade, networks: Sequence[CascadedNetwork]) -> MeasuredCascade:
-        judged, test = self.answers
+        test = self.answers[1]
         cheap, better = cascade.cheap, cascade.better
-        curve = Curve.of(judged[0], judged[cheap], judged[better])
-        judged_loss = curve.at(cascade.threshold)
+        judged_loss = self._judged_loss(cascade)
         hits, again = cascade.hits(test[cheap], test[better]), float(cascade.again(test[cheap]).mean())
         loss = Loss.between(test[0].hits, hits)
         first, second = networks[cheap], networks[better]

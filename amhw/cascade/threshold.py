@@ -48,8 +48,12 @@ class Curve:
     losses: NDArray[np.float64]
 
     @staticmethod
-    def of(exact: Answers, cheap: Answers, better: Answers) -> "Curve":
+    def of(exact: Answers, cheap: Answers, better: Answers, plain: int = 0) -> "Curve":
         """Of three networks' answers on the same images.
+
+        Args:
+            plain: of the first so many images, as they were before movements that the networks do not take, the loss
+                counts for itself where it is greater (as in `amhw.stages.problem.Loaded.training_loss`).
 
         >>> margins = np.array([3, 1, 2])
         >>> right, wrong = np.array([True, True, True]), np.array([True, False, True])
@@ -60,9 +64,14 @@ class Curve:
         margins, first = np.unique(cheap.margins, return_inverse=True)
         count = len(cheap.margins)
         members = np.bincount(first, minlength=len(margins))
-        gained = np.bincount(first, better.hits.astype(np.float64) - cheap.hits, minlength=len(margins))
-        right = cheap.hits.sum() + np.concatenate([[0], np.cumsum(gained)])
-        losses = (exact.hits.sum() - right) / count
+        gains = better.hits.astype(np.float64) - cheap.hits
+
+        def lost(images: slice) -> NDArray[np.float64]:
+            gained = np.bincount(first[images], gains[images], minlength=len(margins))
+            right = cheap.hits[images].sum() + np.concatenate([[0], np.cumsum(gained)])
+            return np.asarray((exact.hits[images].sum() - right) / len(first[images]))
+
+        losses = np.maximum(lost(slice(None)), lost(slice(plain))) if plain else lost(slice(None))
         return Curve(
             np.concatenate([[0], margins + 1]),
             np.concatenate([[0], np.cumsum(members)]) / count,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from labelled_images import write_idx_folder
 
+from amhw.cascade.answers import judging, plain_judges
 from amhw.datasets import mnist_slice, mnist_test
 from amhw.network.models.lenet5 import float_network
 from amhw.stages import problem
@@ -36,6 +37,15 @@ def test_more_plain_images_judge_where_movements_are_not_taken(unmoved):
     teaching = {image.tobytes() for image in unmoved.teacher.images} & plain
     assert len(judging) == len(teaching) == 2500
     assert not judging & teaching
+
+
+def test_cascades_are_judged_by_plain_images_too(shipped, unmoved):
+    """Before the moved ones, of a network that does not take these."""
+    assert plain_judges(shipped) == 0 and len(judging(shipped)) == 20_000
+    count = plain_judges(unmoved)
+    assert count == 5000
+    np.testing.assert_array_equal(judging(unmoved).images[:count], mnist_slice().images)
+    np.testing.assert_array_equal(judging(unmoved).labels[count : 2 * count], mnist_slice().labels)
 
 
 @pytest.mark.parametrize("count", [50, 100, 200, 400])
