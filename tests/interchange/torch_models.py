@@ -36,6 +36,15 @@ def _separable(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     )
 
 
+def lenet(inputs: int, classes: int) -> nn.Sequential:
+    """LeNet-5 for images of 28 × 28, untrained."""
+    return nn.Sequential(
+        *(nn.Conv2d(inputs, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
+        *(nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, classes)),
+    )
+
+
 class Mobile(nn.Module):
     """Depthwise and pointwise convolutions in turn, ReLU6 after each (Howard et al., "MobileNets", 2017)."""
 

@@ -1,16 +1,17 @@
 """A small torch model trained on a data set and exported by PyTorch's own exporter, as a user's would be.
 
-python tests/interchange/train_onnx.py mobile|residual DATA OUT.onnx [EPOCHS]
+python tests/interchange/train_onnx.py lenet|mobile|residual DATA OUT.onnx [EPOCHS]
 """
 
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional
-from torch_models import Mobile, Residual
+from torch_models import Mobile, Residual, lenet
 
 from amhw.datasets import DataSet, data_source
 from amhw.network.real import pixels
@@ -59,5 +60,6 @@ if __name__ == "__main__":
     kind, path, name, *more = sys.argv[1:]
     source = data_source(None if path == "mnist" else path)
     training = source.calibration if path == "mnist" else source.training
-    made = {"mobile": Mobile, "residual": Residual}[kind](training.shape[0], classes=training.classes)
+    kinds: dict[str, Callable[..., nn.Module]] = {"lenet": lenet, "mobile": Mobile, "residual": Residual}
+    made = kinds[kind](training.shape[0], classes=training.classes)
     print(exported(trained(made, training, int(more[0]) if more else 6), training.shape, Path(name)))
