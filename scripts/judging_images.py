@@ -11,7 +11,6 @@ import argparse
 import numpy as np
 from numpy.typing import NDArray
 
-from amhw.datasets import DataSet
 from amhw.multiplier import parse
 from amhw.network.inference import Inference
 from amhw.remap.fit import fit
@@ -45,10 +44,10 @@ def main() -> None:
     arguments = parser.parse_args()
     loaded = Problem(arguments.network, arguments.data).loaded
     judging, structure = loaded.judging, loaded.base.network
-    plain = len(judging) - min(3000, len(loaded.training))
+    plain = len(loaded.plain_judges)
     kinds = {
-        "plain": DataSet("plain", judging.images[:plain], judging.labels[:plain]),
-        "moved": DataSet("moved", judging.images[plain:], judging.labels[plain:]),
+        "plain": judging.taken(slice(plain), "plain"),
+        "moved": judging.taken(slice(plain, None), "moved"),
         "test": loaded.test,
     }
     exact = {kind: Inference(loaded.base).correct(images) for kind, images in kinds.items()}

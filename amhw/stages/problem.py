@@ -130,15 +130,20 @@ class Loaded:
     def judging(self) -> DataSet:
         """Training images that were not the teacher's, and moved and distorted ones, harder than the test set; for a
         network that was not trained to take these (`takes_movement`) there are more of the plain ones."""
-        plain, hard = self._plain_judges, self._moved_judges
+        plain, hard = self.plain_judges, self._moved_judges
         images = np.concatenate([self.training.images[plain], hard.images])
         return DataSet(hard.name, images, np.concatenate([self.training.labels[plain], hard.labels]))
+
+    @property
+    def plain_judges(self) -> NDArray[np.int64]:
+        """The training images, by number, that judge as they are: the first ones in `judging`."""
+        return np.concatenate([self._first_judges, self._judging_more])
 
     @cached_property
     def takes_movement(self) -> bool:
         """Whether the network with exact products classifies moved images about as well as plain ones, as far as these
         can tell: two standard errors are allowed for."""
-        plain, hard = ~self._hits(np.flatnonzero(self._places == 1)), ~self._moved_hits
+        plain, hard = ~self._first_hits, ~self._moved_hits
         if not len(plain):
             return True
         error = sqrt(hard.var() / len(hard) + _TIMES**2 * plain.var() / len(plain))
@@ -152,7 +157,7 @@ class Loaded:
     @cached_property
     def exact_hits(self) -> np.ndarray:
         """Which of the judging images the base network classifies correctly, bool[N]."""
-        return np.concatenate([self._hits(self._plain_judges), self._moved_hits])
+        return np.concatenate([self._first_hits, self._hits(self._judging_more), self._moved_hits])
 
     def training_loss(self, predictions: np.ndarray) -> Loss:
         """What of the judging images is lost against exact products when these classes are predicted.
@@ -166,7 +171,7 @@ class Loaded:
         every = Loss.between(self.exact_hits, hits)
         if self.takes_movement:
             return every
-        plain = slice(len(self._plain_judges))
+        plain = slice(len(self.plain_judges))
         return max(every, Loss.between(self.exact_hits[plain], hits[plain]), key=lambda loss: loss.mean)
 
     @property
@@ -198,23 +203,29 @@ class Loaded:
         """Which of these training images the network with exact products classifies correctly."""
         if not len(which):
             return np.zeros(0, dtype=np.bool_)
-        some = DataSet(self.training.name, self.training.images[which], self.training.labels[which])
-        return Inference(self.base).correct(some)
+        return Inference(self.base).correct(self.training.taken(which, self.training.name))
+
+    @property
+    def _first_judges(self) -> NDArray[np.int64]:
+        return np.flatnonzero(self._places == 1)
 
     @cached_property
-    def _plain_judges(self) -> NDArray[np.int64]:
-        first = np.flatnonzero(self._places == 1)
+    def _first_hits(self) -> NDArray[np.bool_]:
+        return self._hits(self._first_judges)
+
+    @cached_property
+    def _judging_more(self) -> NDArray[np.int64]:
+        """Those of the others that judge, too, where the network does not take moved images."""
         if self.takes_movement:
-            return first
+            return np.arange(0)
         others = np.setdiff1d(self._others, self._teaching_more)
         count = min(_MOVED, len(others))
-        return np.concatenate([first, others[np.arange(count) * len(others) // max(1, count)]])
+        return others[np.arange(count) * len(others) // max(1, count)]
 
     @cached_property
     def _moved_judges(self) -> DataSet:
-        some = _thinned(np.arange(len(self.training.images)), _MOVED)
-        images, labels = self.training.images[some], self.training.labels[some]
-        return DataSet(f"{self.training.name}, moved", moved(images, _SEED), labels)
+        some = self.training.taken(_thinned(np.arange(len(self.training)), _MOVED), self.training.name)
+        return DataSet(f"{some.name}, moved", moved(some.images, _SEED), some.labels)
 
     @cached_property
     def _moved_hits(self) -> NDArray[np.bool_]:
